@@ -1,0 +1,54 @@
+//! The kernel programs' state of one CPU: the only memory they keep.
+//!
+//! One value of the per-CPU map `CPU_STATE`: one look-up finds everything that a program needs.
+//! Written by the programs on that CPU alone; the daemon reads [`CpuState::counters`] and nothing
+//! else of it.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use crate::{
+    sample::{BLOCK_BATCH, BatchHeader, BlockSample, SCHED_BATCH, SchedSample},
+    signal::{Signal, SignalCounters},
+};
+
+/// What the scheduler program knows of this CPU's clock.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct ClockState {
+    /// When this CPU last switched, rq clock: the start of the running task's slice. 0 before the
+    /// first switch.
+    pub last_switch_ns: u64,
+    /// The smallest recent distance of ktime ahead of the rq clock, as a wrapping difference.
+    pub offset_ns: u64,
+    /// When `offset_ns` was last checked, rq clock. 0 before the first time.
+    pub calibrated_ns: u64,
+}
+
+/// All that the kernel programs keep of one CPU.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct CpuState {
+    /// The scheduler's clock.
+    pub clock: ClockState,
+    /// The account of each signal, by [`Signal`].
+    pub counters: [SignalCounters; Signal::ALL.len()],
+    /// The scheduler batch's header; its `count` is how full the batch is.
+    pub sched: BatchHeader,
+    /// The scheduler batch's samples; directly behind the header, as the ring record has them.
+    pub sched_samples: [SchedSample; SCHED_BATCH],
+    /// The block-I/O batch's header.
+    pub block: BatchHeader,
+    /// The block-I/O batch's samples.
+    pub block_samples: [BlockSample; BLOCK_BATCH],
+    /// Not 0 while a program is filling the block-I/O batch, which an interrupt could reach again.
+    pub block_busy: u64,
+}
+
+#[cfg(feature = "user")]
+mod pod {
+    #![expect(unsafe_code, reason = "aya's marker for map values is an unsafe trait")]
+
+    // SAFETY: `CpuState` is `repr(C)`, has no padding and is valid for any bytes, as its zerocopy
+    // derives prove; it holds no pointer.
+    unsafe impl aya::Pod for super::CpuState {}
+}

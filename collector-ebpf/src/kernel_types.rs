@@ -1,0 +1,316 @@
+//! The only reader of kernel structs.
+//!
+//! rustc emits no CO-RE relocations, so no offset is known when this is built. Each is a global that
+//! the daemon fills from the running kernel's BTF before it loads the object; the map behind the
+//! globals is then frozen, so the verifier sees constants, checks each access against the type it is
+//! made on, and drops the branches that this kernel does not take. `collector/src/host/layout.rs`
+//! holds the other half of the table, under the same names.
+//!
+//! Every pointer here comes from a `tp_btf` or `fentry` argument or from a field of one, which the
+//! verifier tracks as a pointer into that BTF type: a load through it cannot fault, and reads 0 when
+//! the pointer is stale or null.
+
+use core::ffi::c_void;
+
+use aya_ebpf::{Global, helpers::bpf_probe_read_kernel_buf};
+use collector_common::event::COMM_LEN;
+
+/// Declares the globals, each 0 until the daemon overrides it.
+macro_rules! globals {
+    ($($(#[$doc:meta])* $name:ident;)*) => {
+        $(
+            $(#[$doc])*
+            #[unsafe(no_mangle)]
+            static $name: Global<u64> = Global::new(0);
+        )*
+    };
+}
+
+globals! {
+    OFF_TASK_PID;
+    OFF_TASK_TGID;
+    OFF_TASK_FLAGS;
+    OFF_TASK_COMM;
+    OFF_TASK_CGROUPS;
+    OFF_TASK_LAST_QUEUED;
+    OFF_TASK_LAST_ARRIVAL;
+    OFF_TASK_CFS_RQ;
+    /// `__state` since 5.14 (commit 2f064a59a11f), `state` before.
+    OFF_TASK_STATE;
+    OFF_CFS_RQ_RQ;
+    OFF_RQ_CLOCK;
+    OFF_RQ_CLOCK_UPDATE_FLAGS;
+    OFF_CSS_SET_DFL_CGRP;
+    /// The slot of the v1 `cpu` controller in `css_set.subsys`.
+    OFF_CSS_SET_CPU;
+    OFF_CSS_CGROUP;
+    OFF_CGROUP_KN;
+    OFF_CGROUP_ROOT;
+    OFF_CGROUP_ROOT_HIERARCHY_ID;
+    OFF_KERNFS_NODE_ID;
+    OFF_REQUEST_START_TIME_NS;
+    OFF_REQUEST_IO_START_TIME_NS;
+    OFF_REQUEST_BIO;
+    OFF_REQUEST_CMD_FLAGS;
+    OFF_REQUEST_DATA_LEN;
+    OFF_REQUEST_Q;
+    /// `request_queue.disk`, since 5.15 (commit d152c682f03c).
+    OFF_REQUEST_QUEUE_DISK;
+    /// `request.rq_disk`, until 5.16 (commit f3fa33acca9f).
+    OFF_REQUEST_RQ_DISK;
+    OFF_GENDISK_MAJOR;
+    OFF_GENDISK_FIRST_MINOR;
+    OFF_BIO_BLKG;
+    OFF_BLKCG_GQ_BLKCG;
+    OFF_BLKCG_CSS;
+    OFF_OOM_CONTROL_MEMCG;
+    OFF_MEM_CGROUP_CSS;
+    /// Not 0: a task's cgroup is the one of the v1 `cpu` hierarchy.
+    HAS_V1_TASK_HIERARCHY;
+    /// Not 0: `sched_switch` passes `prev_state`, since 5.18 (commit fa2c3254d7cf).
+    HAS_PREV_STATE_ARG;
+    /// Not 0: `request.rq_disk` is there.
+    HAS_RQ_DISK;
+}
+
+/// `PF_KTHREAD` of `include/linux/sched.h`: the same bit since 2.6.27 (commit 7b34e4283c68).
+const PF_KTHREAD: u32 = 0x0020_0000;
+
+/// `RQCF_ACT_SKIP` of `kernel/sched/sched.h`: the coming clock update is being skipped (commit
+/// 9edfbfed3f54).
+const RQCF_ACT_SKIP: u32 = 0x02;
+
+/// Loads the `T` that lies `offset` bytes into the kernel object at `base`.
+#[inline(always)]
+fn load<T: Copy>(base: *const c_void, offset: &Global<u64>) -> T {
+    // SAFETY: `base` is a pointer that the verifier tracks, and `offset` a constant to it: it has
+    // checked that this load stays in the object, and makes it read 0 if the object is gone.
+    unsafe { *base.byte_add(offset.load() as usize).cast::<T>() }
+}
+
+macro_rules! kernel_pointer {
+    ($($(#[$doc:meta])* $name:ident)*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, Copy)]
+            #[repr(transparent)]
+            pub struct $name(*const c_void);
+
+            impl $name {
+                /// Wraps a tracked pointer.
+                #[inline(always)]
+                pub fn new(pointer: *const c_void) -> Self {
+                    Self(pointer)
+                }
+            }
+        )*
+    };
+}
+
+kernel_pointer! {
+    /// `struct task_struct *`
+    Task
+    /// `struct rq *`
+    RunQueue
+    /// `struct cgroup *`
+    Cgroup
+    /// `struct request *`
+    Request
+    /// `struct oom_control *`
+    OomControl
+}
+
+impl Task {
+    #[inline(always)]
+    pub fn pid(self) -> u32 {
+        load(self.0, &OFF_TASK_PID)
+    }
+
+    #[inline(always)]
+    pub fn tgid(self) -> u32 {
+        load(self.0, &OFF_TASK_TGID)
+    }
+
+    #[inline(always)]
+    pub fn is_idle(self) -> bool {
+        self.pid() == 0
+    }
+
+    #[inline(always)]
+    pub fn is_kernel_thread(self) -> bool {
+        load::<u32>(self.0, &OFF_TASK_FLAGS) & PF_KTHREAD != 0
+    }
+
+    /// Not 0 when the task is not runnable. Races with a wakeup once the task is off its queue, so
+    /// it serves only kernels whose `sched_switch` does not pass the state.
+    #[inline(always)]
+    pub fn state(self) -> u32 {
+        load(self.0, &OFF_TASK_STATE)
+    }
+
+    /// When the task was put on this run queue, rq clock; 0 when the kernel did not note it.
+    #[inline(always)]
+    pub fn last_queued(self) -> u64 {
+        load(self.0, &OFF_TASK_LAST_QUEUED)
+    }
+
+    /// When the task last got a CPU, rq clock.
+    #[inline(always)]
+    pub fn last_arrival(self) -> u64 {
+        load(self.0, &OFF_TASK_LAST_ARRIVAL)
+    }
+
+    /// The run queue that the task belongs to. Also set for tasks that are not in the fair class.
+    #[inline(always)]
+    pub fn run_queue(self) -> RunQueue {
+        let cfs_rq: *const c_void = load(self.0, &OFF_TASK_CFS_RQ);
+        RunQueue(load(cfs_rq, &OFF_CFS_RQ_RQ))
+    }
+
+    /// Id of the task's cgroup in the task hierarchy.
+    #[inline(always)]
+    pub fn cgroup_id(self) -> u64 {
+        let css_set: *const c_void = load(self.0, &OFF_TASK_CGROUPS);
+        if HAS_V1_TASK_HIERARCHY.load() != 0 {
+            css_cgroup(load(css_set, &OFF_CSS_SET_CPU)).id()
+        } else {
+            Cgroup(load(css_set, &OFF_CSS_SET_DFL_CGRP)).id()
+        }
+    }
+
+    /// Copies the task's name.
+    #[inline(always)]
+    pub fn read_comm(self, into: &mut [u8; COMM_LEN]) {
+        // SAFETY: the helper checks the address itself and fails on a bad one; `into` is ours.
+        let read = unsafe {
+            bpf_probe_read_kernel_buf(
+                self.0.byte_add(OFF_TASK_COMM.load() as usize).cast::<u8>(),
+                into,
+            )
+        };
+        if read.is_err() {
+            into[0] = 0;
+        }
+    }
+}
+
+impl RunQueue {
+    /// The run queue's clock, ns. See [`is_stale`](Self::is_stale).
+    #[inline(always)]
+    pub fn clock(self) -> u64 {
+        load(self.0, &OFF_RQ_CLOCK)
+    }
+
+    /// Whether the scheduler skipped the clock update of this switch.
+    #[inline(always)]
+    pub fn is_stale(self) -> bool {
+        load::<u32>(self.0, &OFF_RQ_CLOCK_UPDATE_FLAGS) & RQCF_ACT_SKIP != 0
+    }
+}
+
+impl Cgroup {
+    /// The cgroup's id: the inode number of its directory, unique within its hierarchy.
+    #[inline(always)]
+    pub fn id(self) -> u64 {
+        let kernfs_node: *const c_void = load(self.0, &OFF_CGROUP_KN);
+        load(kernfs_node, &OFF_KERNFS_NODE_ID)
+    }
+
+    /// The number of the cgroup's hierarchy; 0 is cgroup v2.
+    #[inline(always)]
+    pub fn hierarchy(self) -> u32 {
+        let root: *const c_void = load(self.0, &OFF_CGROUP_ROOT);
+        load(root, &OFF_CGROUP_ROOT_HIERARCHY_ID)
+    }
+}
+
+/// The cgroup that a `struct cgroup_subsys_state *` belongs to.
+#[inline(always)]
+fn css_cgroup(css: *const c_void) -> Cgroup {
+    Cgroup(load(css, &OFF_CSS_CGROUP))
+}
+
+impl Request {
+    /// When the request was made, ktime; 0 when the queue keeps no statistics.
+    #[inline(always)]
+    pub fn start_time_ns(self) -> u64 {
+        load(self.0, &OFF_REQUEST_START_TIME_NS)
+    }
+
+    /// When the request was given to the device, ktime; 0 as above.
+    #[inline(always)]
+    pub fn io_start_time_ns(self) -> u64 {
+        load(self.0, &OFF_REQUEST_IO_START_TIME_NS)
+    }
+
+    /// `enum req_op`: the lowest `REQ_OP_BITS` of the flags.
+    #[inline(always)]
+    pub fn operation(self) -> u32 {
+        load::<u32>(self.0, &OFF_REQUEST_CMD_FLAGS) & 0xff
+    }
+
+    /// Bytes of the request that are not yet completed.
+    #[inline(always)]
+    pub fn remaining_bytes(self) -> u32 {
+        load(self.0, &OFF_REQUEST_DATA_LEN)
+    }
+
+    /// Id of the owning cgroup (the first bio's blkcg), or `None` when the request carries no bio or
+    /// the bio no blkcg: it is nobody's.
+    #[inline(always)]
+    pub fn owner_cgroup_id(self) -> Option<u64> {
+        let bio: *const c_void = load(self.0, &OFF_REQUEST_BIO);
+        if bio.is_null() {
+            return None;
+        }
+        let blkg: *const c_void = load(bio, &OFF_BIO_BLKG);
+        if blkg.is_null() {
+            return None;
+        }
+        let blkcg: *const c_void = load(blkg, &OFF_BLKCG_GQ_BLKCG);
+        if blkcg.is_null() {
+            return None;
+        }
+        // SAFETY: the css is a member of the blkcg, at an offset that BTF gave.
+        let css = unsafe { blkcg.byte_add(OFF_BLKCG_CSS.load() as usize) };
+        let id = css_cgroup(css).id();
+        (id != 0).then_some(id)
+    }
+
+    /// The disk's number as `major << 20 | minor`, or 0 when the queue has no disk.
+    #[inline(always)]
+    pub fn device(self) -> u32 {
+        let disk: *const c_void = if HAS_RQ_DISK.load() != 0 {
+            load(self.0, &OFF_REQUEST_RQ_DISK)
+        } else {
+            let queue: *const c_void = load(self.0, &OFF_REQUEST_Q);
+            load(queue, &OFF_REQUEST_QUEUE_DISK)
+        };
+        if disk.is_null() {
+            return 0;
+        }
+        let major: u32 = load(disk, &OFF_GENDISK_MAJOR);
+        let minor: u32 = load(disk, &OFF_GENDISK_FIRST_MINOR);
+        major << 20 | minor
+    }
+}
+
+impl OomControl {
+    /// Id of the cgroup whose limit was hit, or `None` when the host ran out of memory.
+    #[inline(always)]
+    pub fn limit_owner_cgroup_id(self) -> Option<u64> {
+        let memcg: *const c_void = load(self.0, &OFF_OOM_CONTROL_MEMCG);
+        if memcg.is_null() {
+            return None;
+        }
+        // SAFETY: the css is a member of the memcg, at an offset that BTF gave.
+        let css = unsafe { memcg.byte_add(OFF_MEM_CGROUP_CSS.load() as usize) };
+        Some(css_cgroup(css).id())
+    }
+}
+
+/// Whether `sched_switch` passes the state of `prev` as its fourth argument.
+#[inline(always)]
+pub fn has_prev_state_arg() -> bool {
+    HAS_PREV_STATE_ARG.load() != 0
+}

@@ -1,0 +1,147 @@
+//! Who waits for a CPU, for how long, and who holds it?
+//!
+//! One program on `sched_switch`, no map of start times: the kernel has noted when `next` was queued
+//! (`sched_info.last_queued`), and this CPU's previous switch is when `prev` began to run.
+//!
+//! * **A wait** is from the moment a task is put on the run queue, by a wakeup or because it lost
+//!   the CPU, to the moment it gets that CPU. It is what the kernel adds to `run_delay` of
+//!   `/proc/<tid>/schedstat`, plus the clock skip below. A task that is moved to another run queue
+//!   while it waits is queued anew there: its sample is the last leg, and the legs before are in
+//!   `run_delay` alone.
+//! * **A slice** is from this CPU's previous switch to this one. `sched_info.last_arrival` would be
+//!   the kernel's own note of its start, but it is left untouched when a task is resumed that was
+//!   preempted just before it went to sleep (its state no longer running, so never queued): the
+//!   slice would then hold the time that it was off the CPU.
+//! * **Clock skip**: on a wakeup preemption the scheduler skips the update of the run queue's clock,
+//!   so the wait reads 0 however late the switch comes. Then the time is taken from ktime, less the
+//!   smallest recent distance of the two clocks on this CPU.
+
+use aya_ebpf::{helpers::bpf_ktime_get_ns, macros::btf_tracepoint, programs::BtfTracePointContext};
+use collector_common::{
+    cpu::ClockState,
+    sample::SchedSample,
+    signal::Signal,
+};
+
+use crate::{
+    batch::{self, SchedBatch},
+    kernel_types::{RunQueue, Task, has_prev_state_arg},
+};
+
+/// How often the distance of the clocks is checked. More often costs a clock read more; less often
+/// lets the distance creep further, and that much of a skip is not seen.
+const CALIBRATE_NS: u64 = 100_000;
+
+/// The distance may grow by 1/1024 of the time that passes: faster than any clock is slewed (500
+/// ppm), so that an old minimum never outlives its truth.
+const CREEP_SHIFT: u32 = 10;
+
+#[btf_tracepoint(function = "sched_switch")]
+pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
+    let Some(cpu) = batch::cpu_state() else {
+        return 0;
+    };
+    batch::count_observed(cpu, Signal::Sched);
+
+    let preempted: u32 = ctx.arg(0);
+    let prev = Task::new(ctx.arg(1));
+    let next = Task::new(ctx.arg(2));
+
+    // SAFETY: the state is this CPU's own, and `sched_switch` runs with interrupts off.
+    let clock = unsafe { &mut (*cpu).clock };
+    let (now, skip) = read_clock(clock, next.run_queue());
+    let slice_start = clock.last_switch_ns;
+    clock.last_switch_ns = now;
+
+    let mut flags = 0;
+    let (mut next_cgroup, mut wait) = (0, 0);
+    if next.is_idle() {
+        flags |= SchedSample::FLAG_NEXT_IDLE;
+    } else {
+        next_cgroup = next.cgroup_id();
+        if next.is_kernel_thread() {
+            flags |= SchedSample::FLAG_NEXT_KTHREAD;
+        }
+        let queued = next.last_queued();
+        if queued == 0 {
+            flags |= SchedSample::FLAG_NO_WAIT;
+        } else {
+            wait = now.wrapping_sub(queued);
+            if wait >> SchedSample::WAIT_BITS != 0 {
+                flags |= SchedSample::FLAG_NO_WAIT | SchedSample::FLAG_NEGATIVE;
+                wait = 0;
+            }
+        }
+    }
+
+    let (mut prev_cgroup, mut slice) = (0, 0);
+    if prev.is_idle() {
+        flags |= SchedSample::FLAG_PREV_IDLE;
+    } else {
+        prev_cgroup = prev.cgroup_id();
+        // `preempted` alone is not enough: a task that yields is still runnable.
+        let blocked =
+            if has_prev_state_arg() { ctx.arg::<u32>(3) } else { prev.state() };
+        if preempted as u8 != 0 || blocked == 0 {
+            flags |= SchedSample::FLAG_INVOLUNTARY;
+        }
+        // Before this CPU's first switch there is only the kernel's note.
+        let start = if slice_start == 0 { prev.last_arrival() } else { slice_start };
+        slice = now.wrapping_sub(start);
+        if start == 0 {
+            flags |= SchedSample::FLAG_NO_SLICE;
+            slice = 0;
+        } else if slice >> SchedSample::SLICE_BITS != 0 {
+            flags |= SchedSample::FLAG_NO_SLICE | SchedSample::FLAG_NEGATIVE;
+            slice = 0;
+        }
+    }
+
+    let place = batch::next_place::<SchedBatch>(cpu);
+    // SAFETY: the place is in the batch, in this CPU's own state.
+    unsafe {
+        *place = SchedSample {
+            next_cgroup,
+            prev_cgroup,
+            wait_and_flags: wait | flags,
+            slice_and_skip: slice | skip << SchedSample::SLICE_BITS,
+        }
+    };
+    batch::commit::<SchedBatch>(cpu, now);
+    0
+}
+
+/// Now, on the run queue's clock, and how much of it the kernel's own reading leaves out.
+#[inline(always)]
+fn read_clock(clock: &mut ClockState, run_queue: RunQueue) -> (u64, u64) {
+    let now = run_queue.clock();
+    let age = now.wrapping_sub(clock.calibrated_ns);
+    // What the smallest distance may have become since it was checked.
+    let offset = clock.offset_ns.wrapping_add(age >> CREEP_SHIFT);
+    if run_queue.is_stale() {
+        if clock.calibrated_ns == 0 {
+            return (now, 0);
+        }
+        // SAFETY: a helper without preconditions.
+        let corrected = unsafe { bpf_ktime_get_ns() }.wrapping_sub(offset);
+        let skip = corrected.wrapping_sub(now);
+        if skip as i64 <= 0 {
+            return (now, 0);
+        }
+        (corrected, skip.min(SchedSample::MAX_SKIP_NS))
+    } else {
+        if age > CALIBRATE_NS {
+            // SAFETY: a helper without preconditions.
+            let measured = unsafe { bpf_ktime_get_ns() }.wrapping_sub(now);
+            clock.offset_ns = if clock.calibrated_ns == 0
+                || (measured.wrapping_sub(offset) as i64) < 0
+            {
+                measured
+            } else {
+                offset
+            };
+            clock.calibrated_ns = now;
+        }
+        (now, 0)
+    }
+}

@@ -1,0 +1,109 @@
+//! Who a cgroup is, for those who read its numbers.
+
+use std::time::SystemTime;
+
+/// Who a cgroup is. One per path: the hierarchies of a hybrid host each have the cgroup, and an
+/// identity stands for all of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The path from the hierarchy's root: the label `id`. Valid UTF-8 (bytes that are not are
+    /// escaped as `\xNN`) and at most [`Identity::MAX_PATH`] bytes. A cgroup whose path is not known
+    /// has `~unresolved/<hierarchy>/<id>`, the overflow row `~other`.
+    pub path: String,
+    /// The other five labels.
+    pub names: Names,
+    /// The container that the cgroup belongs to, if it is one's.
+    pub container: Option<Container>,
+    /// 1 or 2: the version of the hierarchy that tasks are attributed in; 0 when the cgroup was
+    /// seen in none.
+    pub cgroup_version: u8,
+    /// Counts up from 1 each time that the path comes to life again.
+    pub generation: u32,
+    /// When the cgroup was made, or first seen.
+    pub started: SystemTime,
+}
+
+impl Identity {
+    /// A longer path is cut, and ends in `…` and a hash of the whole, so that two stay two.
+    pub const MAX_PATH: usize = 1024;
+}
+
+/// Names that the runtimes give; empty while unknown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    /// The container's name in its runtime.
+    pub name: String,
+    /// Its image.
+    pub image: String,
+    /// The Kubernetes namespace, or the runtime's.
+    pub namespace: String,
+    /// The Kubernetes pod.
+    pub pod: String,
+    /// The container's name in its pod.
+    pub container: String,
+}
+
+/// A container, as far as its cgroup's path tells.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Container {
+    /// The runtime's id of it; empty for a pod's own cgroup.
+    pub id: String,
+    /// The runtime.
+    pub runtime: Runtime,
+    /// The UID of its Kubernetes pod, with dashes; empty when there is none.
+    pub pod_uid: String,
+    /// The pod's quality of service.
+    pub qos: Option<Qos>,
+}
+
+/// A container runtime that can be told from a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Runtime {
+    /// Docker.
+    Docker,
+    /// containerd, through its own API or the CRI.
+    Containerd,
+    /// CRI-O.
+    CriO,
+    /// Podman.
+    Podman,
+    /// Kubernetes with a runtime that the path does not tell (the cgroupfs driver).
+    Unknown,
+}
+
+impl Runtime {
+    /// The name in labels.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Docker => "docker",
+            Self::Containerd => "containerd",
+            Self::CriO => "cri-o",
+            Self::Podman => "podman",
+            Self::Unknown => "",
+        }
+    }
+}
+
+/// A pod's quality of service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Qos {
+    /// All limits set.
+    Guaranteed,
+    /// Some set.
+    Burstable,
+    /// None set.
+    BestEffort,
+}
+
+impl Qos {
+    /// The name in labels, as Kubernetes writes it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Guaranteed => "Guaranteed",
+            Self::Burstable => "Burstable",
+            Self::BestEffort => "BestEffort",
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! cgscope: latency, block I/O and OOM of every container, from the kernel, at next to no cost.
+//!
+//! The modules are the stages of one pipeline, in the order in which an event passes them:
+//!
+//! ```text
+//! kernel ─► drain ─► window ─► reconcile ─► export
+//!            ▲                  ▲      ▲
+//!         attach             catalog  host        daemon wires them and runs them
+//! ```
+
+pub mod host;
+
+pub mod attach;
+
+pub mod drain;
+
+pub mod window;
+
+pub mod catalog;
+
+pub mod reconcile;
+
+pub mod export;
+
+pub mod daemon;

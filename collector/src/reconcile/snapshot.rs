@@ -1,0 +1,136 @@
+//! All numbers at one moment: what every exporter is given.
+
+use std::{sync::Arc, time::SystemTime};
+
+use collector_common::signal::Signal;
+
+use crate::{
+    catalog::Identity,
+    window::{BlockTotals, Cumulative, LossReason, OomTotals, Quantiles, SchedTotals, WindowSignal},
+};
+
+/// All numbers at one moment. A copy: it holds no lock, and encoding it stops nobody.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// One entry for each cgroup that has an identity of its own, tombstones included; no two have
+    /// the same [`Identity::path`].
+    pub cgroups: Vec<CgroupStats>,
+    /// One entry for each signal that is on.
+    pub accounts: Vec<SignalAccount>,
+    /// One entry for each kernel program in the plan.
+    pub programs: Vec<ProgramStats>,
+    /// How many cgroups are known, by state.
+    pub counts: CgroupCounts,
+    /// Our own timings.
+    pub timings: Vec<(Timing, Cumulative)>,
+    /// Our own process.
+    pub process: ProcessStats,
+}
+
+/// The numbers of one cgroup.
+#[derive(Clone, Debug)]
+pub struct CgroupStats {
+    /// Who it is.
+    pub identity: Arc<Identity>,
+    /// When the cgroup was removed, if it was: then this is a tombstone.
+    pub exited: Option<SystemTime>,
+    /// Absent when no task of it has switched.
+    pub sched: Option<SchedTotals>,
+    /// One entry per device and operation that it has used.
+    pub block: Vec<BlockTotals>,
+    /// OOM kills.
+    pub oom: OomTotals,
+    /// Quantiles of the merged windows; a signal without a sample in them is absent.
+    pub quantiles: Vec<(WindowSignal, Quantiles)>,
+}
+
+/// Where a signal's events went: `observed = recorded + filtered + lost + in_flight`.
+#[derive(Clone, Debug)]
+pub struct SignalAccount {
+    /// The signal.
+    pub signal: Signal,
+    /// Events that the kernel programs saw.
+    pub observed: u64,
+    /// Events whose every measurement is in a window or table.
+    pub recorded: u64,
+    /// Events left out by rule.
+    pub filtered: u64,
+    /// Events lost, in whole or in part, by reason; every reason that the signal can have.
+    pub lost: Vec<(LossReason, u64)>,
+    /// Events in a batch or ring, not yet drained.
+    pub in_flight: u64,
+}
+
+impl SignalAccount {
+    /// The share of the events that should have been recorded and were not lost; `None` while there
+    /// were none.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a ratio, shown with a few digits")]
+    pub fn completeness(&self) -> Option<f64> {
+        let lost: u64 = self.lost.iter().map(|(_, events)| events).sum();
+        let settled = self.recorded + lost;
+        (settled > 0).then(|| self.recorded as f64 / settled as f64)
+    }
+}
+
+/// One kernel program.
+#[derive(Clone, Debug)]
+pub struct ProgramStats {
+    /// Its name, as the kernel shows it.
+    pub name: &'static str,
+    /// Whether it is attached.
+    pub attached: bool,
+    /// Runs and time spent in it, ns; absent unless the kernel measures its programs
+    /// (`kernel.bpf_stats_enabled`).
+    pub cost: Option<ProgramCost>,
+}
+
+/// What the kernel measured of a program.
+#[derive(Clone, Copy, Debug)]
+pub struct ProgramCost {
+    /// How often it ran.
+    pub runs: u64,
+    /// Time spent in it, ns.
+    pub run_time_ns: u64,
+}
+
+/// How many cgroups are known.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CgroupCounts {
+    /// There now.
+    pub live: u64,
+    /// Gone, their numbers kept.
+    pub exited: u64,
+    /// Without a path: seen in a sample only.
+    pub unresolved: u64,
+    /// Folded into the overflow row because the bound was reached.
+    pub overflowed: u64,
+}
+
+/// Our own timings that are exported as histograms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Timing {
+    /// One pass over all cgroups.
+    Reconcile,
+    /// One reading of the cgroup file systems.
+    CgroupfsRead,
+    /// One emptying of the rings.
+    Drain,
+}
+
+/// Our own process, from `/proc/self`. Absent figures could not be read.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ProcessStats {
+    /// User and system time.
+    pub cpu_seconds: Option<f64>,
+    /// Resident set.
+    pub resident_memory_bytes: Option<u64>,
+    /// Virtual size.
+    pub virtual_memory_bytes: Option<u64>,
+    /// Open file descriptors.
+    pub open_fds: Option<u64>,
+    /// Their limit.
+    pub max_fds: Option<u64>,
+    /// When the process started, seconds since the epoch.
+    pub start_time_seconds: Option<f64>,
+}

@@ -1,0 +1,12 @@
+//! Windowed histograms, counters, gauges, snapshots.
+//!
+//! In: raw values. Out: totals and quantiles. Never here: I/O, a clock, a name of a container.
+
+mod cumulative;
+mod totals;
+
+pub use cumulative::Cumulative;
+pub use totals::{
+    BlockTotals, Device, LossReason, OomTotals, Operation, Preemptor, Quantiles, SchedTotals,
+    WindowSignal,
+};
