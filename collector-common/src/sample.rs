@@ -28,9 +28,12 @@ pub struct BatchHeader {
     pub opened_ns: u64,
     /// When the batch was submitted, ktime.
     pub submitted_ktime_ns: u64,
+    /// Counts the batches of this CPU and signal, those that found the ring full included: a gap is
+    /// a batch that is counted as lost.
+    pub sequence: u64,
 }
 
-const _: () = assert!(size_of::<BatchHeader>() == 24);
+const _: () = assert!(size_of::<BatchHeader>() == 32);
 
 /// One context switch: what `next` waited and what `prev` ran.
 ///
@@ -46,7 +49,8 @@ pub struct SchedSample {
     /// Low [`WAIT_BITS`](Self::WAIT_BITS): run-queue latency of `next`, ns. Above: `FLAG_*`.
     pub wait_and_flags: u64,
     /// Low [`SLICE_BITS`](Self::SLICE_BITS): time that `prev` held the CPU, ns. Above: how much of
-    /// the wait the kernel's own run delay does not have, because it skipped a clock update, ns.
+    /// the wait, and of the slice, the kernel's own clock does not have, because its update was
+    /// skipped, ns.
     pub slice_and_skip: u64,
 }
 
@@ -126,6 +130,9 @@ impl BlockSample {
     pub const FLAG_ERROR: u32 = 1;
     /// More of the request is to come: bytes count, the latency does not.
     pub const FLAG_PARTIAL: u32 = 2;
+    /// A request for a flush of the device's cache, without data: `device_ns` is its whole time,
+    /// `queue_ns` says nothing, `operation` is the kernel's for a write.
+    pub const FLAG_EMPTY_FLUSH: u32 = 4;
 }
 
 const _: () = assert!(size_of::<BlockSample>() == 40);

@@ -107,8 +107,7 @@ pub fn commit<B: Batch>(cpu: *mut CpuState, now_ns: u64) {
     }
 }
 
-/// Sends the batch, if anything is in it, and empties it. Not inlined: this is the rare path, and
-/// keeps the common one short.
+/// Sends the batch, if anything is in it, and empties it.
 #[inline(always)]
 fn submit<B: Batch>(cpu: *mut CpuState) {
     let header = header::<B>(cpu);
@@ -137,6 +136,7 @@ fn submit<B: Batch>(cpu: *mut CpuState) {
     if sent != 0 {
         count_lost(cpu, B::SIGNAL, KernelLoss::RingFull, count);
     }
+    header_ref.sequence += 1;
     header_ref.count = 0;
 }
 

@@ -18,7 +18,7 @@ use crate::{
 };
 
 #[btf_tracepoint(function = "block_rq_complete")]
-pub fn block_rq_complete(ctx: BtfTracePointContext) -> i32 {
+pub fn block_complete(ctx: BtfTracePointContext) -> i32 {
     let Some(cpu) = batch::cpu_state() else {
         return 0;
     };
@@ -53,7 +53,14 @@ fn complete(cpu: *mut CpuState, request: Request, error: bool, bytes: u32) {
         return;
     };
     let start = request.start_time_ns();
-    let issue = request.io_start_time_ns();
+    let mut issue = request.io_start_time_ns();
+    let mut flags = 0;
+    if issue == 0 && bytes == 0 {
+        // An fsync's request to empty the device's cache carries no data and is not issued itself:
+        // it waits for a flush that the block layer makes for all who wait.
+        flags |= BlockSample::FLAG_EMPTY_FLUSH;
+        issue = start;
+    }
     if start == 0 || issue == 0 {
         batch::count_lost(cpu, Signal::BlockIo, KernelLoss::NoTimestamp, 1);
         return;
@@ -66,7 +73,6 @@ fn complete(cpu: *mut CpuState, request: Request, error: bool, bytes: u32) {
         batch::count_lost(cpu, Signal::BlockIo, KernelLoss::NegativeDelta, 1);
         return;
     }
-    let mut flags = 0;
     if error {
         flags |= BlockSample::FLAG_ERROR;
     }

@@ -11,6 +11,7 @@ use aya_ebpf::{
     maps::PerCpuArray,
     programs::BtfTracePointContext,
 };
+use aya_log_ebpf::debug;
 use collector_common::{
     event::{CgroupEvent, EventHeader, TRACE_PATH_LEN},
     signal::Signal,
@@ -44,7 +45,7 @@ pub fn cgroup_rename(ctx: BtfTracePointContext) -> i32 {
 }
 
 #[btf_tracepoint(function = "cgroup_notify_populated")]
-pub fn cgroup_populated(ctx: BtfTracePointContext) -> i32 {
+pub fn cgroup_populate(ctx: BtfTracePointContext) -> i32 {
     let populated: i32 = ctx.arg(2);
     let kind = if populated != 0 {
         EventHeader::KIND_CGROUP_POPULATED
@@ -80,6 +81,7 @@ fn send(ctx: &BtfTracePointContext, kind: u32) -> i32 {
         hierarchy: cgroup.hierarchy(),
         path_len: length as u32,
     };
+    debug!(ctx, "cgroup event {}: id {} of hierarchy {}", kind, cgroup.id(), cgroup.hierarchy());
     let size = size_of::<CgroupEvent>() as u64 + (length & (TRACE_PATH_LEN as u64 - 1));
     // SAFETY: event and path lie side by side in the scratch, which is longer than `size`.
     unsafe { emit::emit(cpu, Signal::CgroupLife, scratch, size) };

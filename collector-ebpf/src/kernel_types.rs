@@ -39,7 +39,6 @@ globals! {
     OFF_TASK_STATE;
     OFF_CFS_RQ_RQ;
     OFF_RQ_CLOCK;
-    OFF_RQ_CLOCK_UPDATE_FLAGS;
     OFF_CSS_SET_DFL_CGRP;
     /// The slot of the v1 `cpu` controller in `css_set.subsys`.
     OFF_CSS_SET_CPU;
@@ -76,10 +75,6 @@ globals! {
 /// `PF_KTHREAD` of `include/linux/sched.h`: the same bit since 2.6.27 (commit 7b34e4283c68).
 const PF_KTHREAD: u32 = 0x0020_0000;
 
-/// `RQCF_ACT_SKIP` of `kernel/sched/sched.h`: the coming clock update is being skipped (commit
-/// 9edfbfed3f54).
-const RQCF_ACT_SKIP: u32 = 0x02;
-
 /// Loads the `T` that lies `offset` bytes into the kernel object at `base`.
 #[inline(always)]
 fn load<T: Copy>(base: *const c_void, offset: &Global<u64>) -> T {
@@ -96,13 +91,6 @@ macro_rules! kernel_pointer {
             #[repr(transparent)]
             pub struct $name(*const c_void);
 
-            impl $name {
-                /// Wraps a tracked pointer.
-                #[inline(always)]
-                pub fn new(pointer: *const c_void) -> Self {
-                    Self(pointer)
-                }
-            }
         )*
     };
 }
@@ -121,6 +109,12 @@ kernel_pointer! {
 }
 
 impl Task {
+    /// Wraps a pointer that the verifier tracks.
+    #[inline(always)]
+    pub fn new(pointer: *const c_void) -> Self {
+        Self(pointer)
+    }
+
     #[inline(always)]
     pub fn pid(self) -> u32 {
         load(self.0, &OFF_TASK_PID)
@@ -195,20 +189,20 @@ impl Task {
 }
 
 impl RunQueue {
-    /// The run queue's clock, ns. See [`is_stale`](Self::is_stale).
+    /// The run queue's clock, ns.
     #[inline(always)]
     pub fn clock(self) -> u64 {
         load(self.0, &OFF_RQ_CLOCK)
     }
-
-    /// Whether the scheduler skipped the clock update of this switch.
-    #[inline(always)]
-    pub fn is_stale(self) -> bool {
-        load::<u32>(self.0, &OFF_RQ_CLOCK_UPDATE_FLAGS) & RQCF_ACT_SKIP != 0
-    }
 }
 
 impl Cgroup {
+    /// Wraps a pointer that the verifier tracks.
+    #[inline(always)]
+    pub fn new(pointer: *const c_void) -> Self {
+        Self(pointer)
+    }
+
     /// The cgroup's id: the inode number of its directory, unique within its hierarchy.
     #[inline(always)]
     pub fn id(self) -> u64 {
@@ -231,6 +225,12 @@ fn css_cgroup(css: *const c_void) -> Cgroup {
 }
 
 impl Request {
+    /// Wraps a pointer that the verifier tracks.
+    #[inline(always)]
+    pub fn new(pointer: *const c_void) -> Self {
+        Self(pointer)
+    }
+
     /// When the request was made, ktime; 0 when the queue keeps no statistics.
     #[inline(always)]
     pub fn start_time_ns(self) -> u64 {
@@ -296,6 +296,12 @@ impl Request {
 }
 
 impl OomControl {
+    /// Wraps a pointer that the verifier tracks.
+    #[inline(always)]
+    pub fn new(pointer: *const c_void) -> Self {
+        Self(pointer)
+    }
+
     /// Id of the cgroup whose limit was hit, or `None` when the host ran out of memory.
     #[inline(always)]
     pub fn limit_owner_cgroup_id(self) -> Option<u64> {

@@ -11,6 +11,7 @@ use aya_ebpf::{
     maps::Array,
     programs::{BtfTracePointContext, FEntryContext},
 };
+use aya_log_ebpf::debug;
 use collector_common::{
     cpu::CpuState,
     event::{COMM_LEN, EventHeader, OomEvent},
@@ -55,7 +56,7 @@ pub fn oom_limit(ctx: FEntryContext) -> i32 {
 /// For kernels that pass the victim's task: since 6.8 (commit 72ba14deb40a), and stable releases
 /// that took it over.
 #[btf_tracepoint(function = "mark_victim")]
-pub fn oom_mark_victim(ctx: BtfTracePointContext) -> i32 {
+pub fn oom_victim(ctx: BtfTracePointContext) -> i32 {
     let Some(cpu) = batch::cpu_state() else {
         return 0;
     };
@@ -68,12 +69,12 @@ pub fn oom_mark_victim(ctx: BtfTracePointContext) -> i32 {
         comm,
         ..OomEvent::default()
     };
-    send(cpu, event)
+    send(&ctx, cpu, event)
 }
 
 /// For kernels that pass only the victim's pid; the daemon looks the rest up at once.
 #[btf_tracepoint(function = "mark_victim")]
-pub fn oom_mark_pid(ctx: BtfTracePointContext) -> i32 {
+pub fn oom_victim_pid(ctx: BtfTracePointContext) -> i32 {
     let Some(cpu) = batch::cpu_state() else {
         return 0;
     };
@@ -82,11 +83,11 @@ pub fn oom_mark_pid(ctx: BtfTracePointContext) -> i32 {
         flags: OomEvent::FLAG_PID_ONLY,
         ..OomEvent::default()
     };
-    send(cpu, event)
+    send(&ctx, cpu, event)
 }
 
 #[inline(always)]
-fn send(cpu: *mut CpuState, mut event: OomEvent) -> i32 {
+fn send(ctx: &BtfTracePointContext, cpu: *mut CpuState, mut event: OomEvent) -> i32 {
     batch::count_observed(cpu, Signal::Oom);
     event.header = emit::header(EventHeader::KIND_OOM);
     if let Some(limit) = OOM_LIMIT.get(0)
@@ -99,6 +100,7 @@ fn send(cpu: *mut CpuState, mut event: OomEvent) -> i32 {
             event.flags |= OomEvent::FLAG_GLOBAL;
         }
     }
+    debug!(ctx, "OOM victim {}", event.victim_pid);
     // SAFETY: the record is a whole local variable.
     unsafe { emit::emit(cpu, Signal::Oom, &raw const event, size_of::<OomEvent>() as u64) };
     0

@@ -13,8 +13,11 @@
 //!   preempted just before it went to sleep (its state no longer running, so never queued): the
 //!   slice would then hold the time that it was off the CPU.
 //! * **Clock skip**: on a wakeup preemption the scheduler skips the update of the run queue's clock,
-//!   so the wait reads 0 however late the switch comes. Then the time is taken from ktime, less the
-//!   smallest recent distance of the two clocks on this CPU.
+//!   so the wait reads 0 however late the switch comes. That 0 is how a skip is told: the flag that
+//!   asked for it (`RQCF_ACT_SKIP`) is cleared before the tracepoint on newer kernels. Then the time
+//!   is taken from ktime, less the smallest recent distance of the two clocks on this CPU. When the
+//!   skip was for another task than the one picked, the gap is not seen: it goes to the slice of
+//!   `next` instead of its wait.
 
 use aya_ebpf::{helpers::bpf_ktime_get_ns, macros::btf_tracepoint, programs::BtfTracePointContext};
 use collector_common::{
@@ -25,7 +28,7 @@ use collector_common::{
 
 use crate::{
     batch::{self, SchedBatch},
-    kernel_types::{RunQueue, Task, has_prev_state_arg},
+    kernel_types::{Task, has_prev_state_arg},
 };
 
 /// How often the distance of the clocks is checked. More often costs a clock read more; less often
@@ -49,20 +52,28 @@ pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
 
     // SAFETY: the state is this CPU's own, and `sched_switch` runs with interrupts off.
     let clock = unsafe { &mut (*cpu).clock };
-    let (now, skip) = read_clock(clock, next.run_queue());
+    let run_queue_now = next.run_queue().clock();
+    let next_is_idle = next.is_idle();
+    let queued = if next_is_idle { 0 } else { next.last_queued() };
+    let skip = if queued == run_queue_now {
+        skipped(clock, run_queue_now)
+    } else {
+        calibrate(clock, run_queue_now);
+        0
+    };
+    let now = run_queue_now.wrapping_add(skip);
     let slice_start = clock.last_switch_ns;
     clock.last_switch_ns = now;
 
     let mut flags = 0;
     let (mut next_cgroup, mut wait) = (0, 0);
-    if next.is_idle() {
+    if next_is_idle {
         flags |= SchedSample::FLAG_NEXT_IDLE;
     } else {
         next_cgroup = next.cgroup_id();
         if next.is_kernel_thread() {
             flags |= SchedSample::FLAG_NEXT_KTHREAD;
         }
-        let queued = next.last_queued();
         if queued == 0 {
             flags |= SchedSample::FLAG_NO_WAIT;
         } else {
@@ -111,37 +122,36 @@ pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
-/// Now, on the run queue's clock, and how much of it the kernel's own reading leaves out.
+/// Keeps the smallest recent distance of ktime ahead of the run queue's clock, from a reading of the
+/// latter that is fresh (a stale one only looks further away, and the minimum ignores it).
 #[inline(always)]
-fn read_clock(clock: &mut ClockState, run_queue: RunQueue) -> (u64, u64) {
-    let now = run_queue.clock();
-    let age = now.wrapping_sub(clock.calibrated_ns);
-    // What the smallest distance may have become since it was checked.
-    let offset = clock.offset_ns.wrapping_add(age >> CREEP_SHIFT);
-    if run_queue.is_stale() {
-        if clock.calibrated_ns == 0 {
-            return (now, 0);
-        }
-        // SAFETY: a helper without preconditions.
-        let corrected = unsafe { bpf_ktime_get_ns() }.wrapping_sub(offset);
-        let skip = corrected.wrapping_sub(now);
-        if skip as i64 <= 0 {
-            return (now, 0);
-        }
-        (corrected, skip.min(SchedSample::MAX_SKIP_NS))
-    } else {
-        if age > CALIBRATE_NS {
-            // SAFETY: a helper without preconditions.
-            let measured = unsafe { bpf_ktime_get_ns() }.wrapping_sub(now);
-            clock.offset_ns = if clock.calibrated_ns == 0
-                || (measured.wrapping_sub(offset) as i64) < 0
-            {
-                measured
-            } else {
-                offset
-            };
-            clock.calibrated_ns = now;
-        }
-        (now, 0)
+fn calibrate(clock: &mut ClockState, run_queue_now: u64) {
+    if run_queue_now.wrapping_sub(clock.calibrated_ns) <= CALIBRATE_NS {
+        return;
     }
+    // SAFETY: a helper without preconditions.
+    let measured = unsafe { bpf_ktime_get_ns() }.wrapping_sub(run_queue_now);
+    let crept = crept_offset(clock, run_queue_now);
+    let closer = (measured.wrapping_sub(crept) as i64) < 0;
+    clock.offset_ns = if clock.calibrated_ns == 0 || closer { measured } else { crept };
+    clock.calibrated_ns = run_queue_now;
+}
+
+/// How far the run queue's clock is behind; 0 when it is not, or before the first calibration.
+#[inline(always)]
+fn skipped(clock: &ClockState, run_queue_now: u64) -> u64 {
+    if clock.calibrated_ns == 0 {
+        return 0;
+    }
+    // SAFETY: a helper without preconditions.
+    let now = unsafe { bpf_ktime_get_ns() }.wrapping_sub(crept_offset(clock, run_queue_now));
+    let skip = now.wrapping_sub(run_queue_now);
+    if (skip as i64) < 0 { 0 } else { skip.min(SchedSample::MAX_SKIP_NS) }
+}
+
+/// What the smallest distance of the clocks may have become since it was checked.
+#[inline(always)]
+fn crept_offset(clock: &ClockState, run_queue_now: u64) -> u64 {
+    let age = run_queue_now.wrapping_sub(clock.calibrated_ns);
+    clock.offset_ns.wrapping_add(age >> CREEP_SHIFT)
 }

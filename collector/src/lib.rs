@@ -23,3 +23,7 @@ pub mod reconcile;
 pub mod export;
 
 pub mod daemon;
+
+mod error_chain;
+
+pub use error_chain::error_chain;

@@ -1,1 +1,5 @@
 //! What the tests share.
+
+pub mod observe;
+
+pub mod switching;

@@ -1,1 +1,14 @@
-//! To come.
+//! From ring bytes to typed batches and events, and the account of what was lost.
+//!
+//! In: the rings. Out: a [`Batch`] or an [`Event`], borrowed from the ring, to a [`Sink`]; each
+//! signal's [`Accounts`]. Never here: a copy of a sample, an allocation per sample, a look at what a
+//! sample means. The only stage that knows the kernel maps.
+
+pub mod decode;
+
+mod accounts;
+mod drainer;
+
+pub use accounts::Accounts;
+pub use decode::{Batch, Event, Malformed, Samples};
+pub use drainer::{DrainError, Drainer, Sink};

@@ -3,6 +3,16 @@
 //! In: `/sys`, `/proc`, the cgroup file systems. Out: typed facts. Never here: a decision about what
 //! to do with them, or a write to anything.
 
+pub mod btf;
+
+pub mod layout;
+
+pub mod support;
+
+pub mod process;
+
+pub mod program_cost;
+
 pub mod cgroup_id;
 
 pub use cgroup_id::{CgroupId, CgroupKey, HierarchyId};

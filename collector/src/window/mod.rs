@@ -4,6 +4,8 @@
 
 mod cumulative;
 mod totals;
+mod outcome;
+pub use outcome::BatchOutcome;
 
 pub use cumulative::Cumulative;
 pub use totals::{

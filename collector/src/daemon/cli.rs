@@ -1,0 +1,89 @@
+//! What can be typed: commands and flags.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand};
+
+use super::config::value::{ByteSize, SignalSet, parse_duration};
+
+/// Latency, block I/O and OOM of every container, from the kernel.
+#[derive(Debug, Parser)]
+#[command(name = "cgscope", version, about, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Measure, and serve metrics, until told to stop.
+    Run(RunArgs),
+    /// Tell what works on this host, signal by signal, why not, and what to do about it.
+    ///
+    /// Loads and attaches the kernel programs for a moment. Exit code 0: all signals are on;
+    /// 1: some are off; 2: none can be on.
+    Doctor(DoctorArgs),
+    /// Print a shell's completions for cgscope.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Flags of `doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// What `run` would be given.
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// Flags of `run`. Each is also a key of the configuration file and an environment variable; a flag
+/// goes before the environment, that before the file, and that before the default.
+#[derive(Clone, Debug, Default, Args)]
+pub struct RunArgs {
+    /// Configuration file (TOML).
+    #[arg(long, env = "CGSCOPE_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Address to serve on [default: 127.0.0.1:9464].
+    #[arg(long, env = "CGSCOPE_LISTEN", value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+    /// Where the cgroup file systems are mounted [default: /sys/fs/cgroup].
+    #[arg(long, env = "CGSCOPE_CGROUP_ROOT", value_name = "DIR")]
+    pub cgroup_root: Option<PathBuf>,
+    /// Where the host's / is mounted, when this runs in a container [default: /].
+    #[arg(long, env = "CGSCOPE_HOST_ROOT", value_name = "DIR")]
+    pub host_root: Option<PathBuf>,
+    /// How often windows rotate and numbers are reconciled [default: 10s].
+    #[arg(long, env = "CGSCOPE_INTERVAL", value_name = "TIME", value_parser = parse_duration)]
+    pub interval: Option<Duration>,
+    /// Signals to measure: sched, block_io, oom, cgroup_life [default: all].
+    #[arg(long, env = "CGSCOPE_SIGNALS", value_name = "LIST")]
+    pub signals: Option<SignalSet>,
+    /// What to log, as error, warn, info, debug, trace, or per module [default: info].
+    #[arg(long, env = "CGSCOPE_LOG", value_name = "FILTER")]
+    pub log: Option<String>,
+    /// Type information of the running kernel, where it has none itself
+    /// [default: /sys/kernel/btf/vmlinux].
+    #[arg(long, env = "CGSCOPE_BTF", value_name = "FILE")]
+    pub btf: Option<PathBuf>,
+    /// Size of the ring that samples come through, a power of two; a larger one costs memory, a
+    /// smaller one loses samples in bursts [default: 4MiB].
+    #[arg(long, env = "CGSCOPE_SAMPLES_RING", value_name = "SIZE")]
+    pub samples_ring: Option<ByteSize>,
+    /// How long the numbers of a cgroup are kept when it is gone [default: 5m].
+    #[arg(long, env = "CGSCOPE_RETENTION", value_name = "TIME", value_parser = parse_duration)]
+    pub retention: Option<Duration>,
+    /// How many cgroups get numbers of their own; the rest share one row [default: 16384].
+    #[arg(long, env = "CGSCOPE_MAX_CGROUPS", value_name = "N")]
+    pub max_cgroups: Option<usize>,
+    /// Held while cgscope runs, so that a second one on this host is told
+    /// [default: /run/cgscope.lock].
+    #[arg(long, env = "CGSCOPE_LOCK_FILE", value_name = "FILE")]
+    pub lock_file: Option<PathBuf>,
+}

@@ -1,0 +1,86 @@
+//! The configuration file, as it stands.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde::Deserialize;
+
+use super::value::{ByteSize, SignalSet, duration};
+
+/// The keys of the file: those of `run`'s flags. All optional, none else allowed.
+#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileConfig {
+    pub(super) listen: Option<SocketAddr>,
+    pub(super) cgroup_root: Option<PathBuf>,
+    pub(super) host_root: Option<PathBuf>,
+    #[serde(default, deserialize_with = "duration")]
+    pub(super) interval: Option<Duration>,
+    pub(super) signals: Option<SignalSet>,
+    pub(super) log: Option<String>,
+    pub(super) btf: Option<PathBuf>,
+    pub(super) samples_ring: Option<ByteSize>,
+    #[serde(default, deserialize_with = "duration")]
+    pub(super) retention: Option<Duration>,
+    pub(super) max_cgroups: Option<usize>,
+    pub(super) lock_file: Option<PathBuf>,
+}
+
+/// The configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration file {path}")]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file says something that is not understood. The cause names line and column.
+    #[error("the configuration file {path} is not understood")]
+    Malformed {
+        /// Which.
+        path: PathBuf,
+        /// Where and what.
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+    /// A value that is understood but cannot be.
+    #[error("{name} is {value}, and must be {range}")]
+    OutOfRange {
+        /// The key or flag.
+        name: &'static str,
+        /// What it was given.
+        value: String,
+        /// What it can be.
+        range: &'static str,
+    },
+}
+
+/// A larger file is none of ours.
+const MAX_BYTES: u64 = 1 << 20;
+
+impl FileConfig {
+    /// Reads a file.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
+        let length = std::fs::metadata(path).map_err(unreadable)?.len();
+        if length > MAX_BYTES {
+            let source = std::io::Error::other(format!("it has {length} bytes, over 1 MiB"));
+            return Err(unreadable(source));
+        }
+        Self::parse(path, &std::fs::read_to_string(path).map_err(unreadable)?)
+    }
+
+    pub(super) fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
+        toml::from_str(text).map_err(|source| ConfigError::Malformed {
+            path: path.to_owned(),
+            source: Box::new(source),
+        })
+    }
+}

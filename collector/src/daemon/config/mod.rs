@@ -1,0 +1,161 @@
+//! What was typed, and what it means.
+//!
+//! Two steps: flags, environment and file as they stand ([`RunArgs`], [`FileConfig`]), then one
+//! [`Config`] in which everything is decided. Each stage is given its part of it; nobody keeps the
+//! whole.
+
+mod file;
+pub mod value;
+
+use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, time::Duration};
+
+use collector_common::signal::Signal;
+
+pub use self::file::{ConfigError, FileConfig};
+use self::value::{ByteSize, SignalSet};
+use super::cli::RunArgs;
+use crate::host::btf::KERNEL_BTF;
+
+/// Everything decided. Where a default is given, it is here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Address to serve on.
+    pub listen: SocketAddr,
+    /// Where the cgroup file systems are mounted.
+    pub cgroup_root: PathBuf,
+    /// Where the host's `/` is.
+    pub host_root: PathBuf,
+    /// Rotation of windows, and reconciliation.
+    pub interval: Duration,
+    /// What is measured.
+    pub signals: BTreeSet<Signal>,
+    /// The log filter.
+    pub log: String,
+    /// The kernel's types.
+    pub btf: PathBuf,
+    /// Size of the samples ring.
+    pub samples_ring: ByteSize,
+    /// How long a tombstone stays.
+    pub retention: Duration,
+    /// How many cgroups get numbers of their own.
+    pub max_cgroups: usize,
+    /// Held while the daemon runs.
+    pub lock_file: PathBuf,
+}
+
+/// Intervals outside are refused: windows of less than a second have too few samples to tell
+/// anything, and of more than an hour nobody waits for.
+const INTERVALS: std::ops::RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(3600);
+
+/// Bounds of `max_cgroups`: each costs up to some 40 KiB when it is busy.
+const MAX_CGROUPS: std::ops::RangeInclusive<usize> = 1..=1_000_000;
+
+impl Config {
+    /// Reads the file that the flags name, if they name one, and decides.
+    pub fn load(args: &RunArgs) -> Result<Self, ConfigError> {
+        let file = match &args.config {
+            Some(path) => FileConfig::read(path)?,
+            None => FileConfig::default(),
+        };
+        Self::decide(args.clone(), file)
+    }
+
+    fn decide(args: RunArgs, file: FileConfig) -> Result<Self, ConfigError> {
+        let config = Self {
+            listen: args
+                .listen
+                .or(file.listen)
+                .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 9464))),
+            cgroup_root: args
+                .cgroup_root
+                .or(file.cgroup_root)
+                .unwrap_or_else(|| PathBuf::from("/sys/fs/cgroup")),
+            host_root: args.host_root.or(file.host_root).unwrap_or_else(|| PathBuf::from("/")),
+            interval: args.interval.or(file.interval).unwrap_or(Duration::from_secs(10)),
+            signals: args.signals.or(file.signals).unwrap_or_else(SignalSet::all).0,
+            log: args.log.or(file.log).unwrap_or_else(|| "info".to_owned()),
+            btf: args.btf.or(file.btf).unwrap_or_else(|| PathBuf::from(KERNEL_BTF)),
+            samples_ring: args.samples_ring.or(file.samples_ring).unwrap_or(ByteSize::MIB_4),
+            retention: args.retention.or(file.retention).unwrap_or(Duration::from_secs(300)),
+            max_cgroups: args.max_cgroups.or(file.max_cgroups).unwrap_or(16_384),
+            lock_file: args
+                .lock_file
+                .or(file.lock_file)
+                .unwrap_or_else(|| PathBuf::from("/run/cgscope.lock")),
+        };
+        config.check()
+    }
+
+    fn check(self) -> Result<Self, ConfigError> {
+        if !INTERVALS.contains(&self.interval) {
+            return Err(ConfigError::OutOfRange {
+                name: "interval",
+                value: humantime::format_duration(self.interval).to_string(),
+                range: "1s to 1h",
+            });
+        }
+        if !MAX_CGROUPS.contains(&self.max_cgroups) {
+            return Err(ConfigError::OutOfRange {
+                name: "max_cgroups",
+                value: self.max_cgroups.to_string(),
+                range: "1 to 1000000",
+            });
+        }
+        if self.signals.is_empty() {
+            return Err(ConfigError::OutOfRange {
+                name: "signals",
+                value: "nothing".to_owned(),
+                range: "at least one of sched, block_io, oom, cgroup_life",
+            });
+        }
+        Ok(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decide(args: RunArgs, file: &str) -> Result<Config, ConfigError> {
+        let path = std::path::Path::new("cgscope.toml");
+        Config::decide(args, FileConfig::parse(path, file)?)
+    }
+
+    #[test]
+    fn a_flag_goes_before_the_file_and_that_before_the_default() {
+        let args = RunArgs { interval: Some(Duration::from_secs(2)), ..RunArgs::default() };
+        let config = decide(args, "interval = '5s'\nlisten = '[::1]:1234'").unwrap();
+        assert_eq!(config.interval, Duration::from_secs(2));
+        assert_eq!(config.listen, "[::1]:1234".parse().unwrap());
+        assert_eq!(config.retention, Duration::from_secs(300));
+        assert_eq!(config.signals.len(), 4);
+    }
+
+    #[test]
+    fn every_mistake_is_named_with_its_line() {
+        for (file, expected) in [
+            ("interval = '10s'\nintervall = 1", &["line 2", "intervall"][..]),
+            ("\n\nlisten = 'nowhere'", &["line 3", "nowhere"]),
+            ("interval = 'ten'", &["line 1", "ten", "10s"]),
+            ("signals = ['sched', 'disk']", &["line 1", "disk", "block_io"]),
+            ("samples_ring = '3MiB'", &["line 1", "power of two"]),
+            ("listen = ", &["line 1"]),
+            ("max_cgroups = -1", &["line 1"]),
+        ] {
+            let message = crate::error_chain(&decide(RunArgs::default(), file).unwrap_err());
+            for part in expected {
+                assert!(message.contains(part), "{part:?} not in {message:?}");
+            }
+            assert!(message.contains("cgscope.toml"), "{message}");
+        }
+    }
+
+    #[test]
+    fn values_out_of_range_are_refused_whatever_they_came_from() {
+        for file in ["interval = '10ms'", "interval = '2h'", "max_cgroups = 0", "signals = []"] {
+            let error = decide(RunArgs::default(), file).unwrap_err();
+            assert!(matches!(error, ConfigError::OutOfRange { .. }), "{file}: {error}");
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Where each signal's events went.
+//!
+//! `observed` and the kernel's losses are counted in the kernel, `recorded` and our own losses here.
+//! What is neither is on its way: in a CPU's batch or in a ring.
+
+use collector_common::{
+    cpu::CpuState,
+    signal::{KernelLoss, Signal, SignalCounters},
+};
+
+use crate::{
+    reconcile::snapshot::SignalAccount,
+    window::{BatchOutcome, LossReason},
+};
+
+/// The account of every signal.
+#[derive(Clone, Debug, Default)]
+pub struct Accounts {
+    kernel: [SignalCounters; Signal::ALL.len()],
+    /// Runs that the kernel refused because the program was running on that CPU already.
+    misses: [u64; Signal::ALL.len()],
+    here: [BatchOutcome; Signal::ALL.len()],
+}
+
+impl Accounts {
+    /// Adds what became of some events on this side.
+    pub fn settle(&mut self, signal: Signal, outcome: &BatchOutcome) {
+        self.here[signal as usize].add(outcome);
+    }
+
+    /// Counts `events` as lost on this side.
+    pub fn lose(&mut self, signal: Signal, reason: LossReason, events: u64) {
+        self.here[signal as usize].lose(reason, events);
+    }
+
+    /// Takes over the kernel's counters, of all CPUs.
+    pub fn update_kernel(&mut self, cpus: &[CpuState]) {
+        let mut sums = [SignalCounters::default(); Signal::ALL.len()];
+        for cpu in cpus {
+            for (sum, counters) in sums.iter_mut().zip(&cpu.counters) {
+                let SignalCounters { observed, filtered, lost } = counters;
+                sum.observed += observed;
+                sum.filtered += filtered;
+                for (sum, lost) in sum.lost.iter_mut().zip(lost) {
+                    *sum += lost;
+                }
+            }
+        }
+        self.kernel = sums;
+    }
+
+    /// Takes over how often the kernel refused to run a signal's programs.
+    pub fn update_misses(&mut self, signal: Signal, misses: u64) {
+        self.misses[signal as usize] = misses;
+    }
+
+    /// The account of one signal.
+    #[must_use]
+    pub fn of(&self, signal: Signal) -> SignalAccount {
+        let kernel = &self.kernel[signal as usize];
+        let here = &self.here[signal as usize];
+        let misses = self.misses[signal as usize];
+        let lost: Vec<_> = LossReason::ALL
+            .into_iter()
+            .map(|reason| {
+                let in_kernel = match reason {
+                    LossReason::Kernel(KernelLoss::Recursion) => {
+                        kernel.lost[KernelLoss::Recursion as usize] + misses
+                    }
+                    LossReason::Kernel(reason) => kernel.lost[reason as usize],
+                    LossReason::OutOfRange | LossReason::Malformed => 0,
+                };
+                (reason, in_kernel + here.lost(reason))
+            })
+            .collect();
+        let observed = kernel.observed + misses;
+        let filtered = kernel.filtered + here.filtered;
+        let settled = here.recorded + filtered + lost.iter().map(|(_, lost)| lost).sum::<u64>();
+        SignalAccount {
+            signal,
+            observed,
+            recorded: here.recorded,
+            filtered,
+            lost,
+            in_flight: observed.saturating_sub(settled),
+        }
+    }
+}

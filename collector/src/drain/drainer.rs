@@ -1,0 +1,145 @@
+//! Empties the rings, and makes silent CPUs speak.
+
+use std::time::Duration;
+
+use collector_common::{cpu::CpuState, signal::Signal};
+
+use super::{
+    accounts::Accounts,
+    decode::{Batch, Event, announced, decode_batch, decode_event},
+};
+use crate::{
+    attach::{Attached, LoadError, Rings},
+    window::{BatchOutcome, LossReason},
+};
+
+/// Who is given what the rings held.
+pub trait Sink {
+    /// Takes a batch, and says what became of its samples: all of them.
+    fn batch(&mut self, batch: &Batch<'_>) -> BatchOutcome;
+
+    /// Takes an event, and says what became of it.
+    fn event(&mut self, event: &Event<'_>) -> BatchOutcome;
+}
+
+/// Empties the rings of attached programs.
+#[expect(missing_debug_implementations, reason = "aya's maps have none")]
+pub struct Drainer {
+    attached: Attached,
+    rings: Rings,
+    accounts: Accounts,
+    /// Per CPU: how many batches each signal had submitted at the last look.
+    submitted: Vec<[u64; 2]>,
+}
+
+/// The kernel's counters cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum DrainError {
+    /// The map of the CPUs' state.
+    #[error("cannot read the kernel programs' counters")]
+    Counters(#[source] aya::maps::MapError),
+}
+
+impl Drainer {
+    /// How often [`refresh`](Self::refresh) is to be called: a CPU is flushed at the second call that
+    /// finds it silent, so that no sample waits for longer than twice this.
+    pub const REFRESH: Duration = Duration::from_millis(400);
+
+    /// Takes over the programs' rings.
+    pub fn new(mut attached: Attached) -> Result<Self, LoadError> {
+        let rings = attached.take_rings()?;
+        Ok(Self { attached, rings, accounts: Accounts::default(), submitted: Vec::new() })
+    }
+
+    /// The programs.
+    #[must_use]
+    pub const fn attached(&self) -> &Attached {
+        &self.attached
+    }
+
+    /// The account so far.
+    #[must_use]
+    pub const fn accounts(&self) -> &Accounts {
+        &self.accounts
+    }
+
+    /// Hands everything in the rings to `sink`: events first, so that a new cgroup is known before
+    /// its samples. Returns how many bytes of samples there were.
+    pub fn drain(&mut self, sink: &mut impl Sink) -> usize {
+        while let Some(record) = self.rings.events.next() {
+            match decode_event(&record) {
+                Ok(event) => {
+                    let signal = match event {
+                        Event::Oom(_) => Signal::Oom,
+                        Event::Cgroup { .. } => Signal::CgroupLife,
+                    };
+                    let outcome = sink.event(&event);
+                    self.accounts.settle(signal, &outcome);
+                }
+                Err(malformed) => {
+                    tracing::warn!(%malformed, "dropped an event");
+                    self.accounts.lose(Signal::CgroupLife, LossReason::Malformed, 1);
+                }
+            }
+        }
+        let mut bytes = 0;
+        while let Some(record) = self.rings.samples.next() {
+            bytes += record.len();
+            match decode_batch(&record) {
+                Ok(batch) => {
+                    let outcome = sink.batch(&batch);
+                    self.accounts.settle(batch.signal(), &outcome);
+                }
+                Err(malformed) => {
+                    tracing::warn!(%malformed, "dropped a batch of samples");
+                    if let Some((signal, samples)) = announced(&record) {
+                        self.accounts.lose(signal, LossReason::Malformed, samples);
+                    }
+                }
+            }
+        }
+        bytes
+    }
+
+    /// Reads the kernel's counters, and flushes each CPU that has samples in a batch and has
+    /// submitted none since the last call.
+    pub fn refresh(&mut self) -> Result<(), DrainError> {
+        let cpus = self.rings.cpu_state.get(&0, 0).map_err(DrainError::Counters)?;
+        self.submitted.resize(cpus.len(), [u64::MAX; 2]);
+        for (cpu, (state, submitted)) in cpus.iter().zip(&mut self.submitted).enumerate() {
+            let now = [state.sched.sequence, state.block.sequence];
+            let silent = (state.sched.count > 0 && now[0] == submitted[0])
+                || (state.block.count > 0 && now[1] == submitted[1]);
+            *submitted = now;
+            if silent {
+                flush(&self.attached, cpu);
+            }
+        }
+        self.accounts.update_kernel(&cpus);
+        Ok(())
+    }
+
+    /// Makes every CPU submit what it has, for a last drain.
+    pub fn flush_all(&self) -> Result<(), DrainError> {
+        let cpus = self.rings.cpu_state.get(&0, 0).map_err(DrainError::Counters)?;
+        let with_samples =
+            |state: &CpuState| state.sched.count > 0 || state.block.count > 0;
+        for (cpu, _) in cpus.iter().enumerate().filter(|(_, state)| with_samples(state)) {
+            flush(&self.attached, cpu);
+        }
+        Ok(())
+    }
+
+    /// Takes over how often the kernel refused to run the programs of a signal.
+    pub fn note_misses(&mut self, signal: Signal, misses: u64) {
+        self.accounts.update_misses(signal, misses);
+    }
+}
+
+fn flush(attached: &Attached, cpu: usize) {
+    let Ok(cpu) = u32::try_from(cpu) else { return };
+    // A CPU that is offline cannot be flushed; what it has comes when it is back.
+    if let Err(error) = attached.flush_cpu(cpu) {
+        tracing::debug!(cpu, %error, "cannot flush");
+    }
+}

@@ -1,0 +1,272 @@
+//! The running kernel's own description of its types (BTF).
+//!
+//! The only place that knows the BTF crate. A question that BTF does not answer is data
+//! ([`Missing`]), not an error: another kernel answers it differently.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use btf_rs::{Btf, BtfType, Type};
+
+/// Where the kernel shows its BTF.
+pub const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
+
+/// The parsed types. Large (tens of MiB): ask, then drop.
+pub struct KernelBtf {
+    btf: Btf,
+}
+
+/// BTF could not be had at all.
+#[derive(Debug, thiserror::Error)]
+pub enum BtfError {
+    /// There is no such file: the kernel was built without `CONFIG_DEBUG_INFO_BTF`.
+    #[error("no kernel type information: {path} does not exist (CONFIG_DEBUG_INFO_BTF is off)")]
+    Absent {
+        /// What was looked for.
+        path: PathBuf,
+    },
+    /// The file cannot be read, or is not BTF.
+    #[error("cannot use {path} as kernel type information")]
+    Unusable {
+        /// What was read.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: btf_rs::Error,
+    },
+}
+
+/// What BTF was asked for and does not have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing(String);
+
+impl Missing {
+    /// A field that no BTF was asked for, as when there is no BTF.
+    pub(crate) fn field_not_asked_for(symbol: &str) -> Self {
+        Self(format!("known place for {symbol}"))
+    }
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "this kernel has no {}", self.0)
+    }
+}
+
+/// What a tracepoint or function passes: the name of each argument's type, `*` for each pointer.
+pub type Prototype = Vec<String>;
+
+/// How deep a chain of typedefs, qualifiers and unnamed members may be. Real ones stay below 10.
+const MAX_DEPTH: u32 = 32;
+
+impl fmt::Debug for KernelBtf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KernelBtf").finish_non_exhaustive()
+    }
+}
+
+impl KernelBtf {
+    /// Reads and parses a BTF file.
+    pub fn load(path: &Path) -> Result<Self, BtfError> {
+        match Btf::from_file(path) {
+            Ok(btf) => Ok(Self { btf }),
+            Err(btf_rs::Error::IO(error)) if error.kind() == std::io::ErrorKind::NotFound => {
+                Err(BtfError::Absent { path: path.to_owned() })
+            }
+            Err(source) => Err(BtfError::Unusable { path: path.to_owned(), source }),
+        }
+    }
+
+    /// Offset in bytes of a member, `a.b.c` being a member of a member. Members of unnamed structs
+    /// and unions count as the outer's own, as in C.
+    pub fn offset(&self, structure: &str, path: &str) -> Result<u64, Missing> {
+        let missing = || Missing(format!("{structure}.{path}"));
+        let mut found = None;
+        // A name can stand for several types (a driver may have its own `struct request`): take the
+        // one that has the member, and none if two disagree.
+        for candidate in self.btf.resolve_types_by_name(structure).unwrap_or_default() {
+            let (Type::Struct(_) | Type::Union(_)) = &candidate else { continue };
+            match (self.path_offset(&candidate, path), found) {
+                (Some(offset), Some(other)) if offset != other => {
+                    return Err(Missing(format!("single {structure}.{path}")));
+                }
+                (Some(offset), _) => found = Some(offset),
+                (None, _) => {}
+            }
+        }
+        found.ok_or_else(missing)
+    }
+
+    fn path_offset(&self, outer: &Type, path: &str) -> Option<u64> {
+        let mut current = outer.clone();
+        let mut offset = 0;
+        for name in path.split('.') {
+            let (member_offset, member_type) = self.member(&current, name, 0)?;
+            offset += member_offset;
+            current = member_type;
+        }
+        Some(offset)
+    }
+
+    /// Offset and type of a direct member, looking through unnamed ones.
+    fn member(&self, outer: &Type, name: &str, depth: u32) -> Option<(u64, Type)> {
+        let (Type::Struct(layout) | Type::Union(layout)) = outer else { return None };
+        if depth > MAX_DEPTH {
+            return None;
+        }
+        for member in &layout.members {
+            let member_name = self.btf.resolve_name(member).ok()?;
+            if member_name != name && !member_name.is_empty() {
+                continue;
+            }
+            let member_type = self.strip(self.btf.resolve_chained_type(member).ok()?)?;
+            let bits = member.bit_offset();
+            if member_name.is_empty() {
+                if let Some((inner, found)) = self.member(&member_type, name, depth + 1) {
+                    return Some((u64::from(bits / 8) + inner, found));
+                }
+            } else if bits % 8 == 0 && member.bitfield_size().unwrap_or(0) == 0 {
+                return Some((u64::from(bits / 8), member_type));
+            }
+        }
+        None
+    }
+
+    /// The type behind typedefs and qualifiers.
+    fn strip(&self, mut of: Type) -> Option<Type> {
+        for _ in 0..MAX_DEPTH {
+            let inner: &dyn BtfType = match &of {
+                Type::Typedef(inner) => inner,
+                Type::Volatile(inner) => inner,
+                Type::Const(inner) => inner,
+                Type::Restrict(inner) => inner,
+                Type::TypeTag(inner) => inner,
+                _ => return Some(of),
+            };
+            of = self.btf.resolve_chained_type(inner).ok()?;
+        }
+        None
+    }
+
+    /// The value of an enumerator, whatever the enum is called (names of enums change, those of
+    /// enumerators rarely).
+    pub fn enumerator(&self, enums: &[&str], name: &str) -> Result<u64, Missing> {
+        for candidate in
+            enums.iter().flat_map(|of| self.btf.resolve_types_by_name(of).unwrap_or_default())
+        {
+            if let Type::Enum(of) = candidate {
+                for member in &of.members {
+                    if self.btf.resolve_name(member).is_ok_and(|found| found == name) {
+                        return Ok(u64::from(member.val()));
+                    }
+                }
+            }
+        }
+        Err(Missing(format!("enumerator {name}")))
+    }
+
+    /// What a tracepoint passes to a program, from its `btf_trace_` typedef.
+    pub fn tracepoint(&self, name: &str) -> Result<Prototype, Missing> {
+        let missing = || Missing(format!("tracepoint {name}"));
+        for candidate in
+            self.btf.resolve_types_by_name(&format!("btf_trace_{name}")).unwrap_or_default()
+        {
+            if let Some(Type::Ptr(pointer)) = self.strip(candidate)
+                && let Ok(Type::FuncProto(prototype)) = self.btf.resolve_chained_type(&pointer)
+            {
+                // The first parameter is the tracepoint's own data, which programs do not get.
+                return Ok(self.parameters(&prototype).skip(1).collect());
+            }
+        }
+        Err(missing())
+    }
+
+    /// What a function takes.
+    pub fn function(&self, name: &str) -> Result<Prototype, Missing> {
+        for candidate in self.btf.resolve_types_by_name(name).unwrap_or_default() {
+            if let Type::Func(function) = candidate
+                && let Ok(Type::FuncProto(prototype)) = self.btf.resolve_chained_type(&function)
+            {
+                return Ok(self.parameters(&prototype).collect());
+            }
+        }
+        Err(Missing(format!("function {name}")))
+    }
+
+    fn parameters<'a>(
+        &'a self,
+        prototype: &'a btf_rs::FuncProto,
+    ) -> impl Iterator<Item = String> + 'a {
+        prototype.parameters.iter().map(|parameter| {
+            self.btf.resolve_chained_type(parameter).map_or_else(|_| "?".to_owned(), |of| {
+                self.type_name(of)
+            })
+        })
+    }
+
+    fn type_name(&self, mut of: Type) -> String {
+        let mut stars = String::new();
+        for _ in 0..MAX_DEPTH {
+            let inner: &dyn BtfType = match &of {
+                Type::Ptr(inner) => {
+                    stars.push('*');
+                    inner
+                }
+                Type::Volatile(inner) => inner,
+                Type::Const(inner) => inner,
+                Type::Restrict(inner) => inner,
+                Type::TypeTag(inner) => inner,
+                Type::Void => return format!("void{stars}"),
+                named => {
+                    let name = named
+                        .as_btf_type()
+                        .and_then(|of| self.btf.resolve_name(of).ok())
+                        .unwrap_or_default();
+                    return format!("{name}{stars}");
+                }
+            };
+            match self.btf.resolve_chained_type(inner) {
+                Ok(next) => of = next,
+                Err(_) => return format!("void{stars}"),
+            }
+        }
+        "?".to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_file_is_told_from_one_that_is_not_btf() {
+        let absent = KernelBtf::load(Path::new("/nonexistent/vmlinux")).unwrap_err();
+        assert!(matches!(absent, BtfError::Absent { .. }), "{absent}");
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), b"not BTF at all").unwrap();
+        let unusable = KernelBtf::load(file.path()).unwrap_err();
+        assert!(matches!(unusable, BtfError::Unusable { .. }), "{unusable}");
+    }
+
+    #[test]
+    fn the_running_kernel_answers() {
+        let Ok(btf) = KernelBtf::load(Path::new(KERNEL_BTF)) else {
+            // The tests on the real kernel fail without it; this one has nothing to ask.
+            return;
+        };
+        assert!(btf.offset("task_struct", "pid").unwrap() > 0);
+        let whole = btf.offset("task_struct", "sched_info").unwrap();
+        let inner = btf.offset("sched_info", "last_queued").unwrap();
+        assert_eq!(btf.offset("task_struct", "sched_info.last_queued").unwrap(), whole + inner);
+        assert_eq!(
+            btf.offset("task_struct", "no_such_member").unwrap_err().to_string(),
+            "this kernel has no task_struct.no_such_member"
+        );
+        let arguments = btf.tracepoint("sched_switch").unwrap();
+        assert_eq!(arguments[..3], ["bool", "task_struct*", "task_struct*"]);
+        assert!(btf.tracepoint("no_such_tracepoint").is_err());
+        assert_eq!(btf.enumerator(&["req_op", "req_opf"], "REQ_OP_WRITE"), Ok(1));
+    }
+}

@@ -1,0 +1,136 @@
+//! What the running kernel offers to the programs: asked, not guessed from its version.
+
+use std::{collections::BTreeMap, path::Path};
+
+use super::{
+    btf::{BtfError, KernelBtf, Missing, Prototype},
+    layout::Layout,
+};
+
+/// Tracepoints that a program can be on.
+pub const TRACEPOINTS: [&str; 7] = [
+    "sched_switch",
+    "block_rq_complete",
+    "mark_victim",
+    "cgroup_mkdir",
+    "cgroup_rmdir",
+    "cgroup_rename",
+    "cgroup_notify_populated",
+];
+
+/// Functions that a program can be on.
+pub const FUNCTIONS: [&str; 1] = ["oom_kill_process"];
+
+/// `enum req_op`, called `req_opf` before 6.0 (commit ff07a02e9e8e).
+const REQUEST_OPERATION_ENUMS: [&str; 2] = ["req_op", "req_opf"];
+
+/// The request operations that carry a container's data. Others are a driver's own commands.
+const REQUEST_OPERATIONS: [&str; 7] = [
+    "REQ_OP_READ",
+    "REQ_OP_WRITE",
+    "REQ_OP_FLUSH",
+    "REQ_OP_DISCARD",
+    "REQ_OP_SECURE_ERASE",
+    "REQ_OP_WRITE_ZEROES",
+    "REQ_OP_ZONE_APPEND",
+];
+
+/// What is to be known before a plan can be made. Facts only; the rules are in `attach::plan`.
+#[derive(Debug)]
+pub struct KernelSupport {
+    /// The kernel's release, for people.
+    pub release: String,
+    /// What its types say, or why they cannot be had.
+    pub types: Result<KernelTypes, BtfError>,
+    /// What this process may do.
+    pub privileges: Privileges,
+}
+
+/// What BTF says of all that the programs touch.
+#[derive(Clone, Debug, Default)]
+pub struct KernelTypes {
+    /// Offsets of fields.
+    pub layout: Layout,
+    /// Prototypes of [`TRACEPOINTS`].
+    pub tracepoints: BTreeMap<&'static str, Result<Prototype, Missing>>,
+    /// Prototypes of [`FUNCTIONS`].
+    pub functions: BTreeMap<&'static str, Result<Prototype, Missing>>,
+    /// The index of the `cpu` controller in a task's set of controllers.
+    pub cpu_controller: Option<u64>,
+    /// The request operations that this kernel knows, by name.
+    pub request_operations: Vec<(&'static str, u64)>,
+}
+
+/// What this process may do.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Privileges {
+    /// Effective capabilities, by bit.
+    pub effective: u64,
+}
+
+impl Privileges {
+    const SYS_ADMIN: u32 = 21;
+    const PERFMON: u32 = 38;
+    const BPF: u32 = 39;
+
+    /// Of this process.
+    #[must_use]
+    pub fn of_this_process() -> Self {
+        let effective = procfs::process::Process::myself()
+            .and_then(|process| process.status())
+            .map_or(0, |status| status.capeff);
+        Self { effective }
+    }
+
+    /// The capabilities that are missing to load and attach tracing programs: none with
+    /// `CAP_SYS_ADMIN`, else `CAP_BPF` and `CAP_PERFMON` (since 5.8, commit a17b53c4a4b5).
+    #[must_use]
+    pub fn missing_for_tracing(self) -> Vec<&'static str> {
+        let has = |bit: u32| self.effective >> bit & 1 == 1;
+        if has(Self::SYS_ADMIN) {
+            return Vec::new();
+        }
+        [(Self::BPF, "CAP_BPF"), (Self::PERFMON, "CAP_PERFMON")]
+            .into_iter()
+            .filter(|(bit, _)| !has(*bit))
+            .map(|(_, name)| name)
+            .collect()
+    }
+}
+
+impl KernelSupport {
+    /// Asks the kernel that runs, its types from `btf`.
+    #[must_use]
+    pub fn probe(btf: &Path) -> Self {
+        let release = std::fs::read_to_string("/proc/sys/kernel/osrelease")
+            .map_or_else(|_| "unknown".to_owned(), |release| release.trim().to_owned());
+        let types = KernelBtf::load(btf).map(|btf| KernelTypes::ask(&btf));
+        Self { release, types, privileges: Privileges::of_this_process() }
+    }
+}
+
+impl KernelTypes {
+    fn ask(btf: &KernelBtf) -> Self {
+        Self {
+            layout: Layout::resolve(btf),
+            tracepoints: TRACEPOINTS.iter().map(|name| (*name, btf.tracepoint(name))).collect(),
+            functions: FUNCTIONS.iter().map(|name| (*name, btf.function(name))).collect(),
+            cpu_controller: btf.enumerator(&["cgroup_subsys_id"], "cpu_cgrp_id").ok(),
+            request_operations: REQUEST_OPERATIONS
+                .iter()
+                .filter_map(|name| {
+                    Some((*name, btf.enumerator(&REQUEST_OPERATION_ENUMS, name).ok()?))
+                })
+                .collect(),
+        }
+    }
+
+    /// What a tracepoint passes.
+    pub fn tracepoint(&self, name: &str) -> Result<&Prototype, Missing> {
+        match self.tracepoints.get(name) {
+            Some(Ok(prototype)) => Ok(prototype),
+            Some(Err(missing)) => Err(missing.clone()),
+            None => Err(Missing::field_not_asked_for(name)),
+        }
+    }
+}

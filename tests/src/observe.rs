@@ -1,0 +1,159 @@
+//! The real programs in the real kernel, and everything they say, for a test to look at.
+
+use std::{
+    collections::BTreeSet,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use collector::{
+    attach::{AttachPlan, Attached, LoadSettings, TaskHierarchy},
+    drain::{
+        Batch, Drainer, Event, Samples, Sink,
+        decode::CgroupChange,
+    },
+    host::{CgroupKey, btf::KERNEL_BTF, support::KernelSupport},
+    reconcile::snapshot::SignalAccount,
+    window::BatchOutcome,
+};
+use collector_common::{
+    event::OomEvent,
+    sample::{BlockSample, SchedSample},
+    signal::Signal,
+};
+
+/// How the programs are to be loaded.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Where tasks are attributed.
+    pub tasks: TaskHierarchy,
+    /// Size of the samples ring.
+    pub samples_ring_bytes: u32,
+    /// How long the rings are left alone between two drains.
+    pub drain_interval: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            tasks: TaskHierarchy::V2,
+            samples_ring_bytes: 4 << 20,
+            drain_interval: Duration::from_millis(100),
+        }
+    }
+}
+
+/// A cgroup event, as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CgroupEvent {
+    /// What happened.
+    pub change: CgroupChange,
+    /// To which cgroup.
+    pub cgroup: CgroupKey,
+    /// Its path.
+    pub path: Vec<u8>,
+}
+
+/// Everything that the programs said.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// Context switches.
+    pub sched: Vec<SchedSample>,
+    /// Block-I/O completions.
+    pub block: Vec<BlockSample>,
+    /// OOM kills.
+    pub oom: Vec<OomEvent>,
+    /// The life of cgroups.
+    pub cgroups: Vec<CgroupEvent>,
+    /// The longest that a sample lay in a batch before it was drained.
+    pub longest_delay: Duration,
+}
+
+impl Sink for Seen {
+    fn batch(&mut self, batch: &Batch<'_>) -> BatchOutcome {
+        let recorded = match batch.samples {
+            Samples::Sched(samples) => {
+                self.sched.extend_from_slice(samples);
+                samples.len()
+            }
+            Samples::BlockIo(samples) => {
+                self.block.extend_from_slice(samples);
+                let opened = Duration::from_nanos(batch.header.opened_ns);
+                let now = collector::daemon::clock::Ktime::now().0;
+                self.longest_delay = self.longest_delay.max(now.saturating_sub(opened));
+                samples.len()
+            }
+        };
+        BatchOutcome::all_recorded(recorded as u64)
+    }
+
+    fn event(&mut self, event: &Event<'_>) -> BatchOutcome {
+        match *event {
+            Event::Oom(event) => self.oom.push(*event),
+            Event::Cgroup { change, cgroup, path, .. } => {
+                self.cgroups.push(CgroupEvent { change, cgroup, path: path.to_vec() });
+            }
+        }
+        BatchOutcome::all_recorded(1)
+    }
+}
+
+/// Programs that are attached and drained in the background, until [`finish`](Self::finish).
+#[derive(Debug)]
+pub struct Observation {
+    stop: Arc<AtomicBool>,
+    drainer: JoinHandle<(Seen, Vec<SignalAccount>)>,
+}
+
+impl Observation {
+    /// Attaches every signal; panics when one that this kernel should have is off.
+    #[must_use]
+    pub fn start(settings: Settings) -> Self {
+        let support = KernelSupport::probe(Path::new(KERNEL_BTF));
+        let wanted: BTreeSet<Signal> = Signal::ALL.into_iter().collect();
+        let plan = AttachPlan::from_support(&support, Some(settings.tasks), &wanted);
+        let load = LoadSettings {
+            samples_ring_bytes: settings.samples_ring_bytes,
+            events_ring_bytes: 1 << 20,
+            log: false,
+        };
+        let attached = Attached::new(&plan, load).expect("the kernel programs load");
+        for (signal, state) in &attached.signals {
+            assert!(state.is_on(), "{} is off: {state:?}", signal.name());
+        }
+        let mut drainer = Drainer::new(attached).expect("the rings can be read");
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || {
+            let mut seen = Seen::default();
+            let mut refreshed = Instant::now();
+            while !stopped.load(Ordering::Relaxed) {
+                std::thread::sleep(settings.drain_interval);
+                drainer.drain(&mut seen);
+                if refreshed.elapsed() >= Drainer::REFRESH {
+                    drainer.refresh().expect("the counters can be read");
+                    refreshed = Instant::now();
+                }
+            }
+            drainer.flush_all().expect("the CPUs can be flushed");
+            drainer.drain(&mut seen);
+            drainer.refresh().expect("the counters can be read");
+            let accounts =
+                Signal::ALL.into_iter().map(|signal| drainer.accounts().of(signal)).collect();
+            (seen, accounts)
+        });
+        Self { stop, drainer: thread }
+    }
+
+    /// Detaches, and hands over what was seen and each signal's account.
+    #[must_use]
+    pub fn finish(self) -> (Seen, Vec<SignalAccount>) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.drainer.join().expect("the drain thread ends")
+    }
+}

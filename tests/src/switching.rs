@@ -1,0 +1,53 @@
+//! Two threads that make a CPU switch as fast as it can.
+
+use std::{
+    io::{Read as _, Write as _},
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use nix::{
+    sched::{CpuSet, sched_setaffinity},
+    unistd::Pid,
+};
+
+/// Pins the calling thread.
+pub fn pin(cpu: usize) {
+    let mut cpus = CpuSet::new();
+    cpus.set(cpu).expect("a CPU number");
+    sched_setaffinity(Pid::from_raw(0), &cpus).expect("the CPU is there");
+}
+
+/// Hands a byte back and forth between two threads of `cpu` for `time`: every hand-over is a switch.
+/// The thread's result is how many hand-overs there were.
+#[must_use]
+pub fn ping_pong(cpu: usize, time: Duration) -> JoinHandle<u64> {
+    let (mut from_here, mut to_other) = std::io::pipe().expect("a pipe");
+    let (mut from_other, mut to_here) = std::io::pipe().expect("a pipe");
+    let other = std::thread::spawn(move || {
+        pin(cpu);
+        let mut byte = [0];
+        // Ends when the first thread drops its end.
+        while from_here.read_exact(&mut byte).is_ok() {
+            if to_here.write_all(&byte).is_err() {
+                break;
+            }
+        }
+    });
+    std::thread::spawn(move || {
+        pin(cpu);
+        let mut byte = [0];
+        let mut count = 0;
+        let start = Instant::now();
+        while start.elapsed() < time {
+            for _ in 0..100 {
+                to_other.write_all(&byte).expect("the other thread reads");
+                from_other.read_exact(&mut byte).expect("the other thread answers");
+            }
+            count += 200;
+        }
+        drop(to_other);
+        other.join().expect("the other thread ends");
+        count
+    })
+}
