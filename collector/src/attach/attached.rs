@@ -88,6 +88,8 @@ impl SignalState {
 pub struct ProgramState {
     /// Its name.
     pub name: &'static str,
+    /// The signal that it serves.
+    pub signal: Signal,
     /// Whether it runs.
     pub attached: bool,
 }
@@ -132,7 +134,7 @@ impl Attached {
         let mut attached = Self { ebpf, signals: Vec::new(), programs: Vec::new() };
         attached.load_flush()?;
         for (signal, signal_plan) in &plan.signals {
-            let state = attached.bring_up(signal_plan, &kernel_types);
+            let state = attached.bring_up(*signal, signal_plan, &kernel_types);
             attached.signals.push((*signal, state));
         }
         Ok(attached)
@@ -148,7 +150,12 @@ impl Attached {
             .map_err(|error| LoadError::Object(Box::new(aya::EbpfError::ProgramError(error))))
     }
 
-    fn bring_up(&mut self, plan: &SignalPlan, kernel_types: &Btf) -> SignalState {
+    fn bring_up(
+        &mut self,
+        signal: Signal,
+        plan: &SignalPlan,
+        kernel_types: &Btf,
+    ) -> SignalState {
         let (programs, without) = match plan {
             SignalPlan::Off { reason, remedy } => {
                 return SignalState::Off { reason: reason.clone(), remedy: remedy.clone() };
@@ -160,7 +167,11 @@ impl Attached {
         let mut failure = None;
         for program in programs {
             let outcome = self.attach(program, kernel_types);
-            self.programs.push(ProgramState { name: program.name, attached: outcome.is_ok() });
+            self.programs.push(ProgramState {
+                name: program.name,
+                signal,
+                attached: outcome.is_ok(),
+            });
             match outcome {
                 Ok(()) => tracing::debug!(program = program.name, "attached"),
                 Err(why) if program.optional => without.push(format!("{}: {why}", program.name)),

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use collector_common::signal::Signal;
 
+use super::attached::SignalState;
 use crate::{
     error_chain,
     host::support::{KernelSupport, KernelTypes},
@@ -156,6 +157,18 @@ impl AttachPlan {
             globals: Vec::new(),
             operations: Vec::new(),
         }
+    }
+
+    /// What becomes of the signals when none is to be loaded.
+    #[must_use]
+    pub fn states_when_nothing_is_on(&self) -> Vec<(Signal, SignalState)> {
+        let off = |plan: &SignalPlan| match plan {
+            SignalPlan::On { without, .. } => SignalState::On { without: without.clone() },
+            SignalPlan::Off { reason, remedy } => {
+                SignalState::Off { reason: reason.clone(), remedy: remedy.clone() }
+            }
+        };
+        self.signals.iter().map(|(signal, plan)| (*signal, off(plan))).collect()
     }
 
     /// Whether anything is to be loaded.

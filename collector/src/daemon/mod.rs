@@ -9,14 +9,63 @@ pub mod config;
 
 pub mod exit;
 
-pub mod lock;
+mod lock;
 
-pub mod logging;
+mod logging;
 
 pub mod clock;
 
-//pub mod rotation;
+pub mod rotation;
 
-//pub mod doctor;
+mod host_view;
 
-//pub mod run;
+mod doctor;
+
+mod state;
+
+mod drain_thread;
+
+mod resync_thread;
+
+mod source;
+
+mod run;
+
+use std::process::ExitCode;
+
+use clap::CommandFactory as _;
+
+use self::{
+    cli::{Cli, Command, RunArgs},
+    config::Config,
+    exit::Failure,
+};
+use crate::error_chain;
+
+/// Does what was typed.
+#[expect(clippy::print_stderr, reason = "the last word of a command that failed")]
+pub fn execute(cli: Cli) -> ExitCode {
+    let outcome = match cli.command {
+        Command::Run(args) => prepare(&args)
+            .and_then(|config| run::run(&config))
+            .map(|()| ExitCode::SUCCESS),
+        Command::Doctor(args) => {
+            prepare(&args.run).map(|config| doctor::doctor(&config, args.json))
+        }
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "cgscope", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+    };
+    outcome.unwrap_or_else(|failure| {
+        eprintln!("cgscope: {failure}");
+        failure.code()
+    })
+}
+
+/// The configuration, and a log that follows it.
+fn prepare(args: &RunArgs) -> Result<Config, Failure> {
+    let config = Config::load(args).map_err(|error| Failure::Usage(error_chain(&error)))?;
+    logging::start(&config.log)?;
+    Ok(config)
+}

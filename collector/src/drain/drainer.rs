@@ -1,8 +1,10 @@
 //! Empties the rings, and makes silent CPUs speak.
 
-use std::time::Duration;
+use std::{os::fd::AsFd as _, time::Duration};
 
 use collector_common::{cpu::CpuState, signal::Signal};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::{
     accounts::Accounts,
@@ -61,6 +63,16 @@ impl Drainer {
     #[must_use]
     pub const fn accounts(&self) -> &Accounts {
         &self.accounts
+    }
+
+    /// Waits for an event, but no longer than `most`: samples come without a wakeup.
+    pub fn wait_for_event(&self, most: Duration) {
+        let mut events = [PollFd::new(self.rings.events.as_fd(), PollFlags::POLLIN)];
+        let timeout = PollTimeout::try_from(most).unwrap_or(PollTimeout::MAX);
+        // Interrupted or not, the rings are looked at next.
+        if let Err(errno) = poll(&mut events, timeout) {
+            tracing::debug!(%errno, "the wait for events was cut short");
+        }
     }
 
     /// Hands everything in the rings to `sink`: events first, so that a new cgroup is known before

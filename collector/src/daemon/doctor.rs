@@ -1,0 +1,123 @@
+//! `cgscope doctor`: what works on this host, why not, and what to do about it.
+
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use super::{config::Config, host_view::Host};
+use crate::attach::SignalState;
+
+/// All on.
+const ALL_ON: u8 = 0;
+/// Some off.
+const SOME_OFF: u8 = 1;
+/// None on.
+const NONE_ON: u8 = 2;
+
+/// What is printed. The form of `--json`, which other programs read.
+#[derive(Debug, Serialize)]
+struct Report {
+    version: &'static str,
+    kernel: String,
+    cgroup_mode: String,
+    task_hierarchy: Option<String>,
+    signals: Vec<SignalReport>,
+    programs: Vec<ProgramReport>,
+}
+
+#[derive(Debug, Serialize)]
+struct SignalReport {
+    name: &'static str,
+    on: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    without: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remedy: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct ProgramReport {
+    name: &'static str,
+    attached: bool,
+}
+
+/// Tries everything that `run` would, prints what came of it, and undoes it.
+#[expect(clippy::print_stdout, reason = "this command's output")]
+pub fn doctor(config: &Config, json: bool) -> ExitCode {
+    let report = examine(config);
+    let on = report.signals.iter().filter(|signal| signal.on).count();
+    if json {
+        // Strings and booleans cannot fail to serialize.
+        println!("{}", serde_json::to_string_pretty(&report).unwrap_or_default());
+    } else {
+        print!("{}", in_words(&report));
+    }
+    ExitCode::from(match on {
+        0 => NONE_ON,
+        on if on == report.signals.len() => ALL_ON,
+        _ => SOME_OFF,
+    })
+}
+
+fn examine(config: &Config) -> Report {
+    let host = Host::probe(config);
+    let (signals, programs) = host.try_attach(config);
+    Report {
+        version: env!("CARGO_PKG_VERSION"),
+        kernel: host.support.release.clone(),
+        cgroup_mode: host.mode_in_words(),
+        task_hierarchy: host.task_hierarchy_in_words(),
+        signals: signals
+            .into_iter()
+            .map(|(signal, state)| match state {
+                SignalState::On { without } => SignalReport {
+                    name: signal.name(),
+                    on: true,
+                    without,
+                    reason: None,
+                    remedy: None,
+                },
+                SignalState::Off { reason, remedy } => SignalReport {
+                    name: signal.name(),
+                    on: false,
+                    without: Vec::new(),
+                    reason: Some(reason),
+                    remedy: Some(remedy).filter(|remedy| !remedy.is_empty()),
+                },
+            })
+            .collect(),
+        programs: programs
+            .into_iter()
+            .map(|program| ProgramReport { name: program.name, attached: program.attached })
+            .collect(),
+    }
+}
+
+fn in_words(report: &Report) -> String {
+    use std::fmt::Write as _;
+
+    let mut text = format!(
+        "cgscope {} on Linux {}\ncgroups: {}; tasks are attributed by {}\n\n",
+        report.version,
+        report.kernel,
+        report.cgroup_mode,
+        report.task_hierarchy.as_deref().unwrap_or("nothing: no hierarchy holds them"),
+    );
+    for signal in &report.signals {
+        let state = if signal.on { "on" } else { "off" };
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{:<12} {state}", signal.name);
+        for without in &signal.without {
+            let _ = writeln!(text, "{:12}   without {without}", "");
+        }
+        if let Some(reason) = &signal.reason {
+            let _ = writeln!(text, "{:12}   because {reason}", "");
+        }
+        if let Some(remedy) = &signal.remedy {
+            let _ = writeln!(text, "{:12}   to fix: {remedy}", "");
+        }
+    }
+    text
+}

@@ -1,0 +1,84 @@
+//! Empties the rings in time, rotates the windows, reads the kernel's counters.
+
+use std::time::{Duration, Instant};
+
+use collector_common::signal::Signal;
+
+use super::state::State;
+use crate::{
+    drain::{DrainError, Drainer},
+    host::program_cost::read_program_counters,
+};
+
+/// How often the rings are emptied.
+const INTERVAL: Duration = Duration::from_millis(100);
+
+/// How often after a pass that found much: the samples ring must not fill up before the next.
+const BUSY_INTERVAL: Duration = Duration::from_millis(20);
+
+/// A pass found much when it took more than this share of the ring.
+const BUSY_SHARE: usize = 8;
+
+/// What the thread is given.
+#[expect(missing_debug_implementations, reason = "the drainer holds aya's maps, which have none")]
+pub struct DrainThread<'a> {
+    /// The rings.
+    pub drainer: Drainer,
+    /// What it shares.
+    pub state: &'a State,
+    /// Size of the samples ring.
+    pub ring_bytes: usize,
+    /// How often windows rotate.
+    pub rotation: Duration,
+}
+
+impl DrainThread<'_> {
+    /// Works until the daemon stops, then empties the rings once more.
+    pub fn run(mut self) -> Result<(), DrainError> {
+        let timer = self.state.own.factory("").timer("drain", &[]);
+        let (mut refreshed, mut rotated) = (Instant::now(), Instant::now());
+        let mut pause = INTERVAL;
+        while !self.state.is_stopping() {
+            self.drainer.wait_for_event(pause);
+            let start = Instant::now();
+            let bytes = {
+                let mut pipeline = self.state.pipeline();
+                let bytes = self.drainer.drain(&mut *pipeline);
+                if rotated.elapsed() >= self.rotation {
+                    rotated = Instant::now();
+                    pipeline.rotate();
+                }
+                if pipeline.wants_resync() {
+                    self.state.want_resync();
+                }
+                bytes
+            };
+            timer.record(start.elapsed());
+            pause = if bytes > self.ring_bytes / BUSY_SHARE { BUSY_INTERVAL } else { INTERVAL };
+            if refreshed.elapsed() >= Drainer::REFRESH {
+                refreshed = Instant::now();
+                self.refresh()?;
+            }
+        }
+        self.drainer.flush_all()?;
+        self.drainer.drain(&mut *self.state.pipeline());
+        self.refresh()
+    }
+
+    fn refresh(&mut self) -> Result<(), DrainError> {
+        self.drainer.refresh()?;
+        for signal in Signal::ALL {
+            let misses = self
+                .state
+                .programs
+                .iter()
+                .filter(|(program, _)| program.signal == signal)
+                .filter_map(|(_, fd)| read_program_counters((*fd)?))
+                .map(|counters| counters.misses)
+                .sum();
+            self.drainer.note_misses(signal, misses);
+        }
+        self.state.accounts().clone_from(self.drainer.accounts());
+        Ok(())
+    }
+}

@@ -1,0 +1,217 @@
+//! `cgscope run`: builds the pipeline, runs it, takes it down.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{
+    config::Config,
+    drain_thread::DrainThread,
+    exit::Failure,
+    host_view::Host,
+    lock::{InstanceLock, LockError},
+    resync_thread::ResyncThread,
+    source::DaemonSource,
+    state::State,
+};
+use crate::{
+    attach::{Attached, SignalState},
+    drain::Drainer,
+    error_chain, export,
+    host::cgroup_mounts::CgroupMounts,
+    reconcile::{Pipeline, PipelineSettings},
+    window::Backend,
+};
+
+/// How long the HTTP server may take to finish what it is sending.
+const HTTP_GRACE: Duration = Duration::from_millis(500);
+
+/// Runs until SIGTERM or SIGINT.
+pub fn run(config: &Config) -> Result<(), Failure> {
+    let _lock = InstanceLock::take(&config.lock_file, &config.listen.to_string())
+        .map_err(|error| match error {
+            LockError::Held { .. } => Failure::Unavailable(error.to_string()),
+            LockError::Unusable { ref source, .. }
+                if source.kind() == std::io::ErrorKind::PermissionDenied =>
+            {
+                Failure::NotPermitted(error_chain(&error))
+            }
+            LockError::Unusable { .. } => Failure::Unavailable(error_chain(&error)),
+        })?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(4)
+        .build()
+        .map_err(|error| Failure::internal(&error))?;
+    // The port before the programs: a port in use is the likeliest mistake, and quickly told.
+    let listener = runtime.block_on(tokio::net::TcpListener::bind(config.listen)).map_err(|error| {
+        Failure::Unavailable(format!(
+            "cannot listen on {}: {error}; is another program using it? choose another with --listen",
+            config.listen
+        ))
+    })?;
+
+    let host = Host::probe(config);
+    let mounts = match &host.mounts {
+        Ok(mounts) => mounts,
+        Err(error) => return Err(Failure::Unavailable(error_chain(error))),
+    };
+    let attached = attach(config, &host)?;
+    let state = Arc::new(prepare(config, &host, mounts, &attached));
+    let source = Arc::new(DaemonSource {
+        state: Arc::clone(&state),
+        signals: attached
+            .signals
+            .iter()
+            .filter(|(_, state)| state.is_on())
+            .map(|(signal, _)| *signal)
+            .collect(),
+    });
+    let drainer = Drainer::new(attached).map_err(|error| Failure::internal(&error))?;
+    let drain = DrainThread {
+        drainer,
+        state: &state,
+        ring_bytes: config.samples_ring.bytes() as usize,
+        rotation: config.interval,
+    };
+    let resync = ResyncThread { mounts, state: &state, interval: config.interval };
+
+    std::thread::scope(|threads| {
+        let drain = threads.spawn(|| {
+            // A drain that ends, however it does, takes the daemon with it: without it every number
+            // would silently stand still.
+            let ended = StopOnDrop(&state);
+            let result = drain.run();
+            drop(ended);
+            result
+        });
+        threads.spawn(|| {
+            let _ended = StopOnDrop(&state);
+            resync.walk_all();
+            resync.run();
+        });
+        tracing::info!("serving on http://{}/metrics", config.listen);
+        let served = runtime.block_on(serve(listener, source, &state));
+        state.stop();
+        runtime.shutdown_timeout(HTTP_GRACE);
+        let drained = drain.join().map_err(|_| {
+            Failure::Internal("the drain thread panicked; see the log".to_owned())
+        })?;
+        served?;
+        drained.map_err(|error| Failure::internal(&error))
+    })?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Stops the daemon when a thread that it needs ends.
+struct StopOnDrop<'a>(&'a State);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+fn attach(config: &Config, host: &Host) -> Result<Attached, Failure> {
+    let missing = host.support.privileges.missing_for_tracing();
+    if !missing.is_empty() {
+        return Err(Failure::NotPermitted(format!(
+            "not permitted to load kernel programs: this process lacks {}; run as root, or with \
+             these capabilities",
+            missing.join(" and ")
+        )));
+    }
+    let (signals, attached) = if host.plan.anything_on() {
+        let attached = host
+            .attach(config)
+            .map_err(|error| Failure::Unavailable(error_chain(&error)))?;
+        (attached.signals.clone(), Some(attached))
+    } else {
+        (host.plan.states_when_nothing_is_on(), None)
+    };
+    tell(host, &signals);
+    match attached {
+        Some(attached) if signals.iter().any(|(_, state)| state.is_on()) => Ok(attached),
+        _ => {
+            let reason = signals.iter().find_map(|(_, state)| match state {
+                SignalState::Off { reason, remedy } => Some(format!("{reason}; {remedy}")),
+                SignalState::On { .. } => None,
+            });
+            Err(Failure::Unavailable(format!(
+                "no signal can be measured on this host: {}",
+                reason.unwrap_or_default()
+            )))
+        }
+    }
+}
+
+/// The start-up summary.
+fn tell(host: &Host, signals: &[(collector_common::signal::Signal, SignalState)]) {
+    tracing::info!(
+        "cgscope {} on Linux {}, cgroups {}, tasks attributed by {}",
+        env!("CARGO_PKG_VERSION"),
+        host.support.release,
+        host.mode_in_words(),
+        host.task_hierarchy_in_words().unwrap_or_else(|| "nothing".to_owned()),
+    );
+    for (signal, state) in signals {
+        let name = signal.name();
+        match state {
+            SignalState::On { without } if without.is_empty() => tracing::info!("{name}: on"),
+            SignalState::On { without } => {
+                tracing::info!("{name}: on, without {}", without.join(", without "));
+            }
+            SignalState::Off { reason, remedy } => {
+                tracing::warn!("{name}: off, because {reason} ({remedy})");
+            }
+        }
+    }
+}
+
+fn prepare(config: &Config, host: &Host, mounts: &CgroupMounts, attached: &Attached) -> State {
+    let own = Backend::default();
+    let programs = attached
+        .programs
+        .iter()
+        .map(|program| {
+            let fd = program.attached.then(|| attached.program_fd(program.name)).flatten();
+            (*program, fd)
+        })
+        .collect();
+    let pipeline = Pipeline::new(PipelineSettings {
+        mounts,
+        host_root: config.host_root.clone(),
+        operations: host.plan.operations.clone(),
+        max_cgroups: config.max_cgroups,
+        retention: config.retention,
+    });
+    State::new(pipeline, own, programs)
+}
+
+async fn serve(
+    listener: tokio::net::TcpListener,
+    source: Arc<DaemonSource>,
+    state: &State,
+) -> Result<(), Failure> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(|error| Failure::internal(&error))?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| Failure::internal(&error))?;
+    let stopped = async {
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                // A thread that ended for a reason of its own.
+                () = tokio::time::sleep(Duration::from_millis(200)) => {
+                    if state.is_stopping() {
+                        break;
+                    }
+                }
+            }
+        }
+        state.stop();
+    };
+    export::http::serve(listener, source, stopped)
+        .await
+        .map_err(|error| Failure::Internal(format!("the HTTP server failed: {error}")))
+}

@@ -1,0 +1,67 @@
+//! What a scrape sees.
+
+use std::sync::Arc;
+
+use collector_common::signal::Signal;
+
+use super::state::State;
+use crate::{
+    export::Source,
+    host::{
+        process::read_own_process,
+        program_cost::{are_programs_measured, read_program_counters},
+    },
+    reconcile::{
+        Snapshot,
+        snapshot::{ProgramCost, ProgramStats, Timing},
+    },
+};
+
+/// The daemon's numbers, for the exporters.
+#[derive(Debug)]
+pub struct DaemonSource {
+    /// Where they are.
+    pub state: Arc<State>,
+    /// The signals that are on.
+    pub signals: Vec<Signal>,
+}
+
+impl Source for DaemonSource {
+    fn snapshot(&self) -> Snapshot {
+        let accounts = self.state.accounts().clone();
+        let measured = are_programs_measured();
+        let programs = self.state.programs.iter().map(|(program, fd)| ProgramStats {
+            name: program.name,
+            attached: program.attached,
+            cost: fd.filter(|_| measured).and_then(read_program_counters).map(|counters| {
+                ProgramCost { runs: counters.runs, run_time_ns: counters.run_time_ns }
+            }),
+        });
+        let timings = [
+            (Timing::Reconcile, "reconcile"),
+            (Timing::CgroupfsRead, "cgroupfs_read"),
+            (Timing::Drain, "drain"),
+        ]
+        .into_iter()
+        .filter_map(|(timing, key)| Some((timing, self.state.own.cumulative(key)?)));
+        let (cgroups, counts) = self.state.pipeline().scrape();
+        Snapshot {
+            cgroups,
+            accounts: self.signals.iter().map(|signal| accounts.of(*signal)).collect(),
+            programs: programs.collect(),
+            counts,
+            timings: timings.collect(),
+            process: read_own_process(),
+        }
+    }
+
+    fn readiness(&self) -> Result<(), String> {
+        if self.state.is_stopping() {
+            return Err("stopping".to_owned());
+        }
+        if !self.state.is_ready() {
+            return Err("the first look at all cgroups is not done".to_owned());
+        }
+        Ok(())
+    }
+}

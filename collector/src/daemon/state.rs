@@ -1,0 +1,105 @@
+//! What the daemon's threads share.
+
+use std::{
+    sync::{
+        Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use crate::{
+    attach::ProgramState, drain::Accounts, reconcile::Pipeline, window::Backend,
+};
+
+/// What the daemon's threads share. Locks are held for a pass, never for a sample, and never while
+/// something is read from or written to the outside.
+#[derive(Debug)]
+pub struct State {
+    pipeline: Mutex<Pipeline>,
+    accounts: Mutex<Accounts>,
+    /// Our own timings.
+    pub own: Backend,
+    /// Each program, and its file descriptor while it is attached.
+    pub programs: Vec<(ProgramState, Option<i32>)>,
+    ready: AtomicBool,
+    stopping: AtomicBool,
+    resync: Mutex<bool>,
+    resync_wanted: Condvar,
+}
+
+impl State {
+    /// Before anything runs.
+    #[must_use]
+    pub fn new(
+        pipeline: Pipeline,
+        own: Backend,
+        programs: Vec<(ProgramState, Option<i32>)>,
+    ) -> Self {
+        Self {
+            pipeline: Mutex::new(pipeline),
+            accounts: Mutex::new(Accounts::default()),
+            own,
+            programs,
+            ready: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+            resync: Mutex::new(false),
+            resync_wanted: Condvar::new(),
+        }
+    }
+
+    /// The pipeline, for one pass.
+    pub fn pipeline(&self) -> MutexGuard<'_, Pipeline> {
+        // A thread that panicked ends the daemon; until then numbers are better than none.
+        self.pipeline.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The accounts as of the last look at the kernel's counters.
+    pub fn accounts(&self) -> MutexGuard<'_, Accounts> {
+        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the first look at all cgroups is done.
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+
+    /// Says that it is.
+    pub fn set_ready(&self) {
+        self.ready.store(true, Ordering::Release);
+    }
+
+    /// Whether the threads are to end.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Ends the threads.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+        self.resync_wanted.notify_all();
+    }
+
+    /// Asks for a walk of the cgroup trees, out of turn.
+    pub fn want_resync(&self) {
+        *self.resync.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.resync_wanted.notify_all();
+    }
+
+    /// Sleeps, unless the daemon stops.
+    pub fn sleep(&self, time: Duration) {
+        let guard = self.resync.lock().unwrap_or_else(PoisonError::into_inner);
+        // Whether it was woken or slept to the end is the same to the caller.
+        drop(self.resync_wanted.wait_timeout_while(guard, time, |_| !self.is_stopping()));
+    }
+
+    /// Waits until a walk is wanted, but no longer than `most`. Whether one is.
+    pub fn wait_for_resync(&self, most: Duration) -> bool {
+        let wanted = self.resync.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut wanted, _) = self
+            .resync_wanted
+            .wait_timeout_while(wanted, most, |wanted| !*wanted && !self.is_stopping())
+            .unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *wanted)
+    }
+}
