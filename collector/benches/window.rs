@@ -1,0 +1,201 @@
+//! How fast samples get into the windows, and quantiles out of them. One element is one sample (one
+//! context switch, or one completion).
+
+use std::{hint::black_box, time::Duration};
+
+use collector::{
+    host::{CgroupKey, HierarchyId},
+    window::{
+        CgroupView, CgroupWindows, Cumulative, Operation, OperationCodes, Quantiles,
+        WindowSettings, WindowSignal, WindowedHistogram,
+    },
+};
+use collector_common::sample::{BLOCK_BATCH, BlockSample, SCHED_BATCH, SchedSample};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+
+/// Batches per round: enough that branch predictors cannot learn them by heart.
+const BATCHES: usize = 512;
+
+/// Repeatable noise (xorshift64).
+struct Noise(u64);
+
+impl Noise {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+
+    /// A span of about `2^octave` ns, spread over several octaves as latencies are.
+    fn span(&mut self, octave: u64) -> u64 {
+        let octave = octave + self.below(4) + self.below(4);
+        (1 << octave) | (self.next() & ((1 << octave) - 1))
+    }
+}
+
+/// Batches as a CPU fills them: who gets the CPU leaves it next, a fifth of the time to idle, and
+/// one switch in five is a preemption.
+fn switches(cgroups: u64) -> Vec<[SchedSample; SCHED_BATCH]> {
+    let mut noise = Noise(0x9E37_79B9_7F4A_7C15);
+    let mut running = 1;
+    let mut batch = || {
+        [(); SCHED_BATCH].map(|()| {
+            let prev = running;
+            let mut flags = 0;
+            running = if noise.below(5) == 0 {
+                0
+            } else {
+                1 + noise.below(cgroups)
+            };
+            if running == 0 && prev == 0 {
+                running = 1;
+            }
+            if prev == 0 {
+                flags |= SchedSample::FLAG_PREV_IDLE;
+            } else if running == 0 {
+                flags |= SchedSample::FLAG_NEXT_IDLE;
+            } else if noise.below(5) == 0 {
+                flags |= SchedSample::FLAG_INVOLUNTARY;
+            }
+            SchedSample {
+                next_cgroup: running,
+                prev_cgroup: prev,
+                wait_and_flags: noise.span(9) | flags,
+                slice_and_skip: noise.span(13),
+            }
+        })
+    };
+    (0..BATCHES).map(|_| batch()).collect()
+}
+
+fn completions(cgroups: u64) -> Vec<[BlockSample; BLOCK_BATCH]> {
+    let mut noise = Noise(0x9E37_79B9_7F4A_7C15);
+    let mut batch = || {
+        [(); BLOCK_BATCH].map(|()| BlockSample {
+            cgroup: 1 + noise.below(cgroups),
+            queue_ns: noise.span(10),
+            device_ns: noise.span(16),
+            bytes: 4_096,
+            device: 8 << 20,
+            operation: u32::from(noise.below(3) == 0),
+            flags: 0,
+        })
+    };
+    (0..BATCHES).map(|_| batch()).collect()
+}
+
+fn record_sched(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("record_sched");
+    group.throughput(Throughput::Elements((BATCHES * SCHED_BATCH) as u64));
+    for cgroups in [2, 100, 1_000] {
+        let batches = switches(cgroups);
+        let mut windows = CgroupWindows::new(WindowSettings::default());
+        group.bench_function(format!("{cgroups} cgroups"), |bencher| {
+            bencher.iter(|| {
+                for batch in &batches {
+                    black_box(windows.record_sched(HierarchyId::V2, black_box(batch)));
+                }
+            });
+        });
+        assert_eq!(windows.overflowed(), 0);
+    }
+    group.finish();
+}
+
+fn record_block(criterion: &mut Criterion) {
+    let codes = OperationCodes::new([(0, Operation::Read), (1, Operation::Write)]);
+    let mut group = criterion.benchmark_group("record_block");
+    group.throughput(Throughput::Elements((BATCHES * BLOCK_BATCH) as u64));
+    for cgroups in [2, 1_000] {
+        let batches = completions(cgroups);
+        let mut windows = CgroupWindows::new(WindowSettings::default());
+        group.bench_function(format!("{cgroups} cgroups"), |bencher| {
+            bencher.iter(|| {
+                for batch in &batches {
+                    black_box(windows.record_block(HierarchyId::V2, black_box(batch), &codes));
+                }
+            });
+        });
+    }
+    group.finish();
+}
+
+/// The two halves of one value, apart.
+fn record_value(criterion: &mut Criterion) {
+    let mut noise = Noise(0x9E37_79B9_7F4A_7C15);
+    let values: Vec<u64> = (0..1 << 15).map(|_| noise.span(11)).collect();
+    let mut group = criterion.benchmark_group("record_value");
+    group.throughput(Throughput::Elements(values.len() as u64));
+    let mut windowed = WindowedHistogram::new(WindowSettings::DEFAULT_WINDOWS);
+    group.bench_function("windowed", |bencher| {
+        bencher.iter(|| {
+            for &value in &values {
+                black_box(windowed.record(value)).expect("all are in range");
+            }
+        });
+    });
+    let mut cumulative = Cumulative::new();
+    group.bench_function("cumulative", |bencher| {
+        bencher.iter(|| {
+            for &value in &values {
+                cumulative.record(black_box(value));
+            }
+        });
+    });
+    group.finish();
+}
+
+/// What a scrape of 1,000 cgroups takes from here, and what a rotation does. One element is one
+/// cgroup.
+fn read(criterion: &mut Criterion) {
+    let cgroups = 1_000;
+    let mut windows = CgroupWindows::new(WindowSettings::default());
+    let batches = switches(cgroups);
+    for _ in 0..WindowSettings::DEFAULT_WINDOWS {
+        windows.rotate();
+        for batch in &batches {
+            windows.record_sched(HierarchyId::V2, batch);
+        }
+    }
+    let keys: Vec<CgroupKey> = windows.keys().collect();
+    let mut group = criterion.benchmark_group("read");
+    group.throughput(Throughput::Elements(cgroups));
+    group.bench_function("quantiles of 2 signals", |bencher| {
+        bencher.iter(|| {
+            for &key in &keys {
+                for signal in [WindowSignal::RunqueueLatency, WindowSignal::OncpuSlice] {
+                    let view = windows.get(key);
+                    black_box(Quantiles::of(view.and_then(|view| view.windowed(signal))));
+                }
+            }
+        });
+    });
+    group.bench_function("totals", |bencher| {
+        bencher.iter(|| {
+            for &key in &keys {
+                black_box(windows.get(key).map(CgroupView::totals));
+            }
+        });
+    });
+    group.bench_function("rotate and record once", |bencher| {
+        bencher.iter(|| {
+            windows.rotate();
+            for batch in &batches {
+                black_box(windows.record_sched(HierarchyId::V2, batch));
+            }
+        });
+    });
+    group.finish();
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default().measurement_time(Duration::from_secs(3));
+    targets = record_sched, record_block, record_value, read
+}
+criterion_main!(benches);
