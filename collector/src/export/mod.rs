@@ -1,1 +1,25 @@
-//! To come.
+//! Puts a snapshot on the wire: the metric catalog, the Prometheus formats, the HTTP endpoint.
+//!
+//! In: a [`Snapshot`](crate::reconcile::Snapshot), on request. Out: bytes for a scraper. Never here: a
+//! change of state, a measurement, or a metric that is not in the [`catalog`]. No other stage knows a
+//! metric's name or a wire format.
+
+pub mod catalog;
+pub mod labels;
+
+mod feeds;
+mod histogram;
+
+mod classic_text;
+mod exposition;
+mod format;
+
+mod connection;
+mod http;
+
+pub use exposition::{EncodeError, encode};
+pub use format::Format;
+pub use http::{ServeError, Source, serve};
+
+#[cfg(test)]
+mod tests;

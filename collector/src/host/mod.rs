@@ -9,10 +9,16 @@ pub mod layout;
 
 pub mod support;
 
+pub mod cgroup_id;
+
+pub mod cgroup_mounts;
+
+pub mod cgroup_walk;
+
+pub mod block_devices;
+
 pub mod process;
 
 pub mod program_cost;
-
-pub mod cgroup_id;
 
 pub use cgroup_id::{CgroupId, CgroupKey, HierarchyId};

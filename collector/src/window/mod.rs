@@ -19,8 +19,6 @@ mod cumulative;
 mod distribution;
 
 mod totals;
-mod outcome;
-pub use outcome::BatchOutcome;
 
 mod outcome;
 

@@ -1,0 +1,210 @@
+//! What a scrape of 1,000 containers costs, in each format.
+//!
+//! Each container has what a busy one on Kubernetes has: both scheduler histograms, two rows of block
+//! I/O, quantiles of every window. The target is 100 ms per scrape, then 30 ms.
+
+use std::{
+    hint::black_box,
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
+    sync::Arc,
+    time::SystemTime,
+};
+
+use collector::{
+    catalog::{Container, Identity, Names, Qos, Runtime},
+    export::{Format, Source, encode, serve},
+    reconcile::{
+        Snapshot,
+        snapshot::{CgroupCounts, CgroupStats, ProcessStats, SignalAccount, Timing},
+    },
+    window::{
+        BlockTotals, Cumulative, Device, LossReason, OomTotals, Operation, Quantiles, SchedTotals,
+        WindowSignal,
+    },
+};
+use collector_common::signal::Signal;
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+
+const CONTAINERS: u64 = 1_000;
+
+/// 1 us to about 1 s, spread over the buckets.
+fn latencies(seed: u64) -> Cumulative {
+    let mut values = Cumulative::new();
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    for _ in 0..500 {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        values.record(1_000 << (state >> 60) | state >> 50);
+    }
+    values
+}
+
+fn container(number: u64) -> CgroupStats {
+    let id = format!("{number:064x}");
+    let pod_uid = format!("{number:08x}-1234-5678-9abc-def012345678");
+    let slice = pod_uid.replace('-', "_");
+    let block = [Operation::Read, Operation::Write].map(|operation| BlockTotals {
+        device: Device {
+            major: 259,
+            minor: 0,
+        },
+        operation,
+        queue: latencies(number),
+        in_device: latencies(number + 1),
+        bytes: number << 20,
+        errors: 0,
+    });
+    CgroupStats {
+        identity: Arc::new(Identity {
+            path: format!(
+                "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{slice}.slice/\
+                 cri-containerd-{id}.scope"
+            ),
+            names: Names {
+                name: format!("{id:.12}"),
+                image: "registry.example.com/shop/checkout:v1.42.0".to_owned(),
+                namespace: "shop".to_owned(),
+                pod: format!("checkout-7d9c5b8f6d-{number:05}"),
+                container: "checkout".to_owned(),
+            },
+            container: Some(Container {
+                id,
+                runtime: Runtime::Containerd,
+                pod_uid,
+                qos: Some(Qos::Burstable),
+            }),
+            cgroup_version: 2,
+            generation: 1,
+            started: SystemTime::UNIX_EPOCH,
+        }),
+        exited: None,
+        sched: Some(SchedTotals {
+            wait: latencies(number + 2),
+            slice: latencies(number + 3),
+            voluntary: number * 1_000,
+            involuntary: number,
+            preempted_by: [number, 2, 3, 4],
+            clock_skip_ns: 0,
+        }),
+        block: block.into(),
+        oom: OomTotals::default(),
+        quantiles: WindowSignal::ALL
+            .map(|signal| {
+                let values_ns = [1_000, 2_500, 10_000, 64_123, 1_048_575, 33_554_431];
+                (signal, Quantiles { values_ns })
+            })
+            .into(),
+    }
+}
+
+fn snapshot() -> Snapshot {
+    Snapshot {
+        cgroups: (0..CONTAINERS).map(container).collect(),
+        accounts: Signal::ALL
+            .map(|signal| SignalAccount {
+                signal,
+                observed: 1_000_000,
+                recorded: 999_000,
+                filtered: 1_000,
+                lost: LossReason::ALL.map(|reason| (reason, 0)).into(),
+                in_flight: 0,
+            })
+            .into(),
+        programs: Vec::new(),
+        counts: CgroupCounts {
+            live: CONTAINERS,
+            ..CgroupCounts::default()
+        },
+        timings: vec![(Timing::Reconcile, latencies(7))],
+        process: ProcessStats::default(),
+    }
+}
+
+fn encoding(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("scrape_1000_containers");
+    group.sample_size(20);
+    let snapshot = snapshot();
+    for format in Format::ALL {
+        let size = encode(snapshot.clone(), format, |_| "nvme0n1".to_owned())
+            .expect("a snapshot can be encoded")
+            .len();
+        group.bench_function(format!("{format:?} ({} KiB)", size / 1024), |bencher| {
+            bencher.iter_batched(
+                || snapshot.clone(),
+                |snapshot| black_box(encode(snapshot, format, |_| "nvme0n1".to_owned())),
+                BatchSize::LargeInput,
+            );
+        });
+    }
+    group.finish();
+}
+
+/// Always the same numbers.
+struct Fixed(Snapshot);
+
+impl Source for Fixed {
+    fn snapshot(&self) -> Snapshot {
+        self.0.clone()
+    }
+
+    fn readiness(&self) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// Scrapes once and returns the size of the answer.
+fn scrape(endpoint: SocketAddr, format: Format, encoding: &str) -> usize {
+    let mut connection = TcpStream::connect(endpoint).expect("the endpoint listens");
+    write!(
+        connection,
+        "GET /metrics HTTP/1.1\r\nHost: bench\r\nAccept: {}\r\nAccept-Encoding: {encoding}\r\n\
+         Connection: close\r\n\r\n",
+        format.content_type()
+    )
+    .expect("the endpoint reads");
+    let mut answer = Vec::new();
+    connection
+        .read_to_end(&mut answer)
+        .expect("the endpoint answers");
+    assert!(
+        answer.starts_with(b"HTTP/1.1 200"),
+        "{}",
+        String::from_utf8_lossy(&answer)
+    );
+    answer.len()
+}
+
+fn over_http(criterion: &mut Criterion) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let listener = runtime
+        .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
+        .expect("a free port");
+    let endpoint = listener.local_addr().expect("an address");
+    let source = Arc::new(Fixed(snapshot()));
+    let server = std::thread::spawn(move || {
+        runtime.block_on(serve(listener, source, std::future::pending()))
+    });
+    let mut group = criterion.benchmark_group("scrape_1000_containers_over_http");
+    group.sample_size(10);
+    for format in Format::ALL {
+        for encoding in ["identity", "gzip"] {
+            let size = scrape(endpoint, format, encoding);
+            group.bench_function(
+                format!("{format:?} {encoding} ({} KiB)", size / 1024),
+                |bencher| {
+                    bencher.iter(|| scrape(endpoint, format, encoding));
+                },
+            );
+        }
+    }
+    group.finish();
+    assert!(!server.is_finished(), "the endpoint is still there");
+}
+
+criterion_group!(benches, encoding, over_http);
+criterion_main!(benches);

@@ -1,0 +1,7 @@
+//! Prints `docs/metrics.md`.
+
+use std::io::{self, Write as _};
+
+fn main() -> io::Result<()> {
+    io::stdout().write_all(collector::export::catalog::markdown().as_bytes())
+}

@@ -1,0 +1,615 @@
+//! Every metric that cgscope exports, in one table.
+//!
+//! In: nothing. Out: the name, kind, unit, labels and meaning of each family, for the encoders and
+//! for `docs/metrics.md`. A metric's name is a literal here and nowhere else. A retired family stays,
+//! and says so.
+
+use std::fmt::{self, Write as _};
+
+use prometheus_client::{metrics::MetricType, registry};
+
+use super::labels::{self, Label, Values};
+
+/// A metric family.
+#[derive(Clone, Copy, Debug)]
+pub struct Family {
+    /// The name that a query uses: with unit and, for a counter, `_total`.
+    pub name: &'static str,
+    /// Its kind.
+    pub kind: Kind,
+    /// Its unit, if it has one.
+    pub unit: Option<Unit>,
+    /// Whose figure it is.
+    pub scope: Scope,
+    /// The labels behind those of the scope.
+    pub labels: &'static [Label],
+    /// What it says and what it does not: plain text on one line, without quotes or backslashes,
+    /// because the text formats do not escape it alike.
+    pub help: &'static str,
+    /// The kernel fact or file that it comes from.
+    pub source: &'static str,
+    /// The first version that has it.
+    pub since: &'static str,
+}
+
+impl Family {
+    /// The name without what the encoders append: the unit, `_total`, `_info`.
+    #[must_use]
+    pub fn stem(&self) -> &'static str {
+        let suffix = self.kind.suffix();
+        let name = self.name.strip_suffix(suffix).unwrap_or(self.name);
+        match self.unit {
+            Some(unit) => name
+                .strip_suffix(unit.name())
+                .and_then(|name| name.strip_suffix('_'))
+                .unwrap_or(name),
+            None => name,
+        }
+    }
+
+    /// Every label of its series, in order.
+    pub fn all_labels(&self) -> impl Iterator<Item = &'static Label> {
+        let cgroup: &'static [Label] = match self.scope {
+            Scope::Cgroup => &labels::CGROUP,
+            Scope::Collector | Scope::Process => &[],
+        };
+        cgroup.iter().chain(self.labels)
+    }
+}
+
+/// What a family's values are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only rises, and starts again at 0 with the daemon or the container.
+    Counter,
+    /// Rises and falls.
+    Gauge,
+    /// Classic buckets, and native ones where the format has them.
+    Histogram,
+    /// Always 1: the labels are what it says. A gauge, except in `OpenMetrics`, which has the type.
+    Info,
+}
+
+impl Kind {
+    const fn suffix(self) -> &'static str {
+        match self {
+            Self::Counter => "_total",
+            Self::Info => "_info",
+            Self::Gauge | Self::Histogram => "",
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+            Self::Info => "gauge (info)",
+        }
+    }
+}
+
+impl From<Kind> for MetricType {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Counter => Self::Counter,
+            Kind::Gauge => Self::Gauge,
+            Kind::Histogram => Self::Histogram,
+            Kind::Info => Self::Info,
+        }
+    }
+}
+
+/// A base unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Seconds.
+    Seconds,
+    /// Bytes.
+    Bytes,
+    /// A share, from 0 to 1.
+    Ratio,
+}
+
+impl Unit {
+    /// As it ends a name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Seconds => "seconds",
+            Self::Bytes => "bytes",
+            Self::Ratio => "ratio",
+        }
+    }
+}
+
+impl From<Unit> for registry::Unit {
+    fn from(unit: Unit) -> Self {
+        match unit {
+            Unit::Seconds => Self::Seconds,
+            Unit::Bytes => Self::Bytes,
+            // The crate's own is `ratios`, which would end the name so.
+            Unit::Ratio => Self::Other(unit.name().to_owned()),
+        }
+    }
+}
+
+/// Whose figure it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// A cgroup's, a container's among them; with the labels of [`labels::CGROUP`].
+    Cgroup,
+    /// cgscope's own work.
+    Collector,
+    /// cgscope's own process.
+    Process,
+}
+
+/// The first release.
+const V0_1: &str = "0.1.0";
+
+macro_rules! families {
+    ($($id:ident: $family:expr,)*) => {
+        $(#[doc = concat!("See [`Family::help`] of `", stringify!($id), "`.")]
+        pub const $id: Family = $family;)*
+
+        /// Every family, in the order in which they are exported.
+        pub const ALL: &[Family] = &[$($id),*];
+    };
+}
+
+families! {
+    RUNQUEUE_LATENCY: Family {
+        name: "cgscope_container_runqueue_latency_seconds",
+        kind: Kind::Histogram,
+        unit: Some(Unit::Seconds),
+        scope: Scope::Cgroup,
+        labels: &[],
+        help: "How long tasks of the cgroup waited on a run queue before they got a CPU, after a \
+               wakeup or a preemption, in seconds of the scheduler's clock. One value per switch to \
+               a task. Of a wait during which the task was moved to another CPU, only the part on \
+               the last CPU counts.",
+        source: "`sched_switch`: run-queue clock less `sched_info.last_queued` of the next task",
+        since: V0_1,
+    },
+    ONCPU_SLICE: Family {
+        name: "cgscope_container_oncpu_slice_seconds",
+        kind: Kind::Histogram,
+        unit: Some(Unit::Seconds),
+        scope: Scope::Cgroup,
+        labels: &[],
+        help: "How long tasks of the cgroup held a CPU at a time, in seconds of the scheduler's \
+               clock. One value per switch away from a task: the slice that is still running is \
+               not in it.",
+        source: "`sched_switch`: time since the last switch on the CPU, charged to the task that \
+                 leaves",
+        since: V0_1,
+    },
+    CPU_SECONDS: Family {
+        name: "cgscope_container_cpu_seconds_total",
+        kind: Kind::Counter,
+        unit: Some(Unit::Seconds),
+        scope: Scope::Cgroup,
+        labels: &[],
+        help: "CPU time of the cgroup's tasks, in seconds: the sum of their finished time slices. It \
+               lacks the slices that are still running, so a task that never leaves its CPU shows \
+               late.",
+        source: "`sched_switch`, as `cgscope_container_oncpu_slice_seconds`",
+        since: V0_1,
+    },
+    CONTEXT_SWITCHES: Family {
+        name: "cgscope_container_context_switches_total",
+        kind: Kind::Counter,
+        unit: None,
+        scope: Scope::Cgroup,
+        labels: &[labels::TYPE],
+        help: "Switches away from a task of the cgroup: voluntary when it went to sleep, involuntary \
+               when it was still runnable (preempted, throttled or yielding).",
+        source: "`sched_switch`: the preempt flag and the state of the task that leaves",
+        since: V0_1,
+    },
+    PREEMPTIONS: Family {
+        name: "cgscope_container_preemptions_total",
+        kind: Kind::Counter,
+        unit: None,
+        scope: Scope::Cgroup,
+        labels: &[labels::BY],
+        help: "Involuntary switches away from a task of the cgroup, by who got the CPU. Switches to \
+               the idle task (a throttled cgroup) are in none of them.",
+        source: "`sched_switch`: the cgroups of both tasks",
+        since: V0_1,
+    },
+    BLOCK_IO_LATENCY: Family {
+        name: "cgscope_container_block_io_latency_seconds",
+        kind: Kind::Histogram,
+        unit: Some(Unit::Seconds),
+        scope: Scope::Cgroup,
+        labels: &[labels::DEVICE, labels::OPERATION, labels::STAGE],
+        help: "Time of the cgroup's block requests, in seconds of the monotonic clock: in the queue \
+               (start to issue) and in the device (issue to completion). One value each per finished \
+               request. The cgroup is the owner of the I/O; on cgroup v1 the kernel charges buffered \
+               writes to the root.",
+        source: "`block_rq_complete`: `start_time_ns` and `io_start_time_ns` of the request, owner \
+                 from its blkcg",
+        since: V0_1,
+    },
+    BLOCK_IO_BYTES: Family {
+        name: "cgscope_container_block_io_bytes_total",
+        kind: Kind::Counter,
+        unit: Some(Unit::Bytes),
+        scope: Scope::Cgroup,
+        labels: &[labels::DEVICE, labels::OPERATION],
+        help: "Bytes of the cgroup's block requests that completed, those in error and those of \
+               partial completions included. On cgroup v1 the kernel charges buffered writes to the \
+               root.",
+        source: "`block_rq_complete`: bytes of the completion, owner from the request's blkcg",
+        since: V0_1,
+    },
+    BLOCK_IO_ERRORS: Family {
+        name: "cgscope_container_block_io_errors_total",
+        kind: Kind::Counter,
+        unit: None,
+        scope: Scope::Cgroup,
+        labels: &[labels::DEVICE, labels::OPERATION],
+        help: "Completions of the cgroup's block requests for which the device reported an error.",
+        source: "`block_rq_complete`: the completion's status",
+        since: V0_1,
+    },
+    OOM_KILLS: Family {
+        name: "cgscope_container_oom_kills_total",
+        kind: Kind::Counter,
+        unit: None,
+        scope: Scope::Cgroup,
+        labels: &[labels::ROLE],
+        help: "Victims chosen by the OOM killer: as victim when the task was of this cgroup, as \
+               limit_owner when this cgroup's memory limit was hit. Where the kernel does not say \
+               whose limit it was, limit_owner stays 0.",
+        source: "`mark_victim`",
+        since: V0_1,
+    },
+    WINDOW_QUANTILE: Family {
+        name: "cgscope_container_window_quantile_seconds",
+        kind: Kind::Gauge,
+        unit: Some(Unit::Seconds),
+        scope: Scope::Cgroup,
+        labels: &[labels::WINDOW_SIGNAL, labels::QUANTILE],
+        help: "Quantiles of the last few intervals, in seconds, at most 6.25 percent too high. \
+               Absent while there was nothing to measure in them. Not to be averaged or summed: use \
+               the histograms for that. Block I/O is of all devices and operations.",
+        source: "the windowed histograms behind the other latency metrics",
+        since: V0_1,
+    },
+    CONTAINER_INFO: Family {
+        name: "cgscope_container_info",
+        kind: Kind::Info,
+        unit: None,
+        scope: Scope::Cgroup,
+        labels: &[
+            labels::CONTAINER_ID,
+            labels::RUNTIME,
+            labels::POD_UID,
+            labels::QOS,
+            labels::CGROUP_VERSION,
+        ],
+        help: "Always 1: what is known of the cgroup and its container. A label that is not known, \
+               or that does not apply, is empty.",
+        source: "the cgroup's path, and the container runtime where it is known",
+        since: V0_1,
+    },
+    CONTAINER_START_TIME: Family {
+        name: "cgscope_container_start_time_seconds",
+        kind: Kind::Gauge,
+        unit: Some(Unit::Seconds),
+        scope: Scope::Cgroup,
+        labels: &[],
+        help: "When the cgroup was made or, where that is not known, first seen, in seconds since the \
+               Unix epoch.",
+        source: "`cgroup_mkdir`, and walks of the cgroup file systems",
+        since: V0_1,
+    },
+    CONTAINER_EXITED: Family {
+        name: "cgscope_container_exited",
+        kind: Kind::Gauge,
+        unit: None,
+        scope: Scope::Cgroup,
+        labels: &[],
+        help: "1 when the cgroup has been removed and its last numbers are kept for a while, else 0.",
+        source: "`cgroup_rmdir`, and walks of the cgroup file systems",
+        since: V0_1,
+    },
+    EVENTS_OBSERVED: Family {
+        name: "cgscope_events_observed_total",
+        kind: Kind::Counter,
+        unit: None,
+        scope: Scope::Collector,
+        labels: &[labels::SIGNAL],
+        help: "Events that the kernel programs saw. Observed is recorded plus filtered plus lost, \
+               plus what is in the ring buffers at this moment.",
+        source: "counted in the kernel, per CPU",
+        since: V0_1,
+    },
+    EVENTS_RECORDED: Family {
+        name: "cgscope_events_recorded_total",
+        kind: Kind::Counter,
+        unit: None,
+        scope: Scope::Collector,
+        labels: &[labels::SIGNAL],
+        help: "Events whose every measurement is in the metrics.",
+        source: "counted by the daemon",
+        since: V0_1,
+    },
+    EVENTS_FILTERED: Family {
+        name: "cgscope_events_filtered_total",
+        kind: Kind::Counter,
+        unit: None,
+        scope: Scope::Collector,
+        labels: &[labels::SIGNAL],
+        help: "Events left out by rule: they belong to nobody.",
+        source: "counted in the kernel and by the daemon",
+        since: V0_1,
+    },
+    EVENTS_LOST: Family {
+        name: "cgscope_events_lost_total",
+        kind: Kind::Counter,
+        unit: None,
+        scope: Scope::Collector,
+        labels: &[labels::SIGNAL, labels::REASON],
+        help: "Events that are missing in the metrics, in whole or in part, by reason.",
+        source: "counted in the kernel and by the daemon",
+        since: V0_1,
+    },
+    COMPLETENESS: Family {
+        name: "cgscope_completeness_ratio",
+        kind: Kind::Gauge,
+        unit: Some(Unit::Ratio),
+        scope: Scope::Collector,
+        labels: &[labels::SIGNAL],
+        help: "Recorded events as a share, from 0 to 1, of recorded and lost ones since the start. \
+               Absent while there were none.",
+        source: "`cgscope_events_recorded_total` and `cgscope_events_lost_total`",
+        since: V0_1,
+    },
+    PROGRAM_ATTACHED: Family {
+        name: "cgscope_ebpf_program_attached",
+        kind: Kind::Gauge,
+        unit: None,
+        scope: Scope::Collector,
+        labels: &[labels::PROGRAM],
+        help: "1 when the kernel program is attached, 0 when it is planned and is not.",
+        source: "the daemon",
+        since: V0_1,
+    },
+    PROGRAM_RUN_TIME: Family {
+        name: "cgscope_ebpf_program_run_time_seconds_total",
+        kind: Kind::Counter,
+        unit: Some(Unit::Seconds),
+        scope: Scope::Collector,
+        labels: &[labels::PROGRAM],
+        help: "Time spent in the kernel program on all CPUs, in seconds. Absent unless the kernel \
+               measures its programs (sysctl kernel.bpf_stats_enabled), which itself costs time.",
+        source: "`bpf_prog_info.run_time_ns`",
+        since: V0_1,
+    },
+    PROGRAM_RUNS: Family {
+        name: "cgscope_ebpf_program_runs_total",
+        kind: Kind::Counter,
+        unit: None,
+        scope: Scope::Collector,
+        labels: &[labels::PROGRAM],
+        help: "Runs of the kernel program. Absent unless the kernel measures its programs (sysctl \
+               kernel.bpf_stats_enabled).",
+        source: "`bpf_prog_info.run_cnt`",
+        since: V0_1,
+    },
+    CGROUPS: Family {
+        name: "cgscope_cgroups",
+        kind: Kind::Gauge,
+        unit: None,
+        scope: Scope::Collector,
+        labels: &[labels::STATE],
+        help: "Known cgroups: live, exited with their numbers kept, and overflowed, which share the \
+               row with the id ~other because there are too many.",
+        source: "the daemon's table of cgroups",
+        since: V0_1,
+    },
+    CGROUPS_UNRESOLVED: Family {
+        name: "cgscope_cgroups_unresolved",
+        kind: Kind::Gauge,
+        unit: None,
+        scope: Scope::Collector,
+        labels: &[],
+        help: "Cgroups that were seen in events but whose path is not known.",
+        source: "the daemon's table of cgroups",
+        since: V0_1,
+    },
+    RECONCILE_DURATION: Family {
+        name: "cgscope_reconcile_duration_seconds",
+        kind: Kind::Histogram,
+        unit: Some(Unit::Seconds),
+        scope: Scope::Collector,
+        labels: &[],
+        help: "Time of one pass over all cgroups, in seconds of the monotonic clock.",
+        source: "measured by the daemon",
+        since: V0_1,
+    },
+    CGROUPFS_READ: Family {
+        name: "cgscope_cgroupfs_read_seconds",
+        kind: Kind::Histogram,
+        unit: Some(Unit::Seconds),
+        scope: Scope::Collector,
+        labels: &[],
+        help: "Time of one reading of the cgroup file systems, in seconds of the monotonic clock.",
+        source: "measured by the daemon",
+        since: V0_1,
+    },
+    DRAIN_DURATION: Family {
+        name: "cgscope_drain_duration_seconds",
+        kind: Kind::Histogram,
+        unit: Some(Unit::Seconds),
+        scope: Scope::Collector,
+        labels: &[],
+        help: "Time of one emptying of the ring buffers, in seconds of the monotonic clock.",
+        source: "measured by the daemon",
+        since: V0_1,
+    },
+    BUILD_INFO: Family {
+        name: "cgscope_build_info",
+        kind: Kind::Info,
+        unit: None,
+        scope: Scope::Collector,
+        labels: &[labels::VERSION, labels::ARCH],
+        help: "Always 1: the version of cgscope that is running.",
+        source: "the build",
+        since: V0_1,
+    },
+    PROCESS_CPU_SECONDS: Family {
+        name: "process_cpu_seconds_total",
+        kind: Kind::Counter,
+        unit: Some(Unit::Seconds),
+        scope: Scope::Process,
+        labels: &[],
+        help: "User and system CPU time of cgscope, in seconds. The kernel programs' time is not in \
+               it: it is spent by whoever switches or completes.",
+        source: "`/proc/self/stat`",
+        since: V0_1,
+    },
+    PROCESS_RESIDENT_MEMORY: Family {
+        name: "process_resident_memory_bytes",
+        kind: Kind::Gauge,
+        unit: Some(Unit::Bytes),
+        scope: Scope::Process,
+        labels: &[],
+        help: "Resident memory of cgscope, in bytes.",
+        source: "`/proc/self/stat`",
+        since: V0_1,
+    },
+    PROCESS_VIRTUAL_MEMORY: Family {
+        name: "process_virtual_memory_bytes",
+        kind: Kind::Gauge,
+        unit: Some(Unit::Bytes),
+        scope: Scope::Process,
+        labels: &[],
+        help: "Virtual memory of cgscope, in bytes.",
+        source: "`/proc/self/stat`",
+        since: V0_1,
+    },
+    PROCESS_OPEN_FDS: Family {
+        name: "process_open_fds",
+        kind: Kind::Gauge,
+        unit: None,
+        scope: Scope::Process,
+        labels: &[],
+        help: "Open file descriptors of cgscope.",
+        source: "`/proc/self/fd`",
+        since: V0_1,
+    },
+    PROCESS_MAX_FDS: Family {
+        name: "process_max_fds",
+        kind: Kind::Gauge,
+        unit: None,
+        scope: Scope::Process,
+        labels: &[],
+        help: "How many file descriptors cgscope may have open.",
+        source: "`/proc/self/limits`",
+        since: V0_1,
+    },
+    PROCESS_START_TIME: Family {
+        name: "process_start_time_seconds",
+        kind: Kind::Gauge,
+        unit: Some(Unit::Seconds),
+        scope: Scope::Process,
+        labels: &[],
+        help: "When cgscope started, in seconds since the Unix epoch.",
+        source: "`/proc/self/stat` and the boot time in `/proc/stat`",
+        since: V0_1,
+    },
+}
+
+/// The family that has `name` in the exposition.
+pub(super) fn named(name: &str) -> Option<&'static Family> {
+    ALL.iter().find(|family| family.name == name)
+}
+
+/// The reference of all metrics, `docs/metrics.md`.
+#[must_use]
+pub fn markdown() -> String {
+    let mut text = String::from(
+        "# Metrics\n\n\
+         Generated from `collector/src/export/catalog.rs` by `cargo xtask docs`: edit that.\n\n\
+         `/metrics` serves OpenMetrics text, Prometheus text and Prometheus protobuf, whichever the \
+         scraper asks for. Histograms have classic buckets in all three, and native ones (schema 3) \
+         in protobuf. A figure that the kernel does not give is absent, not 0. There are no explicit \
+         time stamps.\n",
+    );
+    for (scope, title, introduction) in [
+        (
+            Scope::Cgroup,
+            "Containers and other cgroups",
+            "Every series carries these labels, empty when unknown, and then its own:",
+        ),
+        (
+            Scope::Collector,
+            "cgscope itself",
+            "What was seen, what was lost, and what it cost.",
+        ),
+        (
+            Scope::Process,
+            "The process",
+            "The usual figures of a process, under their usual names.",
+        ),
+    ] {
+        // Writing to a `String` cannot fail, so the results carry nothing.
+        let written = write_section(&mut text, scope, title, introduction);
+        debug_assert!(written.is_ok(), "writing to a string");
+    }
+    text
+}
+
+fn write_section(text: &mut String, scope: Scope, title: &str, introduction: &str) -> fmt::Result {
+    write!(text, "\n## {title}\n\n{introduction}\n")?;
+    if scope == Scope::Cgroup {
+        writeln!(text)?;
+        for label in &labels::CGROUP {
+            write_label(text, label)?;
+        }
+    }
+    for family in ALL.iter().filter(|family| family.scope == scope) {
+        let Family {
+            name,
+            kind,
+            unit,
+            scope: _,
+            labels,
+            help,
+            source,
+            since,
+        } = family;
+        write!(text, "\n### `{name}`\n\n{help}\n\n* Kind: {}", kind.name())?;
+        if let Some(unit) = unit {
+            write!(text, ", {}", unit.name())?;
+        }
+        writeln!(text)?;
+        for label in *labels {
+            write_label(text, label)?;
+        }
+        writeln!(text, "* Source: {source}\n* Since: {since}")?;
+    }
+    Ok(())
+}
+
+fn write_label(text: &mut String, label: &Label) -> fmt::Result {
+    write!(text, "* Label `{}`: ", label.name)?;
+    match label.values {
+        Values::Open(description) => writeln!(text, "{description}"),
+        Values::Closed(values) => {
+            for (index, value) in values.iter().enumerate() {
+                let separator = if index == 0 { "" } else { ", " };
+                match *value {
+                    "" => write!(text, "{separator}or empty")?,
+                    value => write!(text, "{separator}`{value}`")?,
+                }
+            }
+            writeln!(text)
+        }
+    }
+}
