@@ -9,10 +9,13 @@ use std::{env, fs, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, bail};
 
-use self::toolchain::{BINARY, Compiler, Machine, Toolchain};
+use self::toolchain::{Compiler, Machine, Toolchain};
 
 #[path = "build/toolchain.rs"]
 mod toolchain;
+
+/// What cargo calls the linked kernel programs.
+const BINARY: &str = "cgscope-ebpf";
 
 fn main() -> ExitCode {
     match build() {

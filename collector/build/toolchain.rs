@@ -17,9 +17,7 @@ use std::{
     process::Command,
 };
 
-/// The package that holds the kernel programs, and the name of its binary.
-pub(crate) const PACKAGE: &str = "collector-ebpf";
-pub(crate) const BINARY: &str = "cgscope-ebpf";
+const PACKAGE: &str = "collector-ebpf";
 
 const DISTRIBUTION_RUSTC: &str = "/usr/bin/rustc";
 
@@ -144,7 +142,7 @@ impl fmt::Display for Missing {
     }
 }
 
-fn find_compiler(target: &str) -> Option<Compiler> {
+pub(crate) fn find_compiler(target: &str) -> Option<Compiler> {
     distribution_compiler(target).or_else(nightly_compiler)
 }
 
@@ -177,7 +175,7 @@ fn sysroot(mut rustc: Command) -> Option<PathBuf> {
     output.status.success().then(|| PathBuf::from(path.trim()))
 }
 
-fn find_linker() -> Option<PathBuf> {
+pub(crate) fn find_linker() -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let cargo_home = env::var_os("CARGO_HOME")
         .map(PathBuf::from)
