@@ -1,0 +1,58 @@
+//! Brings a machine to where cgscope builds, and where its tests run.
+//!
+//! In: what the machine has. Out: what was missing is installed, or named with its remedy. Running
+//! it again does nothing. Services of installed packages are never started, and nothing that is
+//! already there is changed.
+
+use anyhow::bail;
+
+use self::{
+    apt::Apt, bpf_linker::BpfLinker, host_compiler::HostCompiler, kernel_compiler::KernelCompiler,
+    kernel_lints::KernelLints, platform::Platform, programs::Programs, step::Step,
+};
+
+mod step;
+
+mod platform;
+
+mod apt;
+mod service_policy;
+
+mod bpf_linker;
+mod host_compiler;
+mod kernel_compiler;
+mod kernel_lints;
+mod programs;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// What building and running the daemon needs.
+    Build,
+    /// The same, and what lints and tests need.
+    Tests,
+}
+
+pub(crate) fn ensure(scope: Scope) -> anyhow::Result<()> {
+    let apt = Apt::new(Platform::read()?);
+    let mut steps: Vec<Box<dyn Step>> = vec![
+        Box::new(HostCompiler),
+        Box::new(KernelCompiler::new(&apt)),
+        Box::new(BpfLinker::new(&apt)),
+    ];
+    if scope == Scope::Tests {
+        steps.push(Box::new(KernelLints::new(&apt)));
+        steps.push(Box::new(Programs::new(&apt)));
+    }
+    // Every step is tried, so that one run names everything that is missing.
+    let failed = steps
+        .iter()
+        .filter(|step| !step::run(step.as_ref()))
+        .count();
+    if failed > 0 {
+        bail!(
+            "set-up is not complete: {failed} of {} steps failed, see above",
+            steps.len()
+        );
+    }
+    Ok(())
+}
