@@ -5,4 +5,17 @@
 
 pub mod identity;
 
+pub mod cgroup_path;
+
+pub mod path_text;
+
+mod recognizer;
+
+pub mod cgroup_table;
+
+mod owner;
+
+pub use cgroup_table::{CgroupTable, OwnerId, TableSettings};
 pub use identity::{Container, Identity, Names, Qos, Runtime};
+pub use owner::Owner;
+pub use recognizer::Recognizer;

@@ -35,7 +35,7 @@ pub struct DrainThread<'a> {
 impl DrainThread<'_> {
     /// Works until the daemon stops, then empties the rings once more.
     pub fn run(mut self) -> Result<(), DrainError> {
-        let timer = self.state.own.factory("").timer("drain", &[]);
+        let timer = self.state.own.factory().timer("drain", &[]);
         let (mut refreshed, mut rotated) = (Instant::now(), Instant::now());
         let mut pause = INTERVAL;
         while !self.state.is_stopping() {

@@ -9,27 +9,27 @@ pub mod config;
 
 pub mod exit;
 
-mod lock;
+pub mod lock;
 
-mod logging;
+pub mod logging;
 
 pub mod clock;
 
 pub mod rotation;
 
-mod host_view;
+pub mod host_view;
 
-mod doctor;
+pub mod doctor;
 
-mod state;
+pub mod state;
 
-mod drain_thread;
+pub mod drain_thread;
 
-mod resync_thread;
+pub mod resync_thread;
 
-mod source;
+pub mod source;
 
-mod run;
+pub mod run;
 
 use std::process::ExitCode;
 

@@ -43,8 +43,8 @@ impl ResyncThread<'_> {
 
     /// Reads every hierarchy, and puts right what the table has otherwise.
     pub fn walk_all(&self) {
-        let timer = self.state.own.factory("").timer("cgroupfs_read", &[]);
-        for hierarchy in &self.mounts.hierarchies {
+        let timer = self.state.own.factory().timer("cgroupfs_read", &[]);
+        for hierarchy in self.mounts.attributed() {
             let (began, start) = (Ktime::now(), Instant::now());
             let walked = walk(hierarchy);
             timer.record(start.elapsed());
@@ -56,7 +56,12 @@ impl ResyncThread<'_> {
                     "could not read all cgroups: those keep their ids as names"
                 );
             }
-            self.state.pipeline().sync(hierarchy.id, &walked, began, SystemTime::now());
+            self.state.pipeline().sync(
+                hierarchy.id,
+                &walked,
+                began,
+                (Ktime::now(), SystemTime::now()),
+            );
         }
         self.state.set_ready();
     }
@@ -64,6 +69,6 @@ impl ResyncThread<'_> {
     fn expire(&self) {
         let start = Instant::now();
         self.state.pipeline().expire(Ktime::now());
-        self.state.own.factory("").timer("reconcile", &[]).record(start.elapsed());
+        self.state.own.factory().timer("reconcile", &[]).record(start.elapsed());
     }
 }

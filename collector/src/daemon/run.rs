@@ -1,6 +1,9 @@
 //! `cgscope run`: builds the pipeline, runs it, takes it down.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -16,11 +19,12 @@ use super::{
 };
 use crate::{
     attach::{Attached, SignalState},
+    catalog::Recognizer,
     drain::Drainer,
     error_chain, export,
     host::cgroup_mounts::CgroupMounts,
     reconcile::{Pipeline, PipelineSettings},
-    window::Backend,
+    window::{Backend, BackendSettings},
 };
 
 /// How long the HTTP server may take to finish what it is sending.
@@ -170,7 +174,7 @@ fn tell(host: &Host, signals: &[(collector_common::signal::Signal, SignalState)]
 }
 
 fn prepare(config: &Config, host: &Host, mounts: &CgroupMounts, attached: &Attached) -> State {
-    let own = Backend::default();
+    let own = Backend::new(BackendSettings::default());
     let programs = attached
         .programs
         .iter()
@@ -179,13 +183,14 @@ fn prepare(config: &Config, host: &Host, mounts: &CgroupMounts, attached: &Attac
             (*program, fd)
         })
         .collect();
-    let pipeline = Pipeline::new(PipelineSettings {
+    let settings = PipelineSettings {
         mounts,
-        host_root: config.host_root.clone(),
+        recognizer: Recognizer::new(&config.host_root),
         operations: host.plan.operations.clone(),
         max_cgroups: config.max_cgroups,
         retention: config.retention,
-    });
+    };
+    let pipeline = Pipeline::new(settings, SystemTime::now());
     State::new(pipeline, own, programs)
 }
 
@@ -211,7 +216,7 @@ async fn serve(
         }
         state.stop();
     };
-    export::http::serve(listener, source, stopped)
+    export::serve(listener, source, stopped)
         .await
         .map_err(|error| Failure::Internal(format!("the HTTP server failed: {error}")))
 }

@@ -25,12 +25,12 @@ pub struct Accounts {
 impl Accounts {
     /// Adds what became of some events on this side.
     pub fn settle(&mut self, signal: Signal, outcome: &BatchOutcome) {
-        self.here[signal as usize].add(outcome);
+        self.here[signal as usize].merge(outcome);
     }
 
     /// Counts `events` as lost on this side.
     pub fn lose(&mut self, signal: Signal, reason: LossReason, events: u64) {
-        self.here[signal as usize].lose(reason, events);
+        self.here[signal as usize].lost.add(reason, events);
     }
 
     /// Takes over the kernel's counters, of all CPUs.
@@ -70,7 +70,7 @@ impl Accounts {
                     LossReason::Kernel(reason) => kernel.lost[reason as usize],
                     LossReason::OutOfRange | LossReason::Malformed => 0,
                 };
-                (reason, in_kernel + here.lost(reason))
+                (reason, in_kernel + here.lost.of(reason))
             })
             .collect();
         let observed = kernel.observed + misses;

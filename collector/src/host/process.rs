@@ -2,6 +2,7 @@
 
 use procfs::{WithCurrentSystemInfo as _, process::Process};
 
+use super::HierarchyId;
 use crate::reconcile::snapshot::ProcessStats;
 
 /// Reads it. A figure that cannot be read is absent.
@@ -25,4 +26,13 @@ pub fn read_own_process() -> ProcessStats {
             Some(boot as f64 + stat.starttime as f64 / ticks as f64)
         }),
     }
+}
+
+/// The path of a process's cgroup in a hierarchy, from the hierarchy's root.
+#[must_use]
+pub fn cgroup_of(pid: u32, hierarchy: HierarchyId) -> Option<Vec<u8>> {
+    let process = Process::new(i32::try_from(pid).ok()?).ok()?;
+    let groups = process.cgroups().ok()?;
+    let group = groups.0.into_iter().find(|group| group.hierarchy == hierarchy.0)?;
+    Some(group.pathname.into_bytes())
 }

@@ -1,8 +1,11 @@
 //! Joins windows with identity into the numbers of each container.
 //!
-//! In: the windows, the cgroup table, the kernel's counters. Out: a [`Snapshot`], which knows nothing
-//! of how it will be exported. Never here: I/O to the outside, or a metric's name.
+//! In: batches and events, walks of the cgroup trees. Out: a [`Snapshot`], which knows nothing of how
+//! it will be exported. Never here: I/O to the outside, a clock, or a metric's name.
+
+mod pipeline;
 
 pub mod snapshot;
 
+pub use pipeline::{Pipeline, PipelineSettings};
 pub use snapshot::Snapshot;

@@ -96,9 +96,12 @@ impl BlockWindows {
             return None;
         }
         let mut lost = None;
-        match self.queue.record(sample.queue_ns) {
-            Ok(()) => totals.queue.record(sample.queue_ns),
-            Err(_) => lost = Some(LossReason::OutOfRange),
+        // A request for a flush is not issued itself: there is no time that it was queued for.
+        if sample.flags & BlockSample::FLAG_EMPTY_FLUSH == 0 {
+            match self.queue.record(sample.queue_ns) {
+                Ok(()) => totals.queue.record(sample.queue_ns),
+                Err(_) => lost = Some(LossReason::OutOfRange),
+            }
         }
         match self.in_device.record(sample.device_ns) {
             Ok(()) => totals.in_device.record(sample.device_ns),
@@ -150,7 +153,12 @@ impl CgroupWindows {
         let mut outcome = BatchOutcome::default();
         let windows = self.windows();
         for sample in samples {
-            let Some(operation) = operations.operation(sample.operation) else {
+            let is_empty_flush = sample.flags & BlockSample::FLAG_EMPTY_FLUSH != 0;
+            let operation = if is_empty_flush {
+                Operation::Flush
+            } else if let Some(operation) = operations.operation(sample.operation) {
+                operation
+            } else {
                 outcome.filtered += 1;
                 continue;
             };

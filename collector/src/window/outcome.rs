@@ -98,6 +98,12 @@ pub struct BatchOutcome {
 }
 
 impl BatchOutcome {
+    /// All of `events` recorded.
+    #[must_use]
+    pub fn all_recorded(events: u64) -> Self {
+        Self { recorded: events, ..Self::default() }
+    }
+
     /// All samples.
     #[must_use]
     pub fn total(&self) -> u64 {

@@ -1,0 +1,371 @@
+//! Every cgroup that is known, live or gone: which numbers are whose.
+//!
+//! Fed by the cgroup events and, as the net below them, by walks of the cgroup trees. Single-threaded,
+//! reads no clock, and looks at the host only through the [`Recognizer`].
+
+use std::{
+    collections::{HashMap, HashSet},
+    num::NonZeroU32,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use super::{Identity, Names, Owner, Recognizer, path_text::path_text};
+use crate::{
+    daemon::clock::Ktime,
+    host::{CgroupId, CgroupKey, HierarchyId},
+    reconcile::snapshot::CgroupCounts,
+};
+
+/// Names an owner in the table. Never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OwnerId(u64);
+
+/// How the table is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct TableSettings {
+    /// How many owners there may be, and as many tombstones again; further cgroups get no identity of
+    /// their own.
+    pub max_owners: usize,
+    /// How long a tombstone stays, if it was scraped twice meanwhile.
+    pub retention: Duration,
+    /// 1 or 2: the version of the hierarchy that tasks are attributed in.
+    pub cgroup_version: u8,
+}
+
+/// What a change means for those who keep numbers by cgroup.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Change {
+    /// Whose the cgroup is now; `None` when the table is full.
+    pub owner: Option<OwnerId>,
+    /// Numbers under this cgroup that are of an earlier life, and their owner, to be put aside before
+    /// the next sample.
+    pub put_aside: Vec<(CgroupKey, OwnerId)>,
+}
+
+/// The moment of a change, on both clocks.
+pub type Moment = (Ktime, SystemTime);
+
+/// Every cgroup that is known.
+#[derive(Debug)]
+pub struct CgroupTable {
+    settings: TableSettings,
+    recognizer: Recognizer,
+    owners: HashMap<OwnerId, Owner>,
+    by_path: HashMap<String, OwnerId>,
+    by_key: HashMap<CgroupKey, OwnerId>,
+    /// Numbers of containers, by id, and how many owners share each.
+    classes: HashMap<String, (NonZeroU32, usize)>,
+    next_owner: u64,
+    next_class: NonZeroU32,
+    overflowed: u64,
+}
+
+impl CgroupTable {
+    /// Empty.
+    #[must_use]
+    pub fn new(settings: TableSettings, recognizer: Recognizer) -> Self {
+        Self {
+            settings,
+            recognizer,
+            owners: HashMap::new(),
+            by_path: HashMap::new(),
+            by_key: HashMap::new(),
+            classes: HashMap::new(),
+            next_owner: 0,
+            next_class: NonZeroU32::MIN,
+            overflowed: 0,
+        }
+    }
+
+    /// A cgroup is there, under this path. An empty path is one that is not known.
+    pub fn insert(&mut self, key: CgroupKey, path: &[u8], now: Moment) -> Change {
+        let mut change = Change::default();
+        if let Some(known) = self.by_key.get(&key).copied()
+            && let Some(owner) = self.owners.get(&known)
+        {
+            let is_live = owner.live.iter().any(|(live, _)| *live == key);
+            if is_live && (owner.path == path || path.is_empty()) {
+                change.owner = Some(known);
+                return change;
+            }
+            if is_live && owner.is_unresolved() {
+                // What was counted without a name is this cgroup's all the same.
+                self.drop_owner(known);
+            } else {
+                // The id was used again: by another path, or by the same one's next life.
+                change.put_aside.push((key, known));
+                self.bury(key, now);
+                if let Some(owner) = self.owners.get_mut(&known) {
+                    owner.gone.retain(|(gone, _)| *gone != key);
+                }
+            }
+        }
+        let Some(id) = self.owner_for(key, path, now, &mut change) else {
+            self.overflowed += 1;
+            return change;
+        };
+        if let Some(owner) = self.owners.get_mut(&id) {
+            owner.live.push((key, now.0));
+            for forgotten in owner.forget_oldest() {
+                change.put_aside.push((forgotten, id));
+                self.by_key.remove(&forgotten);
+            }
+        }
+        self.by_key.insert(key, id);
+        change.owner = Some(id);
+        change
+    }
+
+    /// The owner of a path: the one that is there, the one that was (for its next life), or a new one.
+    fn owner_for(
+        &mut self,
+        key: CgroupKey,
+        path: &[u8],
+        now: Moment,
+        change: &mut Change,
+    ) -> Option<OwnerId> {
+        let text = if path.is_empty() {
+            format!("~unresolved/{}/{}", key.hierarchy, key.id)
+        } else {
+            path_text(path)
+        };
+        if let Some(id) = self.by_path.get(&text).copied() {
+            let owner = self.owners.get_mut(&id)?;
+            if owner.exited.take().is_some() {
+                let identity = Arc::make_mut(&mut owner.identity);
+                identity.generation += 1;
+                identity.started = now.1;
+                // The windows of the life before are not this one's; its totals are kept.
+                change.put_aside.extend(owner.gone.iter().map(|(gone, _)| (*gone, id)));
+            }
+            return Some(id);
+        }
+        // Counting the live ones takes long, and is needed only near the bound.
+        if self.owners.len() >= self.settings.max_owners
+            && self.live_owners() >= self.settings.max_owners
+        {
+            return None;
+        }
+        let container = self.recognizer.container(path);
+        let class = container
+            .as_ref()
+            .filter(|container| !container.id.is_empty())
+            .map(|container| self.class_of(&container.id));
+        let id = OwnerId(self.next_owner);
+        self.next_owner += 1;
+        let identity = Identity {
+            path: text.clone(),
+            names: Names::default(),
+            container,
+            cgroup_version: self.settings.cgroup_version,
+            generation: 1,
+            started: now.1,
+        };
+        self.by_path.insert(text, id);
+        self.owners.insert(
+            id,
+            Owner {
+                identity: Arc::new(identity),
+                class,
+                path: path.to_vec(),
+                live: Vec::new(),
+                gone: Vec::new(),
+                exited: None,
+                scrapes: 0,
+            },
+        );
+        Some(id)
+    }
+
+    fn class_of(&mut self, container: &str) -> NonZeroU32 {
+        if let Some((class, owners)) = self.classes.get_mut(container) {
+            *owners += 1;
+            return *class;
+        }
+        let class = self.next_class;
+        // After 2^32 containers two that are long apart may share a number.
+        self.next_class = class.checked_add(1).unwrap_or(NonZeroU32::MIN);
+        self.classes.insert(container.to_owned(), (class, 1));
+        class
+    }
+
+    /// A cgroup is gone. Its owner, if it was known and this was the last of its cgroups.
+    pub fn remove(&mut self, key: CgroupKey, now: Moment) -> Option<OwnerId> {
+        self.bury(key, now)
+    }
+
+    fn bury(&mut self, key: CgroupKey, now: Moment) -> Option<OwnerId> {
+        let id = *self.by_key.get(&key)?;
+        self.owners.get_mut(&id)?.bury(key, now).then_some(id)
+    }
+
+    /// A cgroup, and with it all below it, has another path (cgroup v1).
+    pub fn rename(&mut self, key: CgroupKey, path: &[u8], now: Moment) -> Change {
+        let Some(old) = self.by_key.get(&key).and_then(|id| self.owners.get(id)) else {
+            return self.insert(key, path, now);
+        };
+        let old = old.path.clone();
+        if old.is_empty() || old == path {
+            return self.insert(key, path, now);
+        }
+        let below = |candidate: &[u8]| {
+            candidate.strip_prefix(old.as_slice()).filter(|rest| rest.first() == Some(&b'/')).map(<[u8]>::to_vec)
+        };
+        let moved: Vec<(CgroupKey, Vec<u8>)> = self
+            .by_key
+            .iter()
+            .filter(|(other, _)| other.hierarchy == key.hierarchy && **other != key)
+            .filter_map(|(other, id)| Some((*other, below(&self.owners.get(id)?.path)?)))
+            .collect();
+        let mut change = self.move_to(key, path, now);
+        for (other, rest) in moved {
+            let below = self.move_to(other, &[path, &rest].concat(), now);
+            change.put_aside.extend(below.put_aside);
+        }
+        change
+    }
+
+    /// Gives a cgroup to the owner of another path, its numbers with it.
+    fn move_to(&mut self, key: CgroupKey, path: &[u8], now: Moment) -> Change {
+        if let Some(id) = self.by_key.remove(&key)
+            && let Some(owner) = self.owners.get_mut(&id)
+        {
+            owner.live.retain(|(live, _)| *live != key);
+            if owner.live.is_empty() && owner.gone.is_empty() {
+                self.drop_owner(id);
+            } else if owner.live.is_empty() && owner.exited.is_none() {
+                owner.exited = Some(now);
+                owner.scrapes = 0;
+            }
+        }
+        self.insert(key, path, now)
+    }
+
+    /// Makes the table agree with a walk that began at `began`: adds what is missing, closes what is
+    /// gone. What an event has told since then is newer than the walk, and stays.
+    pub fn sync(
+        &mut self,
+        hierarchy: HierarchyId,
+        walked: &[(CgroupId, Vec<u8>)],
+        began: Ktime,
+        now: Moment,
+    ) -> Vec<(CgroupKey, Change)> {
+        let mut changes = Vec::new();
+        let mut there = HashSet::with_capacity(walked.len());
+        for (id, path) in walked {
+            let key = CgroupKey { hierarchy, id: *id };
+            there.insert(key);
+            let owner = self.by_key.get(&key).and_then(|id| self.owners.get(id));
+            let removed_since = owner.is_some_and(|owner| {
+                owner.gone.iter().any(|(gone, when)| *gone == key && *when >= began)
+            });
+            let is_known = owner.is_some_and(|owner| {
+                owner.path == *path && owner.live.iter().any(|(live, _)| *live == key)
+            });
+            if !removed_since && !is_known {
+                changes.push((key, self.insert(key, path, now)));
+            }
+        }
+        let vanished: Vec<CgroupKey> = self
+            .owners
+            .values()
+            .flat_map(|owner| &owner.live)
+            .filter(|(key, since)| {
+                key.hierarchy == hierarchy && *since < began && !there.contains(key)
+            })
+            .map(|(key, _)| *key)
+            .collect();
+        for key in vanished {
+            self.bury(key, now);
+        }
+        changes
+    }
+
+    /// Lets tombstones go whose time is over, and the oldest of those that are too many. The cgroups
+    /// whose numbers go with them.
+    pub fn expire(&mut self, now: Ktime) -> Vec<(OwnerId, Vec<CgroupKey>)> {
+        let mut tombstones: Vec<(Ktime, OwnerId)> = self
+            .owners
+            .iter()
+            .filter_map(|(id, owner)| owner.exited.map(|(exited, _)| (exited, *id)))
+            .collect();
+        tombstones.sort_unstable();
+        let too_many = tombstones.len().saturating_sub(self.settings.max_owners);
+        self.overflowed += too_many as u64;
+        let mut expired = Vec::new();
+        for (index, (_, id)) in tombstones.into_iter().enumerate() {
+            let due = self
+                .owners
+                .get(&id)
+                .is_some_and(|owner| owner.is_due(now, self.settings.retention));
+            if due || index < too_many {
+                expired.extend(self.drop_owner(id));
+            }
+        }
+        expired
+    }
+
+    fn drop_owner(&mut self, id: OwnerId) -> Option<(OwnerId, Vec<CgroupKey>)> {
+        let owner = self.owners.remove(&id)?;
+        self.by_path.remove(&owner.identity.path);
+        let keys: Vec<_> = owner.keys().collect();
+        for key in &keys {
+            self.by_key.remove(key);
+        }
+        if let (Some(container), Some(_)) = (&owner.identity.container, owner.class)
+            && let Some((_, owners)) = self.classes.get_mut(&container.id)
+        {
+            *owners -= 1;
+            if *owners == 0 {
+                self.classes.remove(&container.id);
+            }
+        }
+        Some((id, keys))
+    }
+
+    /// Says that everything was scraped once more.
+    pub fn note_scrape(&mut self) {
+        for owner in self.owners.values_mut().filter(|owner| owner.exited.is_some()) {
+            owner.scrapes = owner.scrapes.saturating_add(1);
+        }
+    }
+
+    /// Whose a cgroup is.
+    #[must_use]
+    pub fn owner_of(&self, key: CgroupKey) -> Option<(OwnerId, &Owner)> {
+        let id = *self.by_key.get(&key)?;
+        Some((id, self.owners.get(&id)?))
+    }
+
+    /// The owner of a path, as the kernel writes it.
+    #[must_use]
+    pub fn owner_at(&self, path: &[u8]) -> Option<&Owner> {
+        self.owners.get(self.by_path.get(&path_text(path))?)
+    }
+
+    /// Every owner, tombstones included, in no order.
+    pub fn owners(&self) -> impl Iterator<Item = (OwnerId, &Owner)> {
+        self.owners.iter().map(|(id, owner)| (*id, owner))
+    }
+
+    fn live_owners(&self) -> usize {
+        self.owners.len() - self.owners.values().filter(|owner| owner.exited.is_some()).count()
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn counts(&self) -> CgroupCounts {
+        let mut counts = CgroupCounts { overflowed: self.overflowed, ..CgroupCounts::default() };
+        for owner in self.owners.values() {
+            if owner.exited.is_some() {
+                counts.exited += 1;
+            } else if owner.is_unresolved() {
+                counts.unresolved += 1;
+            } else {
+                counts.live += 1;
+            }
+        }
+        counts
+    }
+}

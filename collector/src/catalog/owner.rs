@@ -1,0 +1,85 @@
+//! Whose a cgroup's numbers are: one path, in all hierarchies, through all its lives.
+
+use std::{
+    num::NonZeroU32,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use super::Identity;
+use crate::{daemon::clock::Ktime, host::CgroupKey};
+
+/// The cgroups of one path. On a hybrid host each hierarchy has one of its own; they are the same
+/// container's.
+#[derive(Clone, Debug)]
+pub struct Owner {
+    /// Who it is. Made anew only when something of it changes.
+    pub identity: Arc<Identity>,
+    /// The number of its container, to tell containers apart cheaply.
+    pub class: Option<NonZeroU32>,
+    /// The path as the kernel has it.
+    pub(super) path: Vec<u8>,
+    /// Its cgroups that are there, and since when they are known.
+    pub(super) live: Vec<(CgroupKey, Ktime)>,
+    /// Its cgroups that are gone, and since when; late samples of them are still its own.
+    pub(super) gone: Vec<(CgroupKey, Ktime)>,
+    /// When the last of its cgroups went.
+    pub(super) exited: Option<(Ktime, SystemTime)>,
+    /// Scrapes since then.
+    pub(super) scrapes: u32,
+}
+
+/// How many removed cgroups of one path are remembered. More are only there when the path comes and
+/// goes many times within the retention.
+const MAX_GONE: usize = 16;
+
+/// Scrapes that a tombstone is kept for at least.
+const MIN_SCRAPES: u32 = 2;
+
+impl Owner {
+    /// When it went; `None` while it is there.
+    #[must_use]
+    pub fn exited(&self) -> Option<SystemTime> {
+        self.exited.map(|(_, wall)| wall)
+    }
+
+    /// Whether its path is not known.
+    #[must_use]
+    pub const fn is_unresolved(&self) -> bool {
+        self.path.is_empty()
+    }
+
+    /// All its cgroups, those that are gone included.
+    pub fn keys(&self) -> impl Iterator<Item = CgroupKey> + '_ {
+        self.live.iter().chain(&self.gone).map(|(key, _)| *key)
+    }
+
+    /// Whether its time as a tombstone is over.
+    pub(super) fn is_due(&self, now: Ktime, retention: Duration) -> bool {
+        self.exited.is_some_and(|(exited, _)| {
+            self.scrapes >= MIN_SCRAPES && now.0.saturating_sub(exited.0) >= retention
+        })
+    }
+
+    /// Takes a cgroup off the live ones. Whether it was the last.
+    pub(super) fn bury(&mut self, key: CgroupKey, now: (Ktime, SystemTime)) -> bool {
+        let before = self.live.len();
+        self.live.retain(|(live, _)| *live != key);
+        if self.live.len() == before {
+            return false;
+        }
+        self.gone.push((key, now.0));
+        let last = self.live.is_empty();
+        if last {
+            self.exited = Some(now);
+            self.scrapes = 0;
+        }
+        last
+    }
+
+    /// The removed cgroups that are too many to remember.
+    pub(super) fn forget_oldest(&mut self) -> Vec<CgroupKey> {
+        let over = self.gone.len().saturating_sub(MAX_GONE);
+        self.gone.drain(..over).map(|(key, _)| key).collect()
+    }
+}

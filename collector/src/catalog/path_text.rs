@@ -1,0 +1,95 @@
+//! A cgroup's path as text that can be a label.
+//!
+//! A path is any bytes but NUL, up to 4 KiB. The exposition formats escape quotes, backslashes and
+//! newlines themselves; what they cannot carry is bytes that are not UTF-8, and what people cannot
+//! read is control characters.
+
+use std::{
+    fmt::Write as _,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+};
+
+use super::Identity;
+
+/// Makes it: invalid and control bytes as `\xNN`, at most [`Identity::MAX_PATH`] bytes.
+#[must_use]
+pub fn path_text(path: &[u8]) -> String {
+    let mut text = String::with_capacity(path.len());
+    for chunk in path.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            if character.is_control() {
+                let mut bytes = [0; 4];
+                escape(&mut text, character.encode_utf8(&mut bytes).as_bytes());
+            } else {
+                text.push(character);
+            }
+        }
+        escape(&mut text, chunk.invalid());
+    }
+    bounded(text, path)
+}
+
+fn escape(text: &mut String, bytes: &[u8]) {
+    for byte in bytes {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "\\x{byte:02x}");
+    }
+}
+
+fn bounded(mut text: String, path: &[u8]) -> String {
+    if text.len() <= Identity::MAX_PATH {
+        return text;
+    }
+    let mut hasher = DefaultHasher::new();
+    path.hash(&mut hasher);
+    let suffix = format!("…{:016x}", hasher.finish());
+    let mut end = Identity::MAX_PATH - suffix.len();
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.truncate(end);
+    text + &suffix
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn ordinary_paths_stay_and_strange_bytes_are_spelled_out() {
+        for (path, text) in [
+            (&b"/docker/abc"[..], "/docker/abc"),
+            ("/ünïcode".as_bytes(), "/ünïcode"),
+            (b"/a \"quoted\" \\ one", "/a \"quoted\" \\ one"),
+            (b"/line\nbreak\x1b", "/line\\x0abreak\\x1b"),
+            (b"/bad\xff\xc3", "/bad\\xff\\xc3"),
+        ] {
+            assert_eq!(path_text(path), text);
+        }
+    }
+
+    #[test]
+    fn long_paths_are_cut_and_stay_two() {
+        let (a, b) = ([b"/".as_slice(), &[b'a'; 4000], b"1"].concat(), [
+            b"/".as_slice(),
+            &[b'a'; 4000],
+            b"2",
+        ]
+        .concat());
+        let (a, b) = (path_text(&a), path_text(&b));
+        assert!(a.len() <= Identity::MAX_PATH && a != b, "{a}");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_become_bounded_text_without_controls(
+            path in proptest::collection::vec(any::<u8>(), 0..5000)
+        ) {
+            let text = path_text(&path);
+            prop_assert!(text.len() <= Identity::MAX_PATH);
+            prop_assert!(!text.chars().any(char::is_control));
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! The numbers of every cgroup, and whose they are.
+//!
+//! Samples are recorded by cgroup id alone; this is where ids meet identities. The two are kept apart
+//! because an id can be seen in a sample before anyone knows its path, and because the cgroups of one
+//! path in several hierarchies, and in several lives, are one row of the export.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use collector_common::event::OomEvent;
+
+use super::snapshot::{CgroupCounts, CgroupStats};
+use crate::{
+    catalog::{
+        CgroupTable, Identity, Names, Owner, OwnerId, Recognizer, TableSettings,
+        cgroup_table::{Change, Moment},
+    },
+    daemon::clock::{Ktime, TimeAnchor},
+    drain::{Batch, Event, Samples, Sink, decode::CgroupChange},
+    host::{CgroupKey, HierarchyId, cgroup_mounts::CgroupMounts, cgroup_walk::Walk, process::cgroup_of},
+    window::{
+        BatchOutcome, CgroupTotals, CgroupWindows, Class, Operation, OperationCodes, Quantiles,
+        WindowSettings, WindowSignal,
+    },
+};
+
+/// The path of the row that takes what has no row of its own.
+const OTHER: &str = "~other";
+
+/// What the pipeline is made with.
+#[derive(Clone, Debug)]
+pub struct PipelineSettings<'a> {
+    /// The hierarchies.
+    pub mounts: &'a CgroupMounts,
+    /// What recognizes containers.
+    pub recognizer: Recognizer,
+    /// How this kernel numbers block operations.
+    pub operations: Vec<(u32, Operation)>,
+    /// How many cgroups get numbers of their own.
+    pub max_cgroups: usize,
+    /// How long a tombstone stays.
+    pub retention: Duration,
+}
+
+/// The numbers of every cgroup, and whose they are.
+#[derive(Debug)]
+pub struct Pipeline {
+    windows: CgroupWindows,
+    table: CgroupTable,
+    operations: OperationCodes,
+    tasks: HierarchyId,
+    block: HierarchyId,
+    memory: HierarchyId,
+    /// The hierarchies whose cgroups get an identity. Events of the others are noted and pass.
+    attributed: Vec<HierarchyId>,
+    /// Totals that are no longer under a cgroup's id: of earlier lives.
+    put_aside: HashMap<OwnerId, CgroupTotals>,
+    /// Totals of cgroups that found no place in the table.
+    homeless: CgroupTotals,
+    started: SystemTime,
+    wants_resync: bool,
+}
+
+impl Pipeline {
+    /// Empty.
+    #[must_use]
+    pub fn new(settings: PipelineSettings<'_>, started: SystemTime) -> Self {
+        let PipelineSettings { mounts, recognizer, operations, max_cgroups, retention } = settings;
+        let id = |of: Option<&crate::host::cgroup_mounts::Hierarchy>| {
+            of.map_or(HierarchyId::V2, |hierarchy| hierarchy.id)
+        };
+        let tasks = id(mounts.task_hierarchy());
+        let table = TableSettings {
+            max_owners: max_cgroups,
+            retention,
+            cgroup_version: if tasks == HierarchyId::V2 { 2 } else { 1 },
+        };
+        Self {
+            windows: CgroupWindows::new(WindowSettings { max_cgroups, ..WindowSettings::default() }),
+            table: CgroupTable::new(table, recognizer),
+            operations: OperationCodes::new(operations),
+            tasks,
+            block: id(mounts.block_hierarchy()),
+            memory: id(mounts.memory_hierarchy()),
+            attributed: mounts.attributed().iter().map(|hierarchy| hierarchy.id).collect(),
+            put_aside: HashMap::new(),
+            homeless: CgroupTotals::default(),
+            started,
+            wants_resync: false,
+        }
+    }
+
+    /// Closes the current window of every histogram.
+    pub fn rotate(&mut self) {
+        self.windows.rotate();
+    }
+
+    /// Whether the cgroup trees should be looked at: there is a cgroup whose path is not known. Says
+    /// so once.
+    pub fn wants_resync(&mut self) -> bool {
+        std::mem::take(&mut self.wants_resync)
+    }
+
+    /// Makes identities agree with a walk of a hierarchy that began at `began`.
+    pub fn sync(&mut self, hierarchy: HierarchyId, walk: &Walk, began: Ktime, now: Moment) {
+        for (key, change) in self.table.sync(hierarchy, &walk.cgroups, began, now) {
+            self.follow(key, change);
+        }
+    }
+
+    /// Lets go of tombstones whose time is over.
+    pub fn expire(&mut self, now: Ktime) {
+        for (owner, keys) in self.table.expire(now) {
+            self.put_aside.remove(&owner);
+            for key in keys {
+                self.windows.remove(key);
+            }
+        }
+    }
+
+    /// All numbers as they are now; counts as a scrape.
+    pub fn scrape(&mut self) -> (Vec<CgroupStats>, CgroupCounts) {
+        let mut cgroups: Vec<_> =
+            self.table.owners().map(|(id, owner)| self.stats(id, owner)).collect();
+        cgroups.extend(self.other());
+        self.table.note_scrape();
+        (cgroups, self.table.counts())
+    }
+
+    fn stats(&self, id: OwnerId, owner: &Owner) -> CgroupStats {
+        let mut totals = self.put_aside.get(&id).cloned().unwrap_or_default();
+        let views = || owner.keys().filter_map(|key| self.windows.get(key));
+        for view in views() {
+            totals.merge(&view.totals());
+        }
+        let quantiles = WindowSignal::ALL.into_iter().filter_map(|signal| {
+            let of = Quantiles::of(views().filter_map(|view| view.windowed(signal)))?;
+            Some((signal, of))
+        });
+        let CgroupTotals { sched, block, oom } = totals;
+        CgroupStats {
+            identity: Arc::clone(&owner.identity),
+            exited: owner.exited(),
+            sched,
+            block,
+            oom,
+            quantiles: quantiles.collect(),
+        }
+    }
+
+    /// The overflow row, once something went there.
+    fn other(&self) -> Option<CgroupStats> {
+        let overflow = self.windows.overflow();
+        let mut totals = self.homeless.clone();
+        totals.merge(&overflow.totals());
+        let CgroupTotals { sched, block, oom } = totals;
+        if sched.is_none() && block.is_empty() && oom == Default::default() {
+            return None;
+        }
+        let identity = Identity {
+            path: OTHER.to_owned(),
+            names: Names::default(),
+            container: None,
+            cgroup_version: 0,
+            generation: 1,
+            started: self.started,
+        };
+        let quantiles = WindowSignal::ALL
+            .into_iter()
+            .filter_map(|signal| Some((signal, overflow.quantiles(signal)?)));
+        Some(CgroupStats {
+            identity: Arc::new(identity),
+            exited: None,
+            sched,
+            block,
+            oom,
+            quantiles: quantiles.collect(),
+        })
+    }
+
+    /// Does for the numbers what a change of identity means.
+    fn follow(&mut self, key: CgroupKey, change: Change) {
+        let Change { owner, put_aside } = change;
+        for (key, owner) in put_aside {
+            if let Some(totals) = self.windows.remove(key) {
+                self.put_aside.entry(owner).or_default().merge(&totals);
+            }
+        }
+        let Some(owner) = owner else {
+            if let Some(totals) = self.windows.remove(key) {
+                self.homeless.merge(&totals);
+            }
+            return;
+        };
+        let class = self.table.owner_of(key).filter(|(id, _)| *id == owner).and_then(|(_, of)| of.class);
+        // Containers get their place now, so that the first sample finds them known.
+        if key.hierarchy == self.tasks || key.hierarchy == self.block {
+            self.windows.set_class(key, class.map_or(Class::System, Class::Container));
+        }
+    }
+
+    /// Gives those cgroups an owner that were seen in a sample before anyone told of them.
+    fn meet_new(&mut self) {
+        let new = self.windows.take_new();
+        if new.is_empty() {
+            return;
+        }
+        let now = now();
+        for key in new {
+            if self.table.owner_of(key).is_none() {
+                self.wants_resync = true;
+                let change = self.table.insert(key, b"", now);
+                self.follow(key, change);
+            }
+        }
+    }
+
+    fn cgroup(&mut self, change: CgroupChange, key: CgroupKey, path: &[u8], moment: Moment) {
+        if !self.attributed.contains(&key.hierarchy) {
+            return;
+        }
+        let change = match change {
+            CgroupChange::Made => self.table.insert(key, path, moment),
+            CgroupChange::Renamed => self.table.rename(key, path, moment),
+            CgroupChange::Removed => {
+                self.table.remove(key, moment);
+                return;
+            }
+            // Where an event was lost, the cgroup may be news all the same.
+            CgroupChange::Populated => self.table.insert(key, path, moment),
+            CgroupChange::Emptied => return,
+        };
+        self.wants_resync |= path.is_empty();
+        self.follow(key, change);
+    }
+
+    fn oom(&mut self, event: &OomEvent) {
+        let flag = |flag: u32| event.flags & flag != 0;
+        let victim = if flag(OomEvent::FLAG_PID_ONLY) {
+            // Too late when the victim is gone already: then its cgroup is not known.
+            cgroup_of(event.victim_pid, self.tasks)
+                .and_then(|path| self.table.owner_at(&path)?.keys().find(|key| key.hierarchy == self.tasks))
+        } else {
+            Some(CgroupKey::new(self.tasks, event.victim_cgroup))
+        };
+        let comm = event.comm.split(|byte| *byte == 0).next().unwrap_or_default();
+        tracing::info!(
+            pid = event.victim_pid,
+            comm = %comm.escape_ascii(),
+            cgroup = victim.map(|key| key.id.0),
+            "the OOM killer chose a victim"
+        );
+        match victim {
+            Some(key) => self.windows.record_oom_victim(key),
+            None => self.homeless.oom.victim += 1,
+        }
+        if flag(OomEvent::FLAG_LIMIT_OWNER) && !flag(OomEvent::FLAG_GLOBAL) {
+            let owner = CgroupKey::new(self.memory, event.limit_owner_cgroup);
+            self.windows.record_oom_limit_owner(owner);
+        }
+        self.meet_new();
+    }
+}
+
+impl Sink for Pipeline {
+    fn batch(&mut self, batch: &Batch<'_>) -> BatchOutcome {
+        let outcome = match batch.samples {
+            Samples::Sched(samples) => self.windows.record_sched(self.tasks, samples),
+            Samples::BlockIo(samples) => {
+                self.windows.record_block(self.block, samples, &self.operations)
+            }
+        };
+        self.meet_new();
+        outcome
+    }
+
+    fn event(&mut self, event: &Event<'_>) -> BatchOutcome {
+        match *event {
+            Event::Oom(event) => self.oom(event),
+            Event::Cgroup { change, cgroup, path, cut, ktime_ns } => {
+                let ktime = Ktime::from_ns(ktime_ns);
+                let moment = (ktime, TimeAnchor::now().wall(ktime));
+                // A cut path would be another cgroup's.
+                self.cgroup(change, cgroup, if cut { b"" } else { path }, moment);
+            }
+        }
+        BatchOutcome::all_recorded(1)
+    }
+}
+
+fn now() -> Moment {
+    (Ktime::now(), SystemTime::now())
+}
