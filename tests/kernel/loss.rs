@@ -32,7 +32,7 @@ fn two_cores_switching_as_fast_as_they_can_lose_nothing() {
     let before = kernel_switches();
     let time = Duration::from_secs(10);
     let threads: Vec<_> = (0..2).map(|cpu| ping_pong(cpu, time)).collect();
-    let handed: u64 = threads.into_iter().map(|thread| thread.join().unwrap()).sum();
+    let handed: u64 = threads.into_iter().map(|thread| thread.join().unwrap().arrivals).sum();
     let switches = kernel_switches() - before;
     let (seen, accounts) = observation.finish();
     let sched = &accounts[Signal::Sched as usize];
@@ -41,9 +41,10 @@ fn two_cores_switching_as_fast_as_they_can_lose_nothing() {
     assert_eq!(all_lost(sched), 0, "{sched:?}");
     assert_eq!(sched.observed, sched.recorded + sched.in_flight, "{sched:?}");
     assert_eq!(sched.recorded, seen.sched.len() as u64);
-    // Attaching and detaching see a few more switches than the two readings of /proc/stat.
+    // The two readings of /proc/stat are not the moments of attaching and detaching, and under this
+    // load the kernel's sum over the CPUs is off by some 10 in 7 million itself.
     let (observed, counted) = (sched.observed, switches);
-    assert!(observed >= counted && observed - counted < counted / 50, "{observed} and {counted}");
+    assert!(observed.abs_diff(counted) < counted / 10_000 + 500, "{observed} and {counted}");
 }
 
 #[test]
@@ -53,7 +54,7 @@ fn a_ring_too_small_loses_exactly_what_it_says() {
         drain_interval: Duration::from_millis(200),
         ..Settings::default()
     });
-    let handed = ping_pong(1, Duration::from_secs(3)).join().unwrap();
+    let handed = ping_pong(1, Duration::from_secs(3)).join().unwrap().arrivals;
     let (seen, accounts) = observation.finish();
     let sched = &accounts[Signal::Sched as usize];
     let ring_full = lost(sched, LossReason::Kernel(KernelLoss::RingFull));

@@ -1,5 +1,34 @@
-//! What the tests share.
+//! The workbench of the tests: the real kernel, real cgroups, the real daemon.
+//!
+//! In: what this host offers. Out: programs that are attached, cgroups with known work in them, a
+//! daemon that serves. Never here: an assertion about what is measured.
+
+pub mod cgroup;
 
 pub mod observe;
 
 pub mod switching;
+
+pub mod thread_counts;
+
+use std::path::PathBuf;
+
+/// A binary that was built beside the running test.
+///
+/// # Panics
+///
+/// When it is not there.
+#[must_use]
+pub fn binary(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("the path of this test");
+    // target/<profile>/deps/<test>: binaries are one folder up.
+    let path = test.parent().and_then(|deps| deps.parent()).expect("a target folder").join(name);
+    assert!(path.exists(), "{} is missing: run `cargo build` first", path.display());
+    path
+}
+
+/// The workload's binary.
+#[must_use]
+pub fn workload_binary() -> PathBuf {
+    binary("workload")
+}

@@ -41,7 +41,11 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            tasks: TaskHierarchy::V2,
+            tasks: if crate::cgroup::mounts().v1_with("cpu").is_some() {
+                TaskHierarchy::V1Cpu
+            } else {
+                TaskHierarchy::V2
+            },
             samples_ring_bytes: 4 << 20,
             drain_interval: Duration::from_millis(100),
         }

@@ -11,6 +11,8 @@ use nix::{
     unistd::Pid,
 };
 
+use crate::thread_counts::{ThreadCounts, read_own_thread};
+
 /// Pins the calling thread.
 pub fn pin(cpu: usize) {
     let mut cpus = CpuSet::new();
@@ -18,10 +20,10 @@ pub fn pin(cpu: usize) {
     sched_setaffinity(Pid::from_raw(0), &cpus).expect("the CPU is there");
 }
 
-/// Hands a byte back and forth between two threads of `cpu` for `time`: every hand-over is a switch.
-/// The thread's result is how many hand-overs there were.
+/// Hands a byte back and forth between two new threads of `cpu` for `time`: every hand-over is a
+/// switch. What the kernel counted of the two, all their lives.
 #[must_use]
-pub fn ping_pong(cpu: usize, time: Duration) -> JoinHandle<u64> {
+pub fn ping_pong(cpu: usize, time: Duration) -> JoinHandle<ThreadCounts> {
     let (mut from_here, mut to_other) = std::io::pipe().expect("a pipe");
     let (mut from_other, mut to_here) = std::io::pipe().expect("a pipe");
     let other = std::thread::spawn(move || {
@@ -33,21 +35,21 @@ pub fn ping_pong(cpu: usize, time: Duration) -> JoinHandle<u64> {
                 break;
             }
         }
+        read_own_thread()
     });
     std::thread::spawn(move || {
         pin(cpu);
         let mut byte = [0];
-        let mut count = 0;
         let start = Instant::now();
         while start.elapsed() < time {
             for _ in 0..100 {
                 to_other.write_all(&byte).expect("the other thread reads");
                 from_other.read_exact(&mut byte).expect("the other thread answers");
             }
-            count += 200;
         }
         drop(to_other);
-        other.join().expect("the other thread ends");
-        count
+        let mut counts = other.join().expect("the other thread ends");
+        counts.add(&read_own_thread());
+        counts
     })
 }

@@ -2,13 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use collector_common::signal::Signal;
-
 use super::state::State;
-use crate::{
-    drain::{DrainError, Drainer},
-    host::program_cost::read_program_counters,
-};
+use crate::drain::{DrainError, Drainer};
 
 /// How often the rings are emptied.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -67,17 +62,6 @@ impl DrainThread<'_> {
 
     fn refresh(&mut self) -> Result<(), DrainError> {
         self.drainer.refresh()?;
-        for signal in Signal::ALL {
-            let misses = self
-                .state
-                .programs
-                .iter()
-                .filter(|(program, _)| program.signal == signal)
-                .filter_map(|(_, fd)| read_program_counters((*fd)?))
-                .map(|counters| counters.misses)
-                .sum();
-            self.drainer.note_misses(signal, misses);
-        }
         self.state.accounts().clone_from(self.drainer.accounts());
         Ok(())
     }

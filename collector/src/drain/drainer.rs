@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     attach::{Attached, LoadError, Rings},
+    host::program_cost::read_program_counters,
     window::{BatchOutcome, LossReason},
 };
 
@@ -128,6 +129,19 @@ impl Drainer {
             }
         }
         self.accounts.update_kernel(&cpus);
+        for signal in Signal::ALL {
+            let misses = self
+                .attached
+                .programs
+                .iter()
+                .filter(|program| program.signal == signal && program.attached)
+                .filter_map(|program| {
+                    read_program_counters(self.attached.program_fd(program.name)?)
+                })
+                .map(|counters| counters.misses)
+                .sum();
+            self.accounts.update_misses(signal, misses);
+        }
         Ok(())
     }
 
@@ -142,10 +156,6 @@ impl Drainer {
         Ok(())
     }
 
-    /// Takes over how often the kernel refused to run the programs of a signal.
-    pub fn note_misses(&mut self, signal: Signal, misses: u64) {
-        self.accounts.update_misses(signal, misses);
-    }
 }
 
 fn flush(attached: &Attached, cpu: usize) {

@@ -1,0 +1,109 @@
+//! Block I/O against the device's and the cgroup's own byte counts.
+
+use std::{fs, path::Path, time::Duration};
+
+use collector::host::HierarchyId;
+use collector_common::{sample::BlockSample, signal::Signal};
+use collector_tests::{
+    cgroup::TestCgroup,
+    observe::{Observation, Seen, Settings},
+};
+
+const BYTES: u64 = 8 << 20;
+
+/// Bytes written to the disk that `/` is on, as the disk counts them.
+fn device_written() -> u64 {
+    let stat = fs::read_to_string("/proc/diskstats").expect("/proc/diskstats");
+    // Sectors written: the tenth field, of 512 bytes. Whole disks alone, not their partitions.
+    stat.lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>())
+        .filter(|fields| Path::new("/sys/block").join(fields[2]).exists())
+        .map(|fields| fields[9].parse::<u64>().expect("sectors") * 512)
+        .sum()
+}
+
+fn write(cgroup: &TestCgroup, arguments: &[&str]) -> Seen {
+    let file = tempfile::NamedTempFile::new_in("/var/tmp").expect("a file on a disk");
+    let path = file.path().to_str().expect("a plain path").to_owned();
+    // What others dirtied before is not this test's.
+    nix::unistd::sync();
+    let observation = Observation::start(Settings::default());
+    let bytes = BYTES.to_string();
+    let _counts = cgroup.run(&[&["write", &path, &bytes], arguments].concat());
+    nix::unistd::sync();
+    // Longer than a sample may lie in a silent CPU's batch.
+    std::thread::sleep(Duration::from_millis(1200));
+    let (seen, accounts) = observation.finish();
+    let account = &accounts[Signal::BlockIo as usize];
+    assert_eq!(account.in_flight, 0, "{account:?}");
+    assert_eq!(account.lost.iter().map(|(_, lost)| lost).sum::<u64>(), 0, "{account:?}");
+    assert!(account.observed > 0);
+    assert!(seen.longest_delay < Duration::from_secs(1), "{:?}", seen.longest_delay);
+    seen
+}
+
+/// Bytes of writes, of one cgroup or of all.
+fn bytes_of(seen: &Seen, id: Option<u64>) -> u64 {
+    /// `REQ_OP_WRITE`.
+    const WRITE: u32 = 1;
+    seen.block
+        .iter()
+        .filter(|sample| sample.operation == WRITE && id.is_none_or(|id| sample.cgroup == id))
+        .map(|sample| u64::from(sample.bytes))
+        .sum()
+}
+
+#[test]
+fn direct_writes_are_the_writers_to_the_byte() {
+    let cgroup = TestCgroup::new("cgscope-direct");
+    let device_before = device_written();
+    let seen = write(&cgroup, &["--direct"]);
+    let device = device_written() - device_before;
+    let id = cgroup.block_key().id.0;
+
+    assert_eq!(bytes_of(&seen, Some(id)), BYTES);
+    if let Some(counted) = cgroup.written_bytes() {
+        assert_eq!(counted, BYTES, "the cgroup's own count");
+    }
+    // All that anyone wrote is what the device counts, but for what others write just before and
+    // after the observation.
+    let all = bytes_of(&seen, None);
+    assert!(all <= device && device - all < BYTES / 4, "{all} and {device}");
+
+    let own: Vec<&BlockSample> = seen.block.iter().filter(|sample| sample.cgroup == id).collect();
+    assert!(own.iter().all(|sample| sample.device_ns > 0), "{own:?}");
+    assert!(own.iter().all(|sample| sample.flags & BlockSample::FLAG_ERROR == 0));
+}
+
+#[test]
+fn an_fsync_is_a_flush_of_the_writers() {
+    let cgroup = TestCgroup::new("cgscope-fsync");
+    let seen = write(&cgroup, &["--sync"]);
+    let id = cgroup.block_key().id.0;
+    let flushes: Vec<_> = seen
+        .block
+        .iter()
+        .filter(|sample| sample.flags & BlockSample::FLAG_EMPTY_FLUSH != 0)
+        .collect();
+    assert!(flushes.iter().any(|sample| sample.device_ns > 0), "no flush seen: {:?}", seen.block);
+    // Who syncs submits, on v1 too.
+    assert!(bytes_of(&seen, Some(id)) >= BYTES);
+}
+
+#[test]
+fn buffered_writes_are_the_writers_on_v2_and_the_roots_on_v1() {
+    let cgroup = TestCgroup::new("cgscope-buffered");
+    let seen = write(&cgroup, &[]);
+    let key = cgroup.block_key();
+    let ours = bytes_of(&seen, Some(key.id.0));
+    if key.hierarchy == HierarchyId::V2 {
+        assert!((BYTES..BYTES + BYTES / 10).contains(&ours), "{ours} bytes for {BYTES} written");
+        assert_eq!(Some(ours), cgroup.written_bytes());
+    } else {
+        // cgroup v1 does not know who dirtied a page: the flusher's cgroup pays.
+        /// The root of a cgroup hierarchy.
+        const ROOT: u64 = 1;
+        assert!(bytes_of(&seen, Some(ROOT)) >= BYTES, "{:?}", seen.block);
+        assert_eq!(ours, 0);
+    }
+}

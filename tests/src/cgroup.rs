@@ -1,0 +1,178 @@
+//! A cgroup of a test's own, in every hierarchy of this host.
+
+use std::{
+    fs,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+    thread,
+    time::Duration,
+};
+
+use collector::host::{
+    CgroupKey,
+    cgroup_mounts::{CgroupMounts, Hierarchy},
+};
+
+use crate::thread_counts::ThreadCounts;
+
+/// A cgroup that is gone with its processes when this is dropped.
+#[derive(Debug)]
+pub struct TestCgroup {
+    /// Its path from each hierarchy's root.
+    pub path: String,
+    /// The hierarchies of this host.
+    pub mounts: CgroupMounts,
+}
+
+/// The hierarchies of this host.
+#[must_use]
+pub fn mounts() -> CgroupMounts {
+    CgroupMounts::read(Path::new("/"), Path::new("/sys/fs/cgroup")).expect("cgroups are mounted")
+}
+
+impl TestCgroup {
+    /// Makes one whose name begins with `name`.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = format!("/{name}-{}-{number}", std::process::id());
+        let cgroup = Self { path, mounts: mounts() };
+        for hierarchy in cgroup.mounts.attributed() {
+            if hierarchy.is_v2() {
+                // What the root does not delegate stays as it is: the tests ask only for what is
+                // there.
+                let subtree = hierarchy.mount_point.join("cgroup.subtree_control");
+                for controller in ["+cpu", "+memory", "+io", "+pids"] {
+                    drop(fs::write(&subtree, controller));
+                }
+            }
+            fs::create_dir(cgroup.directory(hierarchy)).expect("a cgroup can be made");
+        }
+        cgroup
+    }
+
+    /// Its directory in a hierarchy.
+    #[must_use]
+    pub fn directory(&self, hierarchy: &Hierarchy) -> PathBuf {
+        hierarchy.mount_point.join(&self.path[1..])
+    }
+
+    /// Its id in a hierarchy.
+    #[must_use]
+    pub fn key(&self, hierarchy: &Hierarchy) -> CgroupKey {
+        let inode = fs::metadata(self.directory(hierarchy)).expect("it is there").ino();
+        CgroupKey::new(hierarchy.id, inode)
+    }
+
+    /// Its id where tasks are attributed.
+    #[must_use]
+    pub fn task_key(&self) -> CgroupKey {
+        self.key(self.mounts.task_hierarchy().expect("a hierarchy of tasks"))
+    }
+
+    /// Its id where block I/O is attributed.
+    #[must_use]
+    pub fn block_key(&self) -> CgroupKey {
+        self.key(self.mounts.block_hierarchy().expect("a hierarchy of block I/O"))
+    }
+
+    /// Limits its memory.
+    pub fn limit_memory(&self, bytes: u64) {
+        let hierarchy = self.mounts.memory_hierarchy().expect("a hierarchy of memory");
+        let file = if hierarchy.is_v2() { "memory.max" } else { "memory.limit_in_bytes" };
+        fs::write(self.directory(hierarchy).join(file), bytes.to_string())
+            .expect("memory can be limited");
+    }
+
+    /// Gives it `quota` of every `period`, both in microseconds.
+    pub fn limit_cpu(&self, quota: u32, period: u32) {
+        let hierarchy = self.mounts.task_hierarchy().expect("a hierarchy of tasks");
+        let directory = self.directory(hierarchy);
+        if hierarchy.is_v2() {
+            fs::write(directory.join("cpu.max"), format!("{quota} {period}"))
+                .expect("the CPU can be limited");
+        } else {
+            fs::write(directory.join("cpu.cfs_period_us"), period.to_string())
+                .expect("the CPU's period can be set");
+            fs::write(directory.join("cpu.cfs_quota_us"), quota.to_string())
+                .expect("the CPU's quota can be set");
+        }
+    }
+
+    /// CPU time, as its own controller counts it.
+    #[must_use]
+    pub fn cpu_time(&self) -> Duration {
+        if let Some(v1) = self.mounts.v1_with("cpuacct") {
+            let file = self.directory(v1).join("cpuacct.usage");
+            if let Ok(text) = fs::read_to_string(file) {
+                return Duration::from_nanos(text.trim().parse().expect("nanoseconds"));
+            }
+        }
+        let v2 = self.mounts.v2().expect("v2");
+        let stat = fs::read_to_string(self.directory(v2).join("cpu.stat")).expect("cpu.stat");
+        let usage = stat.lines().find_map(|line| line.strip_prefix("usage_usec "));
+        Duration::from_micros(usage.expect("usage_usec").parse().expect("microseconds"))
+    }
+
+    /// Bytes that it wrote to disks, as its own controller counts them. Absent on v1 hosts whose disks
+    /// have no throttling rule: those count nothing.
+    #[must_use]
+    pub fn written_bytes(&self) -> Option<u64> {
+        let hierarchy = self.mounts.block_hierarchy().expect("a hierarchy of block I/O");
+        let directory = self.directory(hierarchy);
+        let (file, field) = if hierarchy.is_v2() {
+            ("io.stat", "wbytes=")
+        } else {
+            ("blkio.throttle.io_service_bytes", "Write ")
+        };
+        let stat = fs::read_to_string(directory.join(file)).ok()?;
+        let bytes: Vec<u64> = stat
+            .split(field)
+            .skip(1)
+            .filter_map(|rest| rest.split_whitespace().next()?.parse().ok())
+            .collect();
+        (!bytes.is_empty()).then(|| bytes.iter().sum())
+    }
+
+    /// A command that runs the workload in this cgroup.
+    #[must_use]
+    pub fn workload(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(crate::workload_binary());
+        for hierarchy in self.mounts.attributed() {
+            command.arg("--join").arg(self.directory(hierarchy).join("cgroup.procs"));
+        }
+        command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::inherit());
+        command
+    }
+
+    /// Runs the workload in this cgroup; what the kernel counted of its threads.
+    #[must_use]
+    pub fn run(&self, arguments: &[&str]) -> ThreadCounts {
+        let Output { status, stdout, .. } =
+            self.workload(arguments).output().expect("the workload starts");
+        assert!(status.success(), "the workload failed: {status}");
+        ThreadCounts::from_json(&String::from_utf8_lossy(&stdout))
+    }
+
+    /// Removes it.
+    pub fn remove(&self) {
+        for hierarchy in self.mounts.attributed() {
+            // A process that has just ended can still be on its way out.
+            for _ in 0..100 {
+                if fs::remove_dir(self.directory(hierarchy)).is_ok() {
+                    break;
+                }
+                thread::sleep(Duration::from_millis(10));
+            }
+        }
+    }
+}
+
+impl Drop for TestCgroup {
+    fn drop(&mut self) {
+        self.remove();
+    }
+}
