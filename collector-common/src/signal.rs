@@ -50,8 +50,12 @@ pub enum KernelLoss {
 
 impl KernelLoss {
     /// Every reason, in the order of its discriminant.
-    pub const ALL: [Self; 4] =
-        [Self::RingFull, Self::NegativeDelta, Self::NoTimestamp, Self::Recursion];
+    pub const ALL: [Self; 4] = [
+        Self::RingFull,
+        Self::NegativeDelta,
+        Self::NoTimestamp,
+        Self::Recursion,
+    ];
 
     /// The reason's name in the `reason` label.
     #[must_use]

@@ -74,14 +74,24 @@ fn send(ctx: &BtfTracePointContext, kind: u32) -> i32 {
         )
     };
     // The length counts the NUL. An unreadable path arrives empty: the daemon then looks for it.
-    let length = if read > 0 && read <= TRACE_PATH_LEN as i64 { read as u64 - 1 } else { 0 };
+    let length = if read > 0 && read <= TRACE_PATH_LEN as i64 {
+        read as u64 - 1
+    } else {
+        0
+    };
     scratch_ref.event = CgroupEvent {
         header: emit::header(kind),
         cgroup: cgroup.id(),
         hierarchy: cgroup.hierarchy(),
         path_len: length as u32,
     };
-    debug!(ctx, "cgroup event {}: id {} of hierarchy {}", kind, cgroup.id(), cgroup.hierarchy());
+    debug!(
+        ctx,
+        "cgroup event {}: id {} of hierarchy {}",
+        kind,
+        cgroup.id(),
+        cgroup.hierarchy()
+    );
     let size = size_of::<CgroupEvent>() as u64 + (length & (TRACE_PATH_LEN as u64 - 1));
     // SAFETY: event and path lie side by side in the scratch, which is longer than `size`.
     unsafe { emit::emit(cpu, Signal::CgroupLife, scratch, size) };

@@ -102,6 +102,13 @@ fn send(ctx: &BtfTracePointContext, cpu: *mut CpuState, mut event: OomEvent) -> 
     }
     debug!(ctx, "OOM victim {}", event.victim_pid);
     // SAFETY: the record is a whole local variable.
-    unsafe { emit::emit(cpu, Signal::Oom, &raw const event, size_of::<OomEvent>() as u64) };
+    unsafe {
+        emit::emit(
+            cpu,
+            Signal::Oom,
+            &raw const event,
+            size_of::<OomEvent>() as u64,
+        )
+    };
     0
 }

@@ -20,11 +20,7 @@
 //!   `next` instead of its wait.
 
 use aya_ebpf::{helpers::bpf_ktime_get_ns, macros::btf_tracepoint, programs::BtfTracePointContext};
-use collector_common::{
-    cpu::ClockState,
-    sample::SchedSample,
-    signal::Signal,
-};
+use collector_common::{cpu::ClockState, sample::SchedSample, signal::Signal};
 
 use crate::{
     batch::{self, SchedBatch},
@@ -91,13 +87,20 @@ pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
     } else {
         prev_cgroup = prev.cgroup_id();
         // `preempted` alone is not enough: a task that yields is still runnable.
-        let blocked =
-            if has_prev_state_arg() { ctx.arg::<u32>(3) } else { prev.state() };
+        let blocked = if has_prev_state_arg() {
+            ctx.arg::<u32>(3)
+        } else {
+            prev.state()
+        };
         if preempted as u8 != 0 || blocked == 0 {
             flags |= SchedSample::FLAG_INVOLUNTARY;
         }
         // Before this CPU's first switch there is only the kernel's note.
-        let start = if slice_start == 0 { prev.last_arrival() } else { slice_start };
+        let start = if slice_start == 0 {
+            prev.last_arrival()
+        } else {
+            slice_start
+        };
         slice = now.wrapping_sub(start);
         if start == 0 {
             flags |= SchedSample::FLAG_NO_SLICE;
@@ -133,7 +136,11 @@ fn calibrate(clock: &mut ClockState, run_queue_now: u64) {
     let measured = unsafe { bpf_ktime_get_ns() }.wrapping_sub(run_queue_now);
     let crept = crept_offset(clock, run_queue_now);
     let closer = (measured.wrapping_sub(crept) as i64) < 0;
-    clock.offset_ns = if clock.calibrated_ns == 0 || closer { measured } else { crept };
+    clock.offset_ns = if clock.calibrated_ns == 0 || closer {
+        measured
+    } else {
+        crept
+    };
     clock.calibrated_ns = run_queue_now;
 }
 
@@ -146,7 +153,11 @@ fn skipped(clock: &ClockState, run_queue_now: u64) -> u64 {
     // SAFETY: a helper without preconditions.
     let now = unsafe { bpf_ktime_get_ns() }.wrapping_sub(crept_offset(clock, run_queue_now));
     let skip = now.wrapping_sub(run_queue_now);
-    if (skip as i64) < 0 { 0 } else { skip.min(SchedSample::MAX_SKIP_NS) }
+    if (skip as i64) < 0 {
+        0
+    } else {
+        skip.min(SchedSample::MAX_SKIP_NS)
+    }
 }
 
 /// What the smallest distance of the clocks may have become since it was checked.

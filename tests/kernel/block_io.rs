@@ -36,9 +36,17 @@ fn write(cgroup: &TestCgroup, arguments: &[&str]) -> Seen {
     let (seen, accounts) = observation.finish();
     let account = &accounts[Signal::BlockIo as usize];
     assert_eq!(account.in_flight, 0, "{account:?}");
-    assert_eq!(account.lost.iter().map(|(_, lost)| lost).sum::<u64>(), 0, "{account:?}");
+    assert_eq!(
+        account.lost.iter().map(|(_, lost)| lost).sum::<u64>(),
+        0,
+        "{account:?}"
+    );
     assert!(account.observed > 0);
-    assert!(seen.longest_delay < Duration::from_secs(1), "{:?}", seen.longest_delay);
+    assert!(
+        seen.longest_delay < Duration::from_secs(1),
+        "{:?}",
+        seen.longest_delay
+    );
     seen
 }
 
@@ -68,11 +76,21 @@ fn direct_writes_are_the_writers_to_the_byte() {
     // All that anyone wrote is what the device counts, but for what others write just before and
     // after the observation.
     let all = bytes_of(&seen, None);
-    assert!(all <= device && device - all < BYTES / 4, "{all} and {device}");
+    assert!(
+        all <= device && device - all < BYTES / 4,
+        "{all} and {device}"
+    );
 
-    let own: Vec<&BlockSample> = seen.block.iter().filter(|sample| sample.cgroup == id).collect();
+    let own: Vec<&BlockSample> = seen
+        .block
+        .iter()
+        .filter(|sample| sample.cgroup == id)
+        .collect();
     assert!(own.iter().all(|sample| sample.device_ns > 0), "{own:?}");
-    assert!(own.iter().all(|sample| sample.flags & BlockSample::FLAG_ERROR == 0));
+    assert!(
+        own.iter()
+            .all(|sample| sample.flags & BlockSample::FLAG_ERROR == 0)
+    );
 }
 
 #[test]
@@ -85,7 +103,11 @@ fn an_fsync_is_a_flush_of_the_writers() {
         .iter()
         .filter(|sample| sample.flags & BlockSample::FLAG_EMPTY_FLUSH != 0)
         .collect();
-    assert!(flushes.iter().any(|sample| sample.device_ns > 0), "no flush seen: {:?}", seen.block);
+    assert!(
+        flushes.iter().any(|sample| sample.device_ns > 0),
+        "no flush seen: {:?}",
+        seen.block
+    );
     // Who syncs submits, on v1 too.
     assert!(bytes_of(&seen, Some(id)) >= BYTES);
 }
@@ -97,7 +119,10 @@ fn buffered_writes_are_the_writers_on_v2_and_the_roots_on_v1() {
     let key = cgroup.block_key();
     let ours = bytes_of(&seen, Some(key.id.0));
     if key.hierarchy == HierarchyId::V2 {
-        assert!((BYTES..BYTES + BYTES / 10).contains(&ours), "{ours} bytes for {BYTES} written");
+        assert!(
+            (BYTES..BYTES + BYTES / 10).contains(&ours),
+            "{ours} bytes for {BYTES} written"
+        );
         assert_eq!(Some(ours), cgroup.written_bytes());
     } else {
         // cgroup v1 does not know who dirtied a page: the flusher's cgroup pays.

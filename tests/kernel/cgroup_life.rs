@@ -19,7 +19,10 @@ fn a_thousand_cgroups_in_a_burst_are_all_seen_with_their_paths() {
     for number in 0..1000 {
         let directory = parent.directory(hierarchy).join(format!("c{number}"));
         fs::create_dir(&directory).unwrap();
-        made.insert(fs::metadata(&directory).unwrap().ino(), format!("{}/c{number}", parent.path));
+        made.insert(
+            fs::metadata(&directory).unwrap().ino(),
+            format!("{}/c{number}", parent.path),
+        );
         fs::remove_dir(&directory).unwrap();
     }
     let (seen, accounts) = observation.finish();
@@ -30,7 +33,12 @@ fn a_thousand_cgroups_in_a_burst_are_all_seen_with_their_paths() {
             .iter()
             .filter(|event| event.change == change && event.cgroup.hierarchy == hierarchy.id)
             .filter(|event| made.contains_key(&event.cgroup.id.0))
-            .map(|event| (event.cgroup.id.0, String::from_utf8(event.path.clone()).unwrap()))
+            .map(|event| {
+                (
+                    event.cgroup.id.0,
+                    String::from_utf8(event.path.clone()).unwrap(),
+                )
+            })
             .collect();
         assert_eq!(of_this, made, "{change:?}");
     }
@@ -55,7 +63,11 @@ fn a_cgroup_fills_and_empties_once_with_its_first_and_last_process() {
         .collect();
     assert_eq!(
         changes,
-        [CgroupChange::Populated, CgroupChange::Emptied, CgroupChange::Removed]
+        [
+            CgroupChange::Populated,
+            CgroupChange::Emptied,
+            CgroupChange::Removed
+        ]
     );
 }
 
@@ -74,7 +86,11 @@ fn a_renamed_cgroup_comes_with_its_new_path() {
     fs::rename(cgroup.directory(hierarchy), &to).unwrap();
     fs::remove_dir(&to).unwrap();
     let (seen, _) = observation.finish();
-    let of_this: Vec<_> = seen.cgroups.iter().filter(|event| event.cgroup == key).collect();
+    let of_this: Vec<_> = seen
+        .cgroups
+        .iter()
+        .filter(|event| event.cgroup == key)
+        .collect();
     assert_eq!(of_this.len(), 2, "{of_this:?}");
     assert_eq!(of_this[0].change, CgroupChange::Renamed);
     assert_eq!(of_this[0].path, renamed.as_bytes());

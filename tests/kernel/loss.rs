@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use collector::{
-    reconcile::snapshot::SignalAccount,
-    window::LossReason,
-};
+use collector::{reconcile::snapshot::SignalAccount, window::LossReason};
 use collector_common::signal::{KernelLoss, Signal};
 use collector_tests::{
     observe::{Observation, Settings},
@@ -13,7 +10,12 @@ use collector_tests::{
 };
 
 fn lost(account: &SignalAccount, reason: LossReason) -> u64 {
-    account.lost.iter().find(|(of, _)| *of == reason).expect("every reason is listed").1
+    account
+        .lost
+        .iter()
+        .find(|(of, _)| *of == reason)
+        .expect("every reason is listed")
+        .1
 }
 
 fn all_lost(account: &SignalAccount) -> u64 {
@@ -32,19 +34,32 @@ fn two_cores_switching_as_fast_as_they_can_lose_nothing() {
     let before = kernel_switches();
     let time = Duration::from_secs(10);
     let threads: Vec<_> = (0..2).map(|cpu| ping_pong(cpu, time)).collect();
-    let handed: u64 = threads.into_iter().map(|thread| thread.join().unwrap().arrivals).sum();
+    let handed: u64 = threads
+        .into_iter()
+        .map(|thread| thread.join().unwrap().arrivals)
+        .sum();
     let switches = kernel_switches() - before;
     let (seen, accounts) = observation.finish();
     let sched = &accounts[Signal::Sched as usize];
 
-    assert!(handed > 100_000, "only {handed} switches: nothing was put to the test");
+    assert!(
+        handed > 100_000,
+        "only {handed} switches: nothing was put to the test"
+    );
     assert_eq!(all_lost(sched), 0, "{sched:?}");
-    assert_eq!(sched.observed, sched.recorded + sched.in_flight, "{sched:?}");
+    assert_eq!(
+        sched.observed,
+        sched.recorded + sched.in_flight,
+        "{sched:?}"
+    );
     assert_eq!(sched.recorded, seen.sched.len() as u64);
     // The two readings of /proc/stat are not the moments of attaching and detaching, and under this
     // load the kernel's sum over the CPUs is off by some 10 in 7 million itself.
     let (observed, counted) = (sched.observed, switches);
-    assert!(observed.abs_diff(counted) < counted / 10_000 + 500, "{observed} and {counted}");
+    assert!(
+        observed.abs_diff(counted) < counted / 10_000 + 500,
+        "{observed} and {counted}"
+    );
 }
 
 #[test]
@@ -54,12 +69,18 @@ fn a_ring_too_small_loses_exactly_what_it_says() {
         drain_interval: Duration::from_millis(200),
         ..Settings::default()
     });
-    let handed = ping_pong(1, Duration::from_secs(3)).join().unwrap().arrivals;
+    let handed = ping_pong(1, Duration::from_secs(3))
+        .join()
+        .unwrap()
+        .arrivals;
     let (seen, accounts) = observation.finish();
     let sched = &accounts[Signal::Sched as usize];
     let ring_full = lost(sched, LossReason::Kernel(KernelLoss::RingFull));
 
-    assert!(handed > 10_000, "only {handed} switches: the ring was not put to the test");
+    assert!(
+        handed > 10_000,
+        "only {handed} switches: the ring was not put to the test"
+    );
     assert!(ring_full > handed / 4, "{sched:?}");
     assert_eq!(ring_full, all_lost(sched), "{sched:?}");
     assert_eq!(sched.recorded, seen.sched.len() as u64);

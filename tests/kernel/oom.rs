@@ -16,13 +16,24 @@ fn one_process_past_its_limit_is_one_kill_with_its_pid_and_cgroup() {
     let status = child.wait().unwrap();
     let (seen, accounts) = observation.finish();
 
-    assert!(!status.success(), "it was not killed: nothing was put to the test");
-    let kills: Vec<_> = seen.oom.iter().filter(|event| event.victim_pid == pid).collect();
+    assert!(
+        !status.success(),
+        "it was not killed: nothing was put to the test"
+    );
+    let kills: Vec<_> = seen
+        .oom
+        .iter()
+        .filter(|event| event.victim_pid == pid)
+        .collect();
     assert_eq!(kills.len(), 1, "{:?}", seen.oom);
     assert_eq!(kills[0].victim_cgroup, cgroup.task_key().id.0);
     assert_eq!(&kills[0].comm[..9], b"workload\0");
     let account = &accounts[Signal::Oom as usize];
-    assert_eq!((account.observed, account.in_flight), (account.recorded, 0), "{account:?}");
+    assert_eq!(
+        (account.observed, account.in_flight),
+        (account.recorded, 0),
+        "{account:?}"
+    );
 }
 
 #[test]
@@ -41,7 +52,17 @@ fn an_oom_kill_arrives_though_the_samples_ring_is_full() {
     assert!(!child.wait().unwrap().success());
     let (seen, accounts) = observation.finish();
 
-    let lost: u64 = accounts[Signal::Sched as usize].lost.iter().map(|(_, lost)| lost).sum();
+    let lost: u64 = accounts[Signal::Sched as usize]
+        .lost
+        .iter()
+        .map(|(_, lost)| lost)
+        .sum();
     assert!(lost > 1000, "the ring was not full");
-    assert_eq!(seen.oom.iter().filter(|event| event.victim_pid == pid).count(), 1);
+    assert_eq!(
+        seen.oom
+            .iter()
+            .filter(|event| event.victim_pid == pid)
+            .count(),
+        1
+    );
 }

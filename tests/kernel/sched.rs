@@ -1,8 +1,6 @@
 //! Run-queue latency, slices and switches against `/proc/<tid>/schedstat` and `status`.
 
-use collector::{
-    window::{CgroupWindows, SchedTotals, WindowSettings, WindowSignal},
-};
+use collector::window::{CgroupWindows, SchedTotals, WindowSettings, WindowSignal};
 use collector_common::sample::SchedSample;
 use collector_tests::{
     cgroup::TestCgroup,
@@ -13,7 +11,11 @@ use collector_tests::{
 use crate::within;
 
 /// Runs a workload in a cgroup of its own under observation.
-fn observe(name: &str, limit: Option<(u32, u32)>, work: &[&str]) -> (TestCgroup, Seen, ThreadCounts) {
+fn observe(
+    name: &str,
+    limit: Option<(u32, u32)>,
+    work: &[&str],
+) -> (TestCgroup, Seen, ThreadCounts) {
     let cgroup = TestCgroup::new(name);
     if let Some((quota, period)) = limit {
         cgroup.limit_cpu(quota, period);
@@ -30,7 +32,11 @@ fn totals(cgroup: &TestCgroup, seen: &Seen) -> (SchedTotals, CgroupWindows) {
     let mut windows = CgroupWindows::new(WindowSettings::default());
     let outcome = windows.record_sched(key.hierarchy, &seen.sched);
     assert_eq!(outcome.total(), seen.sched.len() as u64);
-    let totals = windows.get(key).expect("the cgroup was seen").sched().expect("it switched");
+    let totals = windows
+        .get(key)
+        .expect("the cgroup was seen")
+        .sched()
+        .expect("it switched");
     (totals, windows)
 }
 
@@ -38,17 +44,36 @@ fn totals(cgroup: &TestCgroup, seen: &Seen) -> (SchedTotals, CgroupWindows) {
 fn waits_slices_and_switches_agree_with_the_kernels_own() {
     let (cgroup, seen, counts) = observe("cgscope-pingpong", None, &["ping-pong", "1", "3000"]);
     let (totals, _) = totals(&cgroup, &seen);
-    assert!(counts.arrivals > 50_000, "only {counts:?}: nothing was put to the test");
+    assert!(
+        counts.arrivals > 50_000,
+        "only {counts:?}: nothing was put to the test"
+    );
 
     // The kernel's run delay leaves out what its skipped clock updates hide; we count it apart, so
     // that the rest can be compared.
     let wait = totals.wait.sum_ns() - totals.clock_skip_ns;
     assert!(within(wait, counts.wait_ns, 0.02), "{wait} and {counts:?}");
-    assert!(within(totals.wait.count(), counts.arrivals, 0.02), "{} and {counts:?}", totals.wait.count());
-    assert!(within(totals.slice.sum_ns(), counts.run_ns, 0.02), "{} and {counts:?}", totals.slice.sum_ns());
+    assert!(
+        within(totals.wait.count(), counts.arrivals, 0.02),
+        "{} and {counts:?}",
+        totals.wait.count()
+    );
+    assert!(
+        within(totals.slice.sum_ns(), counts.run_ns, 0.02),
+        "{} and {counts:?}",
+        totals.slice.sum_ns()
+    );
     let cpu_time = u64::try_from(cgroup.cpu_time().as_nanos()).unwrap();
-    assert!(within(totals.slice.sum_ns(), cpu_time, 0.02), "{} and {cpu_time}", totals.slice.sum_ns());
-    assert!(within(totals.voluntary, counts.voluntary, 0.02), "{} and {counts:?}", totals.voluntary);
+    assert!(
+        within(totals.slice.sum_ns(), cpu_time, 0.02),
+        "{} and {cpu_time}",
+        totals.slice.sum_ns()
+    );
+    assert!(
+        within(totals.voluntary, counts.voluntary, 0.02),
+        "{} and {counts:?}",
+        totals.voluntary
+    );
     assert!(
         totals.involuntary.abs_diff(counts.involuntary) <= counts.arrivals / 50,
         "{} and {counts:?}",
@@ -65,27 +90,64 @@ fn two_busy_loops_on_one_cpu_wait_for_each_others_slices() {
     let (cgroup, seen, counts) = observe("cgscope-busy", None, &["busy", "1", "2", "3000"]);
     let (totals, windows) = totals(&cgroup, &seen);
     // Each waits while the other runs: as much in all as one of them runs.
-    assert!(within(totals.wait.sum_ns(), counts.wait_ns, 0.02), "{counts:?}");
-    assert!(within(totals.wait.sum_ns(), totals.slice.sum_ns() , 0.05), "{counts:?}");
+    assert!(
+        within(totals.wait.sum_ns(), counts.wait_ns, 0.02),
+        "{counts:?}"
+    );
+    assert!(
+        within(totals.wait.sum_ns(), totals.slice.sum_ns(), 0.05),
+        "{counts:?}"
+    );
     // So a typical wait is a typical slice, which the tick makes: both medians within a bucket.
-    let quantile = |signal| windows.get(cgroup.task_key()).unwrap().quantiles(signal).unwrap().values_ns[0];
-    let (wait, slice) = (quantile(WindowSignal::RunqueueLatency), quantile(WindowSignal::OncpuSlice));
-    assert!(within(wait, slice, 0.0625 * 2.0), "median wait {wait}, median slice {slice}");
+    let quantile = |signal| {
+        windows
+            .get(cgroup.task_key())
+            .unwrap()
+            .quantiles(signal)
+            .unwrap()
+            .values_ns[0]
+    };
+    let (wait, slice) = (
+        quantile(WindowSignal::RunqueueLatency),
+        quantile(WindowSignal::OncpuSlice),
+    );
+    assert!(
+        within(wait, slice, 0.0625 * 2.0),
+        "median wait {wait}, median slice {slice}"
+    );
     assert!(totals.involuntary > 100, "{totals:?}");
     // Nearly all of the switches are from one of them to the other.
-    assert!(totals.preempted_by[0] * 10 > totals.involuntary * 7, "{:?}", totals.preempted_by);
+    assert!(
+        totals.preempted_by[0] * 10 > totals.involuntary * 7,
+        "{:?}",
+        totals.preempted_by
+    );
 }
 
 #[test]
 fn a_bandwidth_limit_shows_as_waits_of_the_rest_of_its_period() {
     // 20 ms of every 100 ms, on a CPU of its own.
-    let (cgroup, seen, counts) =
-        observe("cgscope-quota", Some((20_000, 100_000)), &["busy", "0", "1", "3000"]);
+    let (cgroup, seen, counts) = observe(
+        "cgscope-quota",
+        Some((20_000, 100_000)),
+        &["busy", "0", "1", "3000"],
+    );
     let (totals, windows) = totals(&cgroup, &seen);
-    assert!(within(totals.wait.sum_ns(), counts.wait_ns, 0.02), "{counts:?}");
+    assert!(
+        within(totals.wait.sum_ns(), counts.wait_ns, 0.02),
+        "{counts:?}"
+    );
     // Of 3 s it runs a fifth.
-    assert!(within(totals.slice.sum_ns(), 600_000_000, 0.10), "{}", totals.slice.sum_ns());
-    let p99 = windows.get(cgroup.task_key()).unwrap().quantiles(WindowSignal::RunqueueLatency).unwrap();
+    assert!(
+        within(totals.slice.sum_ns(), 600_000_000, 0.10),
+        "{}",
+        totals.slice.sum_ns()
+    );
+    let p99 = windows
+        .get(cgroup.task_key())
+        .unwrap()
+        .quantiles(WindowSignal::RunqueueLatency)
+        .unwrap();
     let expected = 80_000_000;
     assert!(within(p99.values_ns[4], expected, 0.0625 + 0.05), "{p99:?}");
 }
@@ -95,13 +157,21 @@ fn a_wait_that_is_moved_counts_as_its_last_leg() {
     let (cgroup, seen, counts) = observe("cgscope-migrate", None, &["migrate", "3000"]);
     let (totals, _) = totals(&cgroup, &seen);
     // As many waits as the kernel counts arrivals …
-    assert!(within(totals.wait.count(), counts.arrivals, 0.02), "{} and {counts:?}", totals.wait.count());
+    assert!(
+        within(totals.wait.count(), counts.arrivals, 0.02),
+        "{} and {counts:?}",
+        totals.wait.count()
+    );
     // … and less time: what was waited before a move is in the kernel's run delay alone.
     let wait = totals.wait.sum_ns() - totals.clock_skip_ns;
     assert!(wait < counts.wait_ns, "{wait} and {counts:?}");
     assert!(wait > counts.wait_ns / 4, "{wait} and {counts:?}");
     // What is run is not lost with it.
-    assert!(within(totals.slice.sum_ns(), counts.run_ns, 0.02), "{} and {counts:?}", totals.slice.sum_ns());
+    assert!(
+        within(totals.slice.sum_ns(), counts.run_ns, 0.02),
+        "{} and {counts:?}",
+        totals.slice.sum_ns()
+    );
 }
 
 #[test]
@@ -110,11 +180,19 @@ fn the_idle_task_is_nobodys_and_kernel_threads_are_told() {
     std::thread::sleep(std::time::Duration::from_secs(2));
     let (seen, _) = observation.finish();
     let idle = |flag: u64, id: fn(&SchedSample) -> u64| {
-        let idle: Vec<_> = seen.sched.iter().filter(|sample| sample.has(flag)).collect();
+        let idle: Vec<_> = seen
+            .sched
+            .iter()
+            .filter(|sample| sample.has(flag))
+            .collect();
         assert!(!idle.is_empty(), "no CPU was ever idle");
         assert!(idle.iter().all(|sample| id(sample) == 0));
     };
     idle(SchedSample::FLAG_NEXT_IDLE, |sample| sample.next_cgroup);
     idle(SchedSample::FLAG_PREV_IDLE, |sample| sample.prev_cgroup);
-    assert!(seen.sched.iter().any(|sample| sample.has(SchedSample::FLAG_NEXT_KTHREAD)));
+    assert!(
+        seen.sched
+            .iter()
+            .any(|sample| sample.has(SchedSample::FLAG_NEXT_KTHREAD))
+    );
 }

@@ -39,7 +39,10 @@ impl TestCgroup {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = format!("/{name}-{}-{number}", std::process::id());
-        let cgroup = Self { path, mounts: mounts() };
+        let cgroup = Self {
+            path,
+            mounts: mounts(),
+        };
         for hierarchy in cgroup.mounts.attributed() {
             if hierarchy.is_v2() {
                 // What the root does not delegate stays as it is: the tests ask only for what is
@@ -63,7 +66,9 @@ impl TestCgroup {
     /// Its id in a hierarchy.
     #[must_use]
     pub fn key(&self, hierarchy: &Hierarchy) -> CgroupKey {
-        let inode = fs::metadata(self.directory(hierarchy)).expect("it is there").ino();
+        let inode = fs::metadata(self.directory(hierarchy))
+            .expect("it is there")
+            .ino();
         CgroupKey::new(hierarchy.id, inode)
     }
 
@@ -76,13 +81,24 @@ impl TestCgroup {
     /// Its id where block I/O is attributed.
     #[must_use]
     pub fn block_key(&self) -> CgroupKey {
-        self.key(self.mounts.block_hierarchy().expect("a hierarchy of block I/O"))
+        self.key(
+            self.mounts
+                .block_hierarchy()
+                .expect("a hierarchy of block I/O"),
+        )
     }
 
     /// Limits its memory.
     pub fn limit_memory(&self, bytes: u64) {
-        let hierarchy = self.mounts.memory_hierarchy().expect("a hierarchy of memory");
-        let file = if hierarchy.is_v2() { "memory.max" } else { "memory.limit_in_bytes" };
+        let hierarchy = self
+            .mounts
+            .memory_hierarchy()
+            .expect("a hierarchy of memory");
+        let file = if hierarchy.is_v2() {
+            "memory.max"
+        } else {
+            "memory.limit_in_bytes"
+        };
         fs::write(self.directory(hierarchy).join(file), bytes.to_string())
             .expect("memory can be limited");
     }
@@ -113,7 +129,9 @@ impl TestCgroup {
         }
         let v2 = self.mounts.v2().expect("v2");
         let stat = fs::read_to_string(self.directory(v2).join("cpu.stat")).expect("cpu.stat");
-        let usage = stat.lines().find_map(|line| line.strip_prefix("usage_usec "));
+        let usage = stat
+            .lines()
+            .find_map(|line| line.strip_prefix("usage_usec "));
         Duration::from_micros(usage.expect("usage_usec").parse().expect("microseconds"))
     }
 
@@ -121,7 +139,10 @@ impl TestCgroup {
     /// have no throttling rule: those count nothing.
     #[must_use]
     pub fn written_bytes(&self) -> Option<u64> {
-        let hierarchy = self.mounts.block_hierarchy().expect("a hierarchy of block I/O");
+        let hierarchy = self
+            .mounts
+            .block_hierarchy()
+            .expect("a hierarchy of block I/O");
         let directory = self.directory(hierarchy);
         let (file, field) = if hierarchy.is_v2() {
             ("io.stat", "wbytes=")
@@ -142,17 +163,24 @@ impl TestCgroup {
     pub fn workload(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(crate::workload_binary());
         for hierarchy in self.mounts.attributed() {
-            command.arg("--join").arg(self.directory(hierarchy).join("cgroup.procs"));
+            command
+                .arg("--join")
+                .arg(self.directory(hierarchy).join("cgroup.procs"));
         }
-        command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::inherit());
+        command
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit());
         command
     }
 
     /// Runs the workload in this cgroup; what the kernel counted of its threads.
     #[must_use]
     pub fn run(&self, arguments: &[&str]) -> ThreadCounts {
-        let Output { status, stdout, .. } =
-            self.workload(arguments).output().expect("the workload starts");
+        let Output { status, stdout, .. } = self
+            .workload(arguments)
+            .output()
+            .expect("the workload starts");
         assert!(status.success(), "the workload failed: {status}");
         ThreadCounts::from_json(&String::from_utf8_lossy(&stdout))
     }

@@ -5,6 +5,10 @@
 
 pub mod cgroup;
 
+pub mod daemon;
+
+pub mod exposition;
+
 pub mod observe;
 
 pub mod switching;
@@ -22,8 +26,16 @@ use std::path::PathBuf;
 pub fn binary(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("the path of this test");
     // target/<profile>/deps/<test>: binaries are one folder up.
-    let path = test.parent().and_then(|deps| deps.parent()).expect("a target folder").join(name);
-    assert!(path.exists(), "{} is missing: run `cargo build` first", path.display());
+    let path = test
+        .parent()
+        .and_then(|deps| deps.parent())
+        .expect("a target folder")
+        .join(name);
+    assert!(
+        path.exists(),
+        "{} is missing: run `cargo build` first",
+        path.display()
+    );
     path
 }
 

@@ -13,10 +13,7 @@ use std::{
 
 use collector::{
     attach::{AttachPlan, Attached, LoadSettings, TaskHierarchy},
-    drain::{
-        Batch, Drainer, Event, Samples, Sink,
-        decode::CgroupChange,
-    },
+    drain::{Batch, Drainer, Event, Samples, Sink, decode::CgroupChange},
     host::{CgroupKey, btf::KERNEL_BTF, support::KernelSupport},
     reconcile::snapshot::SignalAccount,
     window::BatchOutcome,
@@ -99,8 +96,17 @@ impl Sink for Seen {
     fn event(&mut self, event: &Event<'_>) -> BatchOutcome {
         match *event {
             Event::Oom(event) => self.oom.push(*event),
-            Event::Cgroup { change, cgroup, path, .. } => {
-                self.cgroups.push(CgroupEvent { change, cgroup, path: path.to_vec() });
+            Event::Cgroup {
+                change,
+                cgroup,
+                path,
+                ..
+            } => {
+                self.cgroups.push(CgroupEvent {
+                    change,
+                    cgroup,
+                    path: path.to_vec(),
+                });
             }
         }
         BatchOutcome::all_recorded(1)
@@ -147,11 +153,16 @@ impl Observation {
             drainer.flush_all().expect("the CPUs can be flushed");
             drainer.drain(&mut seen);
             drainer.refresh().expect("the counters can be read");
-            let accounts =
-                Signal::ALL.into_iter().map(|signal| drainer.accounts().of(signal)).collect();
+            let accounts = Signal::ALL
+                .into_iter()
+                .map(|signal| drainer.accounts().of(signal))
+                .collect();
             (seen, accounts)
         });
-        Self { stop, drainer: thread }
+        Self {
+            stop,
+            drainer: thread,
+        }
     }
 
     /// Detaches, and hands over what was seen and each signal's account.

@@ -44,7 +44,9 @@ pub fn ping_pong(cpu: usize, time: Duration) -> JoinHandle<ThreadCounts> {
         while start.elapsed() < time {
             for _ in 0..100 {
                 to_other.write_all(&byte).expect("the other thread reads");
-                from_other.read_exact(&mut byte).expect("the other thread answers");
+                from_other
+                    .read_exact(&mut byte)
+                    .expect("the other thread answers");
             }
         }
         drop(to_other);

@@ -21,12 +21,20 @@ pub struct ThreadCounts {
 #[must_use]
 pub fn read_own_thread() -> ThreadCounts {
     let schedstat = fs::read_to_string("/proc/thread-self/schedstat").expect("schedstat");
-    let mut fields = schedstat.split_whitespace().map(|field| field.parse().expect("a number"));
+    let mut fields = schedstat
+        .split_whitespace()
+        .map(|field| field.parse().expect("a number"));
     let status = fs::read_to_string("/proc/thread-self/status").expect("status");
     let line = |name: &str| {
         status
             .lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':')?.trim().parse().ok())
+            .find_map(|line| {
+                line.strip_prefix(name)?
+                    .strip_prefix(':')?
+                    .trim()
+                    .parse()
+                    .ok()
+            })
             .expect("a counter of switches")
     };
     let mut next = || fields.next().expect("three fields");
@@ -54,7 +62,13 @@ impl ThreadCounts {
 
     /// Adds another thread's.
     pub fn add(&mut self, other: &Self) {
-        let Self { run_ns, wait_ns, arrivals, voluntary, involuntary } = other;
+        let Self {
+            run_ns,
+            wait_ns,
+            arrivals,
+            voluntary,
+            involuntary,
+        } = other;
         self.run_ns += run_ns;
         self.wait_ns += wait_ns;
         self.arrivals += arrivals;
@@ -65,7 +79,13 @@ impl ThreadCounts {
     /// As one line.
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {
-        let Self { run_ns, wait_ns, arrivals, voluntary, involuntary } = self;
+        let Self {
+            run_ns,
+            wait_ns,
+            arrivals,
+            voluntary,
+            involuntary,
+        } = self;
         serde_json::json!({
             "run_ns": run_ns, "wait_ns": wait_ns, "arrivals": arrivals,
             "voluntary": voluntary, "involuntary": involuntary,

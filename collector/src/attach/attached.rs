@@ -14,8 +14,7 @@ use super::plan::{AttachPlan, Hook, Program, SignalPlan};
 use crate::error_chain;
 
 /// The object that `build.rs` makes of `collector-ebpf`.
-static OBJECT: &[u8] =
-    aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/cgscope-ebpf.o"));
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/cgscope-ebpf.o"));
 
 /// The program that empties a CPU's batches; run on demand, attached to nothing.
 const FLUSH_CPU: &str = "flush_cpu";
@@ -119,7 +118,11 @@ impl Attached {
     /// Loads and attaches what the plan says.
     pub fn new(plan: &AttachPlan, settings: LoadSettings) -> Result<Self, LoadError> {
         let kernel_types = Btf::from_sys_fs().map_err(LoadError::Btf)?;
-        let log_level = if settings.log { aya_log::Level::Debug as u8 } else { 0 };
+        let log_level = if settings.log {
+            aya_log::Level::Debug as u8
+        } else {
+            0
+        };
         let mut loader = EbpfLoader::new();
         // The object has no relocation against the kernel's types.
         loader.btf(None);
@@ -130,8 +133,14 @@ impl Attached {
             .override_global(aya_log::LEVEL, &log_level, true)
             .map_max_entries("SAMPLES", settings.samples_ring_bytes)
             .map_max_entries("EVENTS", settings.events_ring_bytes);
-        let ebpf = loader.load(OBJECT).map_err(|error| LoadError::Object(Box::new(error)))?;
-        let mut attached = Self { ebpf, signals: Vec::new(), programs: Vec::new() };
+        let ebpf = loader
+            .load(OBJECT)
+            .map_err(|error| LoadError::Object(Box::new(error)))?;
+        let mut attached = Self {
+            ebpf,
+            signals: Vec::new(),
+            programs: Vec::new(),
+        };
         attached.load_flush()?;
         for (signal, signal_plan) in &plan.signals {
             let state = attached.bring_up(*signal, signal_plan, &kernel_types);
@@ -150,15 +159,13 @@ impl Attached {
             .map_err(|error| LoadError::Object(Box::new(aya::EbpfError::ProgramError(error))))
     }
 
-    fn bring_up(
-        &mut self,
-        signal: Signal,
-        plan: &SignalPlan,
-        kernel_types: &Btf,
-    ) -> SignalState {
+    fn bring_up(&mut self, signal: Signal, plan: &SignalPlan, kernel_types: &Btf) -> SignalState {
         let (programs, without) = match plan {
             SignalPlan::Off { reason, remedy } => {
-                return SignalState::Off { reason: reason.clone(), remedy: remedy.clone() };
+                return SignalState::Off {
+                    reason: reason.clone(),
+                    remedy: remedy.clone(),
+                };
             }
             SignalPlan::On { programs, without } => (programs, without),
         };
@@ -223,7 +230,10 @@ impl Attached {
     /// Takes the maps, for whoever drains them. They can be taken once.
     pub fn take_rings(&mut self) -> Result<Rings, LoadError> {
         let map_error = |name| {
-            move |source| LoadError::Map { name, source: Box::new(source) }
+            move |source| LoadError::Map {
+                name,
+                source: Box::new(source),
+            }
         };
         Ok(Rings {
             samples: RingBuf::try_from(self.take("SAMPLES")?).map_err(map_error("SAMPLES"))?,
@@ -234,7 +244,9 @@ impl Attached {
     }
 
     fn take(&mut self, name: &'static str) -> Result<aya::maps::Map, LoadError> {
-        self.ebpf.take_map(name).ok_or(LoadError::NoSuchPart { name })
+        self.ebpf
+            .take_map(name)
+            .ok_or(LoadError::NoSuchPart { name })
     }
 
     /// Connects what the programs log to the daemon's log, to be flushed now and then.
@@ -244,9 +256,14 @@ impl Attached {
 
     /// Makes a CPU submit what it has in its batches.
     pub fn flush_cpu(&self, cpu: u32) -> Result<(), ProgramError> {
-        let Some(program) = self.ebpf.program(FLUSH_CPU) else { return Ok(()) };
+        let Some(program) = self.ebpf.program(FLUSH_CPU) else {
+            return Ok(());
+        };
         let program: &RawTracePoint = program.try_into()?;
-        let options = RawTracePointRunOptions { cpu: Some(cpu), ..Default::default() };
+        let options = RawTracePointRunOptions {
+            cpu: Some(cpu),
+            ..Default::default()
+        };
         program.test_run(options).map(drop)
     }
 
@@ -261,7 +278,10 @@ impl Attached {
 /// A short reason for people; the verifier's own, often long, goes to the log.
 fn explain(program: &Program, error: &ProgramError) -> String {
     match error {
-        ProgramError::LoadError { io_error, verifier_log } => {
+        ProgramError::LoadError {
+            io_error,
+            verifier_log,
+        } => {
             tracing::debug!(program = program.name, %io_error, "verifier: {verifier_log}");
             match io_error.raw_os_error() {
                 Some(libc::EPERM) => format!("the kernel refuses to load it ({io_error})"),

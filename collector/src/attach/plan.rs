@@ -100,8 +100,12 @@ const BLOCK_IO: [&str; 13] = [
     "OFF_KERNFS_NODE_ID",
 ];
 
-const CGROUP_LIFE: [&str; 4] =
-    ["OFF_CGROUP_KN", "OFF_KERNFS_NODE_ID", "OFF_CGROUP_ROOT", "OFF_CGROUP_ROOT_HIERARCHY_ID"];
+const CGROUP_LIFE: [&str; 4] = [
+    "OFF_CGROUP_KN",
+    "OFF_KERNFS_NODE_ID",
+    "OFF_CGROUP_ROOT",
+    "OFF_CGROUP_ROOT_HIERARCHY_ID",
+];
 
 /// Why a signal is off, on the way to saying so.
 type Off = String;
@@ -123,7 +127,10 @@ impl AttachPlan {
         };
         let missing = support.privileges.missing_for_tracing();
         if !missing.is_empty() {
-            let why = format!("not permitted: this process lacks {}", missing.join(" and "));
+            let why = format!(
+                "not permitted: this process lacks {}",
+                missing.join(" and ")
+            );
             return Self::all_off(&why, "run as root, or with these capabilities");
         }
         let signals = Signal::ALL
@@ -147,13 +154,23 @@ impl AttachPlan {
                 (signal, plan)
             })
             .collect();
-        Self { signals, globals: globals(types, tasks), operations: operations(types) }
+        Self {
+            signals,
+            globals: globals(types, tasks),
+            operations: operations(types),
+        }
     }
 
     fn all_off(reason: &str, remedy: &str) -> Self {
-        let off = SignalPlan::Off { reason: reason.to_owned(), remedy: remedy.to_owned() };
+        let off = SignalPlan::Off {
+            reason: reason.to_owned(),
+            remedy: remedy.to_owned(),
+        };
         Self {
-            signals: Signal::ALL.into_iter().map(|signal| (signal, off.clone())).collect(),
+            signals: Signal::ALL
+                .into_iter()
+                .map(|signal| (signal, off.clone()))
+                .collect(),
             globals: Vec::new(),
             operations: Vec::new(),
         }
@@ -163,34 +180,53 @@ impl AttachPlan {
     #[must_use]
     pub fn states_when_nothing_is_on(&self) -> Vec<(Signal, SignalState)> {
         let off = |plan: &SignalPlan| match plan {
-            SignalPlan::On { without, .. } => SignalState::On { without: without.clone() },
-            SignalPlan::Off { reason, remedy } => {
-                SignalState::Off { reason: reason.clone(), remedy: remedy.clone() }
-            }
+            SignalPlan::On { without, .. } => SignalState::On {
+                without: without.clone(),
+            },
+            SignalPlan::Off { reason, remedy } => SignalState::Off {
+                reason: reason.clone(),
+                remedy: remedy.clone(),
+            },
         };
-        self.signals.iter().map(|(signal, plan)| (*signal, off(plan))).collect()
+        self.signals
+            .iter()
+            .map(|(signal, plan)| (*signal, off(plan)))
+            .collect()
     }
 
     /// Whether anything is to be loaded.
     #[must_use]
     pub fn anything_on(&self) -> bool {
-        self.signals.iter().any(|(_, plan)| matches!(plan, SignalPlan::On { .. }))
+        self.signals
+            .iter()
+            .any(|(_, plan)| matches!(plan, SignalPlan::On { .. }))
     }
 }
 
 fn plan_sched(types: &KernelTypes, tasks: Option<TaskHierarchy>) -> Result<SignalPlan, Off> {
-    let prototype = types.tracepoint("sched_switch").map_err(|missing| missing.to_string())?;
-    expect_prototype("sched_switch", prototype, &["bool", "task_struct*", "task_struct*"])?;
+    let prototype = types
+        .tracepoint("sched_switch")
+        .map_err(|missing| missing.to_string())?;
+    expect_prototype(
+        "sched_switch",
+        prototype,
+        &["bool", "task_struct*", "task_struct*"],
+    )?;
     require(types, &SCHED)?;
     require_task_cgroup(types, tasks)?;
     if !has_prev_state(prototype) {
         require(types, &["OFF_TASK_STATE"])?;
     }
-    Ok(on(vec![required("sched_switch", Hook::Tracepoint("sched_switch"))]))
+    Ok(on(vec![required(
+        "sched_switch",
+        Hook::Tracepoint("sched_switch"),
+    )]))
 }
 
 fn plan_block_io(types: &KernelTypes) -> Result<SignalPlan, Off> {
-    let prototype = types.tracepoint("block_rq_complete").map_err(|missing| missing.to_string())?;
+    let prototype = types
+        .tracepoint("block_rq_complete")
+        .map_err(|missing| missing.to_string())?;
     if prototype.len() != 3 || prototype[0] != "request*" {
         return Err(unknown_prototype("block_rq_complete", prototype));
     }
@@ -201,12 +237,17 @@ fn plan_block_io(types: &KernelTypes) -> Result<SignalPlan, Off> {
     if operations(types).is_empty() {
         return Err("this kernel's request operations have unknown names".to_owned());
     }
-    Ok(on(vec![required("block_complete", Hook::Tracepoint("block_rq_complete"))]))
+    Ok(on(vec![required(
+        "block_complete",
+        Hook::Tracepoint("block_rq_complete"),
+    )]))
 }
 
 fn plan_oom(types: &KernelTypes, tasks: Option<TaskHierarchy>) -> Result<SignalPlan, Off> {
     let hook = Hook::Tracepoint("mark_victim");
-    let prototype = types.tracepoint("mark_victim").map_err(|missing| missing.to_string())?;
+    let prototype = types
+        .tracepoint("mark_victim")
+        .map_err(|missing| missing.to_string())?;
     let mut without = Vec::new();
     // The task is passed since 6.8 (commit 72ba14deb40a) and in stable releases that took that over.
     let victim = match prototype.first().map(String::as_str) {
@@ -222,7 +263,11 @@ fn plan_oom(types: &KernelTypes, tasks: Option<TaskHierarchy>) -> Result<SignalP
         _ => return Err(unknown_prototype("mark_victim", prototype)),
     };
     let mut programs = vec![victim];
-    let limit_fields = ["OFF_OOM_CONTROL_MEMCG", "OFF_MEM_CGROUP_CSS", "OFF_CSS_CGROUP"];
+    let limit_fields = [
+        "OFF_OOM_CONTROL_MEMCG",
+        "OFF_MEM_CGROUP_CSS",
+        "OFF_CSS_CGROUP",
+    ];
     let takes_control = matches!(
         types.functions.get("oom_kill_process"),
         Some(Ok(prototype)) if prototype.first().is_some_and(|of| of == "oom_control*")
@@ -244,10 +289,25 @@ fn plan_cgroup_life(types: &KernelTypes) -> Result<SignalPlan, Off> {
     let mut programs = Vec::new();
     let mut without = Vec::new();
     for (name, tracepoint, arguments, optional) in [
-        ("cgroup_mkdir", "cgroup_mkdir", &["cgroup*", "char*"][..], false),
+        (
+            "cgroup_mkdir",
+            "cgroup_mkdir",
+            &["cgroup*", "char*"][..],
+            false,
+        ),
         ("cgroup_rmdir", "cgroup_rmdir", &["cgroup*", "char*"], false),
-        ("cgroup_rename", "cgroup_rename", &["cgroup*", "char*"], true),
-        ("cgroup_populate", "cgroup_notify_populated", &["cgroup*", "char*", "int"], true),
+        (
+            "cgroup_rename",
+            "cgroup_rename",
+            &["cgroup*", "char*"],
+            true,
+        ),
+        (
+            "cgroup_populate",
+            "cgroup_notify_populated",
+            &["cgroup*", "char*", "int"],
+            true,
+        ),
     ] {
         let checked = types
             .tracepoint(tracepoint)
@@ -255,7 +315,11 @@ fn plan_cgroup_life(types: &KernelTypes) -> Result<SignalPlan, Off> {
             .and_then(|prototype| expect_prototype(tracepoint, prototype, arguments));
         match checked {
             Ok(()) => {
-                programs.push(Program { name, hook: Hook::Tracepoint(tracepoint), optional });
+                programs.push(Program {
+                    name,
+                    hook: Hook::Tracepoint(tracepoint),
+                    optional,
+                });
             }
             Err(why) if optional => without.push(why),
             Err(why) => return Err(why),
@@ -265,16 +329,26 @@ fn plan_cgroup_life(types: &KernelTypes) -> Result<SignalPlan, Off> {
 }
 
 const fn required(name: &'static str, hook: Hook) -> Program {
-    Program { name, hook, optional: false }
+    Program {
+        name,
+        hook,
+        optional: false,
+    }
 }
 
 const fn on(programs: Vec<Program>) -> SignalPlan {
-    SignalPlan::On { programs, without: Vec::new() }
+    SignalPlan::On {
+        programs,
+        without: Vec::new(),
+    }
 }
 
 fn require(types: &KernelTypes, symbols: &[&'static str]) -> Result<(), Off> {
     for symbol in symbols {
-        types.layout.offset(symbol).map_err(|missing| missing.to_string())?;
+        types
+            .layout
+            .offset(symbol)
+            .map_err(|missing| missing.to_string())?;
     }
     Ok(())
 }
@@ -303,29 +377,43 @@ fn expect_prototype(name: &str, found: &[String], expected: &[&str]) -> Result<(
 }
 
 fn unknown_prototype(name: &str, found: &[String]) -> Off {
-    format!("this kernel's {name} passes ({}), which no program here expects", found.join(", "))
+    format!(
+        "this kernel's {name} passes ({}), which no program here expects",
+        found.join(", ")
+    )
 }
 
 /// `prev_state` came in 5.18 (commit fa2c3254d7cf) as the second argument, and went to the end before
 /// that release (commit 9c2136be0878).
 fn has_prev_state(prototype: &[String]) -> bool {
-    prototype.get(3).is_some_and(|of| of == "unsigned int" || of == "long unsigned int")
+    prototype
+        .get(3)
+        .is_some_and(|of| of == "unsigned int" || of == "long unsigned int")
 }
 
 fn globals(types: &KernelTypes, tasks: Option<TaskHierarchy>) -> Vec<(&'static str, u64)> {
-    let mut globals: Vec<_> =
-        types.layout.known().filter(|(symbol, _)| *symbol != "OFF_CSS_SET_SUBSYS").collect();
-    if let (Ok(controllers), Some(cpu)) =
-        (types.layout.offset("OFF_CSS_SET_SUBSYS"), types.cpu_controller)
-    {
+    let mut globals: Vec<_> = types
+        .layout
+        .known()
+        .filter(|(symbol, _)| *symbol != "OFF_CSS_SET_SUBSYS")
+        .collect();
+    if let (Ok(controllers), Some(cpu)) = (
+        types.layout.offset("OFF_CSS_SET_SUBSYS"),
+        types.cpu_controller,
+    ) {
         let pointer = size_of::<usize>() as u64;
         globals.push(("OFF_CSS_SET_CPU", controllers + cpu * pointer));
     }
-    let has_prev_state = types.tracepoint("sched_switch").is_ok_and(|of| has_prev_state(of));
+    let has_prev_state = types
+        .tracepoint("sched_switch")
+        .is_ok_and(|of| has_prev_state(of));
     for (symbol, set) in [
         ("HAS_V1_TASK_HIERARCHY", tasks == Some(TaskHierarchy::V1Cpu)),
         ("HAS_PREV_STATE_ARG", has_prev_state),
-        ("HAS_RQ_DISK", types.layout.offset("OFF_REQUEST_RQ_DISK").is_ok()),
+        (
+            "HAS_RQ_DISK",
+            types.layout.offset("OFF_REQUEST_RQ_DISK").is_ok(),
+        ),
     ] {
         globals.push((symbol, u64::from(set)));
     }

@@ -48,7 +48,9 @@ struct Pod {
 #[must_use]
 pub fn recognize(path: &[u8]) -> Recognition {
     // No runtime writes an id that is not ASCII.
-    let Ok(path) = std::str::from_utf8(path) else { return Recognition::default() };
+    let Ok(path) = std::str::from_utf8(path) else {
+        return Recognition::default();
+    };
     let mut pod = Pod::default();
     let mut previous = "";
     for component in path.split('/').filter(|component| !component.is_empty()) {
@@ -59,10 +61,20 @@ pub fn recognize(path: &[u8]) -> Recognition {
                 pod_uid: pod.uid.clone(),
                 qos: pod.qos(),
             };
-            let namespace = if pod.in_kubepods { KUBERNETES_NAMESPACE } else { previous };
-            let candidate = (runtime == Runtime::Unknown && !namespace.is_empty())
-                .then(|| Candidate { namespace: namespace.to_owned(), id: id.to_owned() });
-            return Recognition { container: Some(found), candidate };
+            let namespace = if pod.in_kubepods {
+                KUBERNETES_NAMESPACE
+            } else {
+                previous
+            };
+            let candidate =
+                (runtime == Runtime::Unknown && !namespace.is_empty()).then(|| Candidate {
+                    namespace: namespace.to_owned(),
+                    id: id.to_owned(),
+                });
+            return Recognition {
+                container: Some(found),
+                candidate,
+            };
         }
         pod.descend(component);
         previous = component;
@@ -74,15 +86,25 @@ pub fn recognize(path: &[u8]) -> Recognition {
             pod_uid: pod.uid.clone(),
             qos: pod.qos(),
         };
-        return Recognition { container: Some(container), candidate: None };
+        return Recognition {
+            container: Some(container),
+            candidate: None,
+        };
     }
-    Recognition { container: None, candidate: two_levels(path) }
+    Recognition {
+        container: None,
+        candidate: two_levels(path),
+    }
 }
 
 /// The id in a component, and whose it is.
 fn container_id<'a>(component: &'a str, previous: &str) -> Option<(&'a str, Runtime)> {
     if is_id(component) {
-        let runtime = if previous == "docker" { Runtime::Docker } else { Runtime::Unknown };
+        let runtime = if previous == "docker" {
+            Runtime::Docker
+        } else {
+            Runtime::Unknown
+        };
         return Some((component, runtime));
     }
     // `<slice>:cri-containerd:<id>`: a systemd path given to the cgroupfs driver.
@@ -107,7 +129,10 @@ fn container_id<'a>(component: &'a str, previous: &str) -> Option<(&'a str, Runt
 /// Whether it is what Docker, containerd's CRI, CRI-O and Podman make: 64 lower-case hexadecimal
 /// digits.
 fn is_id(text: &str) -> bool {
-    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    text.len() == 64
+        && text
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// The names in `/<namespace>/<id>`, which is where `ctr` puts a container. So do others.
@@ -115,7 +140,10 @@ fn two_levels(path: &str) -> Option<Candidate> {
     let mut components = path.split('/').filter(|component| !component.is_empty());
     let (namespace, id) = (components.next()?, components.next()?);
     // What is below belongs to the container too.
-    Some(Candidate { namespace: namespace.to_owned(), id: id.to_owned() })
+    Some(Candidate {
+        namespace: namespace.to_owned(),
+        id: id.to_owned(),
+    })
 }
 
 impl Pod {
@@ -137,7 +165,10 @@ impl Pod {
         };
         self.in_kubepods = true;
         let mut rest = &name[at + "kubepods".len()..];
-        for (word, qos) in [("-burstable", Qos::Burstable), ("-besteffort", Qos::BestEffort)] {
+        for (word, qos) in [
+            ("-burstable", Qos::Burstable),
+            ("-besteffort", Qos::BestEffort),
+        ] {
             if let Some(behind) = rest.strip_prefix(word) {
                 self.qos = Some(qos);
                 rest = behind;
@@ -207,9 +238,17 @@ mod tests {
         }
         for (path, runtime, qos) in [
             ("/kubepods/burstable/pod{uid}/{id}", Unknown, Qos::Burstable),
-            ("/kubepods/besteffort/pod{uid}/{id}", Unknown, Qos::BestEffort),
+            (
+                "/kubepods/besteffort/pod{uid}/{id}",
+                Unknown,
+                Qos::BestEffort,
+            ),
             ("/kubepods/pod{uid}/{id}", Unknown, Qos::Guaranteed),
-            ("/kubepods/burstable/pod{uid}/crio-{id}", CriO, Qos::Burstable),
+            (
+                "/kubepods/burstable/pod{uid}/crio-{id}",
+                CriO,
+                Qos::Burstable,
+            ),
             (
                 "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{_uid}.slice/\
                  cri-containerd-{id}.scope",
@@ -236,16 +275,27 @@ mod tests {
             let found = container(path).unwrap_or_else(|| panic!("{path}"));
             assert_eq!((found.id.as_str(), found.runtime), (ID, runtime), "{path}");
             if !path.contains(':') {
-                assert_eq!((found.pod_uid.as_str(), found.qos), (UID, Some(qos)), "{path}");
+                assert_eq!(
+                    (found.pod_uid.as_str(), found.qos),
+                    (UID, Some(qos)),
+                    "{path}"
+                );
             }
         }
     }
 
     #[test]
     fn a_pod_without_a_container_is_the_pods() {
-        for path in ["/kubepods/burstable/pod{uid}", "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{_uid}.slice"] {
+        for path in [
+            "/kubepods/burstable/pod{uid}",
+            "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{_uid}.slice",
+        ] {
             let found = container(path).unwrap();
-            assert_eq!((found.id.as_str(), found.pod_uid.as_str()), ("", UID), "{path}");
+            assert_eq!(
+                (found.id.as_str(), found.pod_uid.as_str()),
+                ("", UID),
+                "{path}"
+            );
         }
         let static_pod = container("/kubepods/burstable/pod{static}/{id}").unwrap();
         assert_eq!(static_pod.pod_uid, STATIC_UID);
@@ -276,7 +326,10 @@ mod tests {
         }
         let upper = ID.to_uppercase();
         for id in [&ID[1..], &format!("{ID}0"), &upper] {
-            assert_eq!(recognize(format!("/docker/{id}").as_bytes()).container, None);
+            assert_eq!(
+                recognize(format!("/docker/{id}").as_bytes()).container,
+                None
+            );
         }
         assert_eq!(recognize(b"/docker/\xff").container, None);
         assert_eq!(recognize(&[b'/'; 4096]), Recognition::default());
@@ -286,11 +339,20 @@ mod tests {
     fn what_containerd_may_know_is_a_candidate() {
         let candidate = |path: &str| recognize(path.as_bytes()).candidate;
         let of = |namespace: &str, id: &str| {
-            Some(Candidate { namespace: namespace.to_owned(), id: id.to_owned() })
+            Some(Candidate {
+                namespace: namespace.to_owned(),
+                id: id.to_owned(),
+            })
         };
         assert_eq!(candidate("/default/my-task"), of("default", "my-task"));
-        assert_eq!(candidate("/default/my-task/below"), of("default", "my-task"));
-        assert_eq!(candidate(&format!("/kubepods/pod{UID}/{ID}")), of("k8s.io", ID));
+        assert_eq!(
+            candidate("/default/my-task/below"),
+            of("default", "my-task")
+        );
+        assert_eq!(
+            candidate(&format!("/kubepods/pod{UID}/{ID}")),
+            of("k8s.io", ID)
+        );
         assert_eq!(candidate(&format!("/docker/{ID}")), None);
         assert_eq!(candidate("/user.slice"), None);
     }

@@ -137,7 +137,9 @@ impl CgroupTable {
                 identity.generation += 1;
                 identity.started = now.1;
                 // The windows of the life before are not this one's; its totals are kept.
-                change.put_aside.extend(owner.gone.iter().map(|(gone, _)| (*gone, id)));
+                change
+                    .put_aside
+                    .extend(owner.gone.iter().map(|(gone, _)| (*gone, id)));
             }
             return Some(id);
         }
@@ -210,7 +212,10 @@ impl CgroupTable {
             return self.insert(key, path, now);
         }
         let below = |candidate: &[u8]| {
-            candidate.strip_prefix(old.as_slice()).filter(|rest| rest.first() == Some(&b'/')).map(<[u8]>::to_vec)
+            candidate
+                .strip_prefix(old.as_slice())
+                .filter(|rest| rest.first() == Some(&b'/'))
+                .map(<[u8]>::to_vec)
         };
         let moved: Vec<(CgroupKey, Vec<u8>)> = self
             .by_key
@@ -258,7 +263,10 @@ impl CgroupTable {
             there.insert(key);
             let owner = self.by_key.get(&key).and_then(|id| self.owners.get(id));
             let removed_since = owner.is_some_and(|owner| {
-                owner.gone.iter().any(|(gone, when)| *gone == key && *when >= began)
+                owner
+                    .gone
+                    .iter()
+                    .any(|(gone, when)| *gone == key && *when >= began)
             });
             let is_known = owner.is_some_and(|owner| {
                 owner.path == *path && owner.live.iter().any(|(live, _)| *live == key)
@@ -326,7 +334,11 @@ impl CgroupTable {
 
     /// Says that everything was scraped once more.
     pub fn note_scrape(&mut self) {
-        for owner in self.owners.values_mut().filter(|owner| owner.exited.is_some()) {
+        for owner in self
+            .owners
+            .values_mut()
+            .filter(|owner| owner.exited.is_some())
+        {
             owner.scrapes = owner.scrapes.saturating_add(1);
         }
     }
@@ -350,13 +362,21 @@ impl CgroupTable {
     }
 
     fn live_owners(&self) -> usize {
-        self.owners.len() - self.owners.values().filter(|owner| owner.exited.is_some()).count()
+        self.owners.len()
+            - self
+                .owners
+                .values()
+                .filter(|owner| owner.exited.is_some())
+                .count()
     }
 
     /// How many there are.
     #[must_use]
     pub fn counts(&self) -> CgroupCounts {
-        let mut counts = CgroupCounts { overflowed: self.overflowed, ..CgroupCounts::default() };
+        let mut counts = CgroupCounts {
+            overflowed: self.overflowed,
+            ..CgroupCounts::default()
+        };
         for owner in self.owners.values() {
             if owner.exited.is_some() {
                 counts.exited += 1;

@@ -72,12 +72,10 @@ mod tests {
 
     #[test]
     fn long_paths_are_cut_and_stay_two() {
-        let (a, b) = ([b"/".as_slice(), &[b'a'; 4000], b"1"].concat(), [
-            b"/".as_slice(),
-            &[b'a'; 4000],
-            b"2",
-        ]
-        .concat());
+        let (a, b) = (
+            [b"/".as_slice(), &[b'a'; 4000], b"1"].concat(),
+            [b"/".as_slice(), &[b'a'; 4000], b"2"].concat(),
+        );
         let (a, b) = (path_text(&a), path_text(&b));
         assert!(a.len() <= Identity::MAX_PATH && a != b, "{a}");
     }

@@ -31,8 +31,10 @@ impl Recognizer {
     /// On the host whose `/` is at `host_root`.
     #[must_use]
     pub fn new(host_root: &Path) -> Self {
-        let task_directories =
-            TASK_DIRECTORIES.iter().map(|directory| host_root.join(directory)).collect();
+        let task_directories = TASK_DIRECTORIES
+            .iter()
+            .map(|directory| host_root.join(directory))
+            .collect();
         Self { task_directories }
     }
 
@@ -42,7 +44,10 @@ impl Recognizer {
         let recognition = recognize(path);
         match (recognition.container, recognition.candidate) {
             (Some(container), Some(candidate)) if self.is_containerds(&candidate) => {
-                Some(Container { runtime: Runtime::Containerd, ..container })
+                Some(Container {
+                    runtime: Runtime::Containerd,
+                    ..container
+                })
             }
             (None, Some(candidate)) if self.is_containerds(&candidate) => Some(Container {
                 id: candidate.id,
@@ -57,7 +62,10 @@ impl Recognizer {
     fn is_containerds(&self, Candidate { namespace, id }: &Candidate) -> bool {
         is_plain_name(namespace)
             && is_plain_name(id)
-            && self.task_directories.iter().any(|tasks| tasks.join(namespace).join(id).is_dir())
+            && self
+                .task_directories
+                .iter()
+                .any(|tasks| tasks.join(namespace).join(id).is_dir())
     }
 }
 
@@ -65,7 +73,9 @@ impl Recognizer {
 fn is_plain_name(name: &str) -> bool {
     name.len() <= MAX_NAME
         && name.starts_with(|first: char| first.is_ascii_alphanumeric())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }
 
 #[cfg(test)]
@@ -75,12 +85,24 @@ mod tests {
     #[test]
     fn a_task_of_containerd_is_told_from_other_cgroups() {
         let host = tempfile::tempdir().unwrap();
-        let task = host.path().join(TASK_DIRECTORIES[0]).join("default/my-task");
+        let task = host
+            .path()
+            .join(TASK_DIRECTORIES[0])
+            .join("default/my-task");
         std::fs::create_dir_all(task).unwrap();
         let recognizer = Recognizer::new(host.path());
         let found = recognizer.container(b"/default/my-task").unwrap();
-        assert_eq!((found.id.as_str(), found.runtime), ("my-task", Runtime::Containerd));
-        for other in ["/default/other", "/default", "/default/..", "/../default", "/./my-task"] {
+        assert_eq!(
+            (found.id.as_str(), found.runtime),
+            ("my-task", Runtime::Containerd)
+        );
+        for other in [
+            "/default/other",
+            "/default",
+            "/default/..",
+            "/../default",
+            "/./my-task",
+        ] {
             assert_eq!(recognizer.container(other.as_bytes()), None, "{other}");
         }
     }

@@ -44,8 +44,10 @@ pub struct DoctorArgs {
 }
 
 /// Flags of `run`. Each is also a key of the configuration file and an environment variable; a flag
-/// goes before the environment, that before the file, and that before the default.
+/// goes before the environment, that before the file, and that before the default. Of a flag given
+/// twice the last counts.
 #[derive(Clone, Debug, Default, Args)]
+#[command(args_override_self = true)]
 pub struct RunArgs {
     /// Configuration file (TOML).
     #[arg(long, env = "CGSCOPE_CONFIG", value_name = "FILE")]

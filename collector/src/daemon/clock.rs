@@ -35,7 +35,10 @@ impl TimeAnchor {
     /// Of this moment.
     #[must_use]
     pub fn now() -> Self {
-        Self { ktime: Ktime::now(), wall: SystemTime::now() }
+        Self {
+            ktime: Ktime::now(),
+            wall: SystemTime::now(),
+        }
     }
 
     /// The calendar time of a moment on the monotonic clock.
@@ -44,7 +47,9 @@ impl TimeAnchor {
         if moment >= self.ktime {
             self.wall + (moment.0 - self.ktime.0)
         } else {
-            self.wall.checked_sub(self.ktime.0 - moment.0).unwrap_or(SystemTime::UNIX_EPOCH)
+            self.wall
+                .checked_sub(self.ktime.0 - moment.0)
+                .unwrap_or(SystemTime::UNIX_EPOCH)
         }
     }
 }

@@ -50,7 +50,10 @@ pub fn doctor(config: &Config, json: bool) -> ExitCode {
     let on = report.signals.iter().filter(|signal| signal.on).count();
     if json {
         // Strings and booleans cannot fail to serialize.
-        println!("{}", serde_json::to_string_pretty(&report).unwrap_or_default());
+        println!(
+            "{}",
+            serde_json::to_string_pretty(&report).unwrap_or_default()
+        );
     } else {
         print!("{}", in_words(&report));
     }
@@ -90,7 +93,10 @@ fn examine(config: &Config) -> Report {
             .collect(),
         programs: programs
             .into_iter()
-            .map(|program| ProgramReport { name: program.name, attached: program.attached })
+            .map(|program| ProgramReport {
+                name: program.name,
+                attached: program.attached,
+            })
             .collect(),
     }
 }
@@ -103,7 +109,10 @@ fn in_words(report: &Report) -> String {
         report.version,
         report.kernel,
         report.cgroup_mode,
-        report.task_hierarchy.as_deref().unwrap_or("nothing: no hierarchy holds them"),
+        report
+            .task_hierarchy
+            .as_deref()
+            .unwrap_or("nothing: no hierarchy holds them"),
     );
     for signal in &report.signals {
         let state = if signal.on { "on" } else { "off" };

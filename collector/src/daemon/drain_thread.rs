@@ -15,7 +15,10 @@ const BUSY_INTERVAL: Duration = Duration::from_millis(20);
 const BUSY_SHARE: usize = 8;
 
 /// What the thread is given.
-#[expect(missing_debug_implementations, reason = "the drainer holds aya's maps, which have none")]
+#[expect(
+    missing_debug_implementations,
+    reason = "the drainer holds aya's maps, which have none"
+)]
 pub struct DrainThread<'a> {
     /// The rings.
     pub drainer: Drainer,
@@ -49,7 +52,11 @@ impl DrainThread<'_> {
                 bytes
             };
             timer.record(start.elapsed());
-            pause = if bytes > self.ring_bytes / BUSY_SHARE { BUSY_INTERVAL } else { INTERVAL };
+            pause = if bytes > self.ring_bytes / BUSY_SHARE {
+                BUSY_INTERVAL
+            } else {
+                INTERVAL
+            };
             if refreshed.elapsed() >= Drainer::REFRESH {
                 refreshed = Instant::now();
                 self.refresh()?;

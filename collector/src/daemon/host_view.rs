@@ -4,7 +4,9 @@ use collector_common::signal::Signal;
 
 use super::config::Config;
 use crate::{
-    attach::{AttachPlan, Attached, LoadError, LoadSettings, ProgramState, SignalState, TaskHierarchy},
+    attach::{
+        AttachPlan, Attached, LoadError, LoadSettings, ProgramState, SignalState, TaskHierarchy,
+    },
     error_chain,
     host::{
         cgroup_mounts::{CgroupMounts, MountsError},
@@ -34,7 +36,11 @@ impl Host {
         let mounts = CgroupMounts::read(&config.host_root, &config.cgroup_root);
         let tasks = mounts.as_ref().ok().and_then(task_hierarchy);
         let plan = AttachPlan::from_support(&support, tasks, &config.signals);
-        Self { support, mounts, plan }
+        Self {
+            support,
+            mounts,
+            plan,
+        }
     }
 
     /// Loads and attaches what the plan says.
@@ -51,11 +57,20 @@ impl Host {
     #[must_use]
     pub fn try_attach(&self, config: &Config) -> (Vec<(Signal, SignalState)>, Vec<ProgramState>) {
         let all_off = |reason: &str, remedy: &str| {
-            let off = SignalState::Off { reason: reason.to_owned(), remedy: remedy.to_owned() };
-            Signal::ALL.into_iter().map(|signal| (signal, off.clone())).collect()
+            let off = SignalState::Off {
+                reason: reason.to_owned(),
+                remedy: remedy.to_owned(),
+            };
+            Signal::ALL
+                .into_iter()
+                .map(|signal| (signal, off.clone()))
+                .collect()
         };
         if let Err(error) = &self.mounts {
-            return (all_off(&error_chain(error), "mount a cgroup file system"), Vec::new());
+            return (
+                all_off(&error_chain(error), "mount a cgroup file system"),
+                Vec::new(),
+            );
         }
         if !self.plan.anything_on() {
             return (self.plan.states_when_nothing_is_on(), Vec::new());
@@ -89,5 +104,9 @@ impl Host {
 /// Where tasks are attributed: in the hierarchy of the `cpu` controller.
 fn task_hierarchy(mounts: &CgroupMounts) -> Option<TaskHierarchy> {
     let hierarchy = mounts.task_hierarchy()?;
-    Some(if hierarchy.is_v2() { TaskHierarchy::V2 } else { TaskHierarchy::V1Cpu })
+    Some(if hierarchy.is_v2() {
+        TaskHierarchy::V2
+    } else {
+        TaskHierarchy::V1Cpu
+    })
 }

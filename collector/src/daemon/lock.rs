@@ -39,7 +39,10 @@ pub enum LockError {
 impl InstanceLock {
     /// Takes the lock, and leaves a line for those who cannot.
     pub fn take(path: &Path, listen: &str) -> Result<Self, LockError> {
-        let unusable = |source| LockError::Unusable { path: path.to_owned(), source };
+        let unusable = |source| LockError::Unusable {
+            path: path.to_owned(),
+            source,
+        };
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -50,7 +53,9 @@ impl InstanceLock {
         let mut file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(file) => file,
             Err((mut file, nix::errno::Errno::EWOULDBLOCK)) => {
-                return Err(LockError::Held { owner: owner(&mut file) });
+                return Err(LockError::Held {
+                    owner: owner(&mut file),
+                });
             }
             Err((_, errno)) => return Err(unusable(errno.into())),
         };
@@ -78,7 +83,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lock");
         let first = InstanceLock::take(&path, "127.0.0.1:1").unwrap();
-        let refused = InstanceLock::take(&path, "127.0.0.1:2").unwrap_err().to_string();
+        let refused = InstanceLock::take(&path, "127.0.0.1:2")
+            .unwrap_err()
+            .to_string();
         let expected = format!("pid {}, serving on 127.0.0.1:1", std::process::id());
         assert!(refused.contains(&expected), "{refused}");
         drop(first);

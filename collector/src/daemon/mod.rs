@@ -43,7 +43,10 @@ use self::{
 use crate::error_chain;
 
 /// Does what was typed.
-#[expect(clippy::print_stderr, reason = "the last word of a command that failed")]
+#[expect(
+    clippy::print_stderr,
+    reason = "the last word of a command that failed"
+)]
 pub fn execute(cli: Cli) -> ExitCode {
     let outcome = match cli.command {
         Command::Run(args) => prepare(&args)
@@ -53,7 +56,12 @@ pub fn execute(cli: Cli) -> ExitCode {
             prepare(&args.run).map(|config| doctor::doctor(&config, args.json))
         }
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "cgscope", &mut std::io::stdout());
+            clap_complete::generate(
+                shell,
+                &mut Cli::command(),
+                "cgscope",
+                &mut std::io::stdout(),
+            );
             Ok(ExitCode::SUCCESS)
         }
     };

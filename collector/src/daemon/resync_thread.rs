@@ -69,6 +69,10 @@ impl ResyncThread<'_> {
     fn expire(&self) {
         let start = Instant::now();
         self.state.pipeline().expire(Ktime::now());
-        self.state.own.factory().timer("reconcile", &[]).record(start.elapsed());
+        self.state
+            .own
+            .factory()
+            .timer("reconcile", &[])
+            .record(start.elapsed());
     }
 }

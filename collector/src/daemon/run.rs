@@ -32,15 +32,17 @@ const HTTP_GRACE: Duration = Duration::from_millis(500);
 
 /// Runs until SIGTERM or SIGINT.
 pub fn run(config: &Config) -> Result<(), Failure> {
-    let _lock = InstanceLock::take(&config.lock_file, &config.listen.to_string())
-        .map_err(|error| match error {
-            LockError::Held { .. } => Failure::Unavailable(error.to_string()),
-            LockError::Unusable { ref source, .. }
-                if source.kind() == std::io::ErrorKind::PermissionDenied =>
-            {
-                Failure::NotPermitted(error_chain(&error))
+    let _lock =
+        InstanceLock::take(&config.lock_file, &config.listen.to_string()).map_err(|error| {
+            match error {
+                LockError::Held { .. } => Failure::Unavailable(error.to_string()),
+                LockError::Unusable { ref source, .. }
+                    if source.kind() == std::io::ErrorKind::PermissionDenied =>
+                {
+                    Failure::NotPermitted(error_chain(&error))
+                }
+                LockError::Unusable { .. } => Failure::Unavailable(error_chain(&error)),
             }
-            LockError::Unusable { .. } => Failure::Unavailable(error_chain(&error)),
         })?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -78,7 +80,11 @@ pub fn run(config: &Config) -> Result<(), Failure> {
         ring_bytes: config.samples_ring.bytes() as usize,
         rotation: config.interval,
     };
-    let resync = ResyncThread { mounts, state: &state, interval: config.interval };
+    let resync = ResyncThread {
+        mounts,
+        state: &state,
+        interval: config.interval,
+    };
 
     std::thread::scope(|threads| {
         let drain = threads.spawn(|| {
@@ -98,9 +104,9 @@ pub fn run(config: &Config) -> Result<(), Failure> {
         let served = runtime.block_on(serve(listener, source, &state));
         state.stop();
         runtime.shutdown_timeout(HTTP_GRACE);
-        let drained = drain.join().map_err(|_| {
-            Failure::Internal("the drain thread panicked; see the log".to_owned())
-        })?;
+        let drained = drain
+            .join()
+            .map_err(|_| Failure::Internal("the drain thread panicked; see the log".to_owned()))?;
         served?;
         drained.map_err(|error| Failure::internal(&error))
     })?;
@@ -157,7 +163,8 @@ fn tell(host: &Host, signals: &[(collector_common::signal::Signal, SignalState)]
         env!("CARGO_PKG_VERSION"),
         host.support.release,
         host.mode_in_words(),
-        host.task_hierarchy_in_words().unwrap_or_else(|| "nothing".to_owned()),
+        host.task_hierarchy_in_words()
+            .unwrap_or_else(|| "nothing".to_owned()),
     );
     for (signal, state) in signals {
         let name = signal.name();
@@ -179,7 +186,10 @@ fn prepare(config: &Config, host: &Host, mounts: &CgroupMounts, attached: &Attac
         .programs
         .iter()
         .map(|program| {
-            let fd = program.attached.then(|| attached.program_fd(program.name)).flatten();
+            let fd = program
+                .attached
+                .then(|| attached.program_fd(program.name))
+                .flatten();
             (*program, fd)
         })
         .collect();
@@ -199,8 +209,10 @@ async fn serve(
     source: Arc<DaemonSource>,
     state: &State,
 ) -> Result<(), Failure> {
-    let mut terminate = signal(SignalKind::terminate()).map_err(|error| Failure::internal(&error))?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| Failure::internal(&error))?;
+    let mut terminate =
+        signal(SignalKind::terminate()).map_err(|error| Failure::internal(&error))?;
+    let mut interrupt =
+        signal(SignalKind::interrupt()).map_err(|error| Failure::internal(&error))?;
     let stopped = async {
         loop {
             tokio::select! {

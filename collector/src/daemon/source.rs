@@ -30,13 +30,21 @@ impl Source for DaemonSource {
     fn snapshot(&self) -> Snapshot {
         let accounts = self.state.accounts().clone();
         let measured = are_programs_measured();
-        let programs = self.state.programs.iter().map(|(program, fd)| ProgramStats {
-            name: program.name,
-            attached: program.attached,
-            cost: fd.filter(|_| measured).and_then(read_program_counters).map(|counters| {
-                ProgramCost { runs: counters.runs, run_time_ns: counters.run_time_ns }
-            }),
-        });
+        let programs = self
+            .state
+            .programs
+            .iter()
+            .map(|(program, fd)| ProgramStats {
+                name: program.name,
+                attached: program.attached,
+                cost: fd
+                    .filter(|_| measured)
+                    .and_then(read_program_counters)
+                    .map(|counters| ProgramCost {
+                        runs: counters.runs,
+                        run_time_ns: counters.run_time_ns,
+                    }),
+            });
         let timings = [
             (Timing::Reconcile, "reconcile"),
             (Timing::CgroupfsRead, "cgroupfs_read"),
@@ -47,7 +55,11 @@ impl Source for DaemonSource {
         let (cgroups, counts) = self.state.pipeline().scrape();
         Snapshot {
             cgroups,
-            accounts: self.signals.iter().map(|signal| accounts.of(*signal)).collect(),
+            accounts: self
+                .signals
+                .iter()
+                .map(|signal| accounts.of(*signal))
+                .collect(),
             programs: programs.collect(),
             counts,
             timings: timings.collect(),

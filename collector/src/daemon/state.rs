@@ -8,9 +8,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{
-    attach::ProgramState, drain::Accounts, reconcile::Pipeline, window::Backend,
-};
+use crate::{attach::ProgramState, drain::Accounts, reconcile::Pipeline, window::Backend};
 
 /// What the daemon's threads share. Locks are held for a pass, never for a sample, and never while
 /// something is read from or written to the outside.
@@ -90,7 +88,10 @@ impl State {
     pub fn sleep(&self, time: Duration) {
         let guard = self.resync.lock().unwrap_or_else(PoisonError::into_inner);
         // Whether it was woken or slept to the end is the same to the caller.
-        drop(self.resync_wanted.wait_timeout_while(guard, time, |_| !self.is_stopping()));
+        drop(
+            self.resync_wanted
+                .wait_timeout_while(guard, time, |_| !self.is_stopping()),
+        );
     }
 
     /// Waits until a walk is wanted, but no longer than `most`. Whether one is.

@@ -38,7 +38,11 @@ impl Accounts {
         let mut sums = [SignalCounters::default(); Signal::ALL.len()];
         for cpu in cpus {
             for (sum, counters) in sums.iter_mut().zip(&cpu.counters) {
-                let SignalCounters { observed, filtered, lost } = counters;
+                let SignalCounters {
+                    observed,
+                    filtered,
+                    lost,
+                } = counters;
                 sum.observed += observed;
                 sum.filtered += filtered;
                 for (sum, lost) in sum.lost.iter_mut().zip(lost) {

@@ -111,7 +111,9 @@ pub fn decode_batch(bytes: &[u8]) -> Result<Batch<'_>, Malformed> {
     } else if header.signal == Signal::BlockIo as u16 {
         Samples::BlockIo(slice_of(rest, count, BLOCK_BATCH)?)
     } else {
-        return Err(Malformed::UnknownCode { code: u32::from(header.signal) });
+        return Err(Malformed::UnknownCode {
+            code: u32::from(header.signal),
+        });
     };
     Ok(Batch { header, samples })
 }
@@ -134,7 +136,10 @@ pub fn decode_event(bytes: &[u8]) -> Result<Event<'_>, Malformed> {
         EventHeader::KIND_OOM => {
             let (oom, rest) = prefix::<OomEvent>(bytes)?;
             if !rest.is_empty() {
-                return Err(Malformed::WrongLength { announced: 0, length: rest.len() });
+                return Err(Malformed::WrongLength {
+                    announced: 0,
+                    length: rest.len(),
+                });
             }
             return Ok(Event::Oom(oom));
         }
@@ -148,10 +153,15 @@ pub fn decode_event(bytes: &[u8]) -> Result<Event<'_>, Malformed> {
     let (event, rest) = prefix::<CgroupEvent>(bytes)?;
     let announced = event.path_len as usize;
     if announced >= TRACE_PATH_LEN {
-        return Err(Malformed::WrongLength { announced, length: rest.len() });
+        return Err(Malformed::WrongLength {
+            announced,
+            length: rest.len(),
+        });
     }
-    let path =
-        rest.get(..announced).ok_or(Malformed::WrongLength { announced, length: rest.len() })?;
+    let path = rest.get(..announced).ok_or(Malformed::WrongLength {
+        announced,
+        length: rest.len(),
+    })?;
     Ok(Event::Cgroup {
         change,
         cgroup: CgroupKey::new(HierarchyId(event.hierarchy), event.cgroup),
@@ -164,7 +174,9 @@ pub fn decode_event(bytes: &[u8]) -> Result<Event<'_>, Malformed> {
 fn prefix<T: FromBytes + KnownLayout + Immutable>(bytes: &[u8]) -> Result<(&T, &[u8]), Malformed> {
     // Alignment cannot fail on ring records, which the kernel aligns to 8; elsewhere it is an error
     // like any other.
-    T::ref_from_prefix(bytes).map_err(|_| Malformed::Short { length: bytes.len() })
+    T::ref_from_prefix(bytes).map_err(|_| Malformed::Short {
+        length: bytes.len(),
+    })
 }
 
 fn slice_of<T: FromBytes + KnownLayout + Immutable>(
@@ -172,12 +184,19 @@ fn slice_of<T: FromBytes + KnownLayout + Immutable>(
     count: usize,
     most: usize,
 ) -> Result<&[T], Malformed> {
-    let wrong = Malformed::WrongLength { announced: count, length: bytes.len() };
+    let wrong = Malformed::WrongLength {
+        announced: count,
+        length: bytes.len(),
+    };
     if count == 0 || count > most {
         return Err(wrong);
     }
     let (samples, rest) = <[T]>::ref_from_prefix_with_elems(bytes, count).map_err(|_| wrong)?;
-    if rest.is_empty() { Ok(samples) } else { Err(wrong) }
+    if rest.is_empty() {
+        Ok(samples)
+    } else {
+        Err(wrong)
+    }
 }
 
 #[cfg(test)]
@@ -195,10 +214,17 @@ mod tests {
     }
 
     fn sched_batch(count: u16, samples: usize) -> Vec<u8> {
-        let header = BatchHeader { signal: Signal::Sched as u16, count, ..Default::default() };
+        let header = BatchHeader {
+            signal: Signal::Sched as u16,
+            count,
+            ..Default::default()
+        };
         let mut bytes = header.as_bytes().to_vec();
         for index in 0..samples {
-            let sample = SchedSample { next_cgroup: index as u64, ..Default::default() };
+            let sample = SchedSample {
+                next_cgroup: index as u64,
+                ..Default::default()
+            };
             bytes.extend_from_slice(sample.as_bytes());
         }
         bytes
@@ -218,11 +244,17 @@ mod tests {
         assert_eq!(decode(&sched_batch(64, 64)), Ok(64));
         assert_eq!(
             decode(&sched_batch(4, 3)),
-            Err(Malformed::WrongLength { announced: 4, length: 96 })
+            Err(Malformed::WrongLength {
+                announced: 4,
+                length: 96
+            })
         );
         assert_eq!(
             decode(&sched_batch(2, 3)),
-            Err(Malformed::WrongLength { announced: 2, length: 96 })
+            Err(Malformed::WrongLength {
+                announced: 2,
+                length: 96
+            })
         );
         assert!(decode(&sched_batch(0, 0)).is_err());
         assert!(decode(&sched_batch(65, 65)).is_err());
@@ -235,22 +267,42 @@ mod tests {
     #[test]
     fn a_path_may_not_reach_beyond_its_record() {
         let event = |path_len, path: &[u8]| {
-            let mut event = CgroupEvent { cgroup: 7, hierarchy: 2, path_len, ..Default::default() };
+            let mut event = CgroupEvent {
+                cgroup: 7,
+                hierarchy: 2,
+                path_len,
+                ..Default::default()
+            };
             event.header.kind = EventHeader::KIND_CGROUP_MKDIR;
             let mut bytes = event.as_bytes().to_vec();
             bytes.extend_from_slice(path);
             bytes
         };
         let good = aligned(&event(4, b"/a\xff\n"));
-        let Ok(Event::Cgroup { change, cgroup, path, cut, .. }) = decode_event(good.as_bytes())
+        let Ok(Event::Cgroup {
+            change,
+            cgroup,
+            path,
+            cut,
+            ..
+        }) = decode_event(good.as_bytes())
         else {
             panic!("not decoded");
         };
         assert_eq!(
             (change, cgroup, path, cut),
-            (CgroupChange::Made, CgroupKey::new(HierarchyId(2), 7), &b"/a\xff\n"[..], false)
+            (
+                CgroupChange::Made,
+                CgroupKey::new(HierarchyId(2), 7),
+                &b"/a\xff\n"[..],
+                false
+            )
         );
-        for bytes in [event(5, b"/abc"), event(u32::MAX, b"/abc"), event(1024, &[b'a'; 1024])] {
+        for bytes in [
+            event(5, b"/abc"),
+            event(u32::MAX, b"/abc"),
+            event(1024, &[b'a'; 1024]),
+        ] {
             let words = aligned(&bytes);
             assert!(decode_event(&words.as_bytes()[..bytes.len()]).is_err());
         }

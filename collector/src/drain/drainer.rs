@@ -51,7 +51,12 @@ impl Drainer {
     /// Takes over the programs' rings.
     pub fn new(mut attached: Attached) -> Result<Self, LoadError> {
         let rings = attached.take_rings()?;
-        Ok(Self { attached, rings, accounts: Accounts::default(), submitted: Vec::new() })
+        Ok(Self {
+            attached,
+            rings,
+            accounts: Accounts::default(),
+            submitted: Vec::new(),
+        })
     }
 
     /// The programs.
@@ -91,7 +96,8 @@ impl Drainer {
                 }
                 Err(malformed) => {
                     tracing::warn!(%malformed, "dropped an event");
-                    self.accounts.lose(Signal::CgroupLife, LossReason::Malformed, 1);
+                    self.accounts
+                        .lose(Signal::CgroupLife, LossReason::Malformed, 1);
                 }
             }
         }
@@ -117,7 +123,11 @@ impl Drainer {
     /// Reads the kernel's counters, and flushes each CPU that has samples in a batch and has
     /// submitted none since the last call.
     pub fn refresh(&mut self) -> Result<(), DrainError> {
-        let cpus = self.rings.cpu_state.get(&0, 0).map_err(DrainError::Counters)?;
+        let cpus = self
+            .rings
+            .cpu_state
+            .get(&0, 0)
+            .map_err(DrainError::Counters)?;
         self.submitted.resize(cpus.len(), [u64::MAX; 2]);
         for (cpu, (state, submitted)) in cpus.iter().zip(&mut self.submitted).enumerate() {
             let now = [state.sched.sequence, state.block.sequence];
@@ -147,15 +157,21 @@ impl Drainer {
 
     /// Makes every CPU submit what it has, for a last drain.
     pub fn flush_all(&self) -> Result<(), DrainError> {
-        let cpus = self.rings.cpu_state.get(&0, 0).map_err(DrainError::Counters)?;
-        let with_samples =
-            |state: &CpuState| state.sched.count > 0 || state.block.count > 0;
-        for (cpu, _) in cpus.iter().enumerate().filter(|(_, state)| with_samples(state)) {
+        let cpus = self
+            .rings
+            .cpu_state
+            .get(&0, 0)
+            .map_err(DrainError::Counters)?;
+        let with_samples = |state: &CpuState| state.sched.count > 0 || state.block.count > 0;
+        for (cpu, _) in cpus
+            .iter()
+            .enumerate()
+            .filter(|(_, state)| with_samples(state))
+        {
             flush(&self.attached, cpu);
         }
         Ok(())
     }
-
 }
 
 fn flush(attached: &Attached, cpu: usize) {

@@ -73,9 +73,14 @@ impl KernelBtf {
         match Btf::from_file(path) {
             Ok(btf) => Ok(Self { btf }),
             Err(btf_rs::Error::IO(error)) if error.kind() == std::io::ErrorKind::NotFound => {
-                Err(BtfError::Absent { path: path.to_owned() })
+                Err(BtfError::Absent {
+                    path: path.to_owned(),
+                })
             }
-            Err(source) => Err(BtfError::Unusable { path: path.to_owned(), source }),
+            Err(source) => Err(BtfError::Unusable {
+                path: path.to_owned(),
+                source,
+            }),
         }
     }
 
@@ -86,8 +91,14 @@ impl KernelBtf {
         let mut found = None;
         // A name can stand for several types (a driver may have its own `struct request`): take the
         // one that has the member, and none if two disagree.
-        for candidate in self.btf.resolve_types_by_name(structure).unwrap_or_default() {
-            let (Type::Struct(_) | Type::Union(_)) = &candidate else { continue };
+        for candidate in self
+            .btf
+            .resolve_types_by_name(structure)
+            .unwrap_or_default()
+        {
+            let (Type::Struct(_) | Type::Union(_)) = &candidate else {
+                continue;
+            };
             match (self.path_offset(&candidate, path), found) {
                 (Some(offset), Some(other)) if offset != other => {
                     return Err(Missing(format!("single {structure}.{path}")));
@@ -112,7 +123,9 @@ impl KernelBtf {
 
     /// Offset and type of a direct member, looking through unnamed ones.
     fn member(&self, outer: &Type, name: &str, depth: u32) -> Option<(u64, Type)> {
-        let (Type::Struct(layout) | Type::Union(layout)) = outer else { return None };
+        let (Type::Struct(layout) | Type::Union(layout)) = outer else {
+            return None;
+        };
         if depth > MAX_DEPTH {
             return None;
         }
@@ -153,12 +166,17 @@ impl KernelBtf {
     /// The value of an enumerator, whatever the enum is called (names of enums change, those of
     /// enumerators rarely).
     pub fn enumerator(&self, enums: &[&str], name: &str) -> Result<u64, Missing> {
-        for candidate in
-            enums.iter().flat_map(|of| self.btf.resolve_types_by_name(of).unwrap_or_default())
+        for candidate in enums
+            .iter()
+            .flat_map(|of| self.btf.resolve_types_by_name(of).unwrap_or_default())
         {
             if let Type::Enum(of) = candidate {
                 for member in &of.members {
-                    if self.btf.resolve_name(member).is_ok_and(|found| found == name) {
+                    if self
+                        .btf
+                        .resolve_name(member)
+                        .is_ok_and(|found| found == name)
+                    {
                         return Ok(u64::from(member.val()));
                     }
                 }
@@ -170,8 +188,10 @@ impl KernelBtf {
     /// What a tracepoint passes to a program, from its `btf_trace_` typedef.
     pub fn tracepoint(&self, name: &str) -> Result<Prototype, Missing> {
         let missing = || Missing(format!("tracepoint {name}"));
-        for candidate in
-            self.btf.resolve_types_by_name(&format!("btf_trace_{name}")).unwrap_or_default()
+        for candidate in self
+            .btf
+            .resolve_types_by_name(&format!("btf_trace_{name}"))
+            .unwrap_or_default()
         {
             if let Some(Type::Ptr(pointer)) = self.strip(candidate)
                 && let Ok(Type::FuncProto(prototype)) = self.btf.resolve_chained_type(&pointer)
@@ -200,9 +220,9 @@ impl KernelBtf {
         prototype: &'a btf_rs::FuncProto,
     ) -> impl Iterator<Item = String> + 'a {
         prototype.parameters.iter().map(|parameter| {
-            self.btf.resolve_chained_type(parameter).map_or_else(|_| "?".to_owned(), |of| {
-                self.type_name(of)
-            })
+            self.btf
+                .resolve_chained_type(parameter)
+                .map_or_else(|_| "?".to_owned(), |of| self.type_name(of))
         })
     }
 
@@ -259,14 +279,22 @@ mod tests {
         assert!(btf.offset("task_struct", "pid").unwrap() > 0);
         let whole = btf.offset("task_struct", "sched_info").unwrap();
         let inner = btf.offset("sched_info", "last_queued").unwrap();
-        assert_eq!(btf.offset("task_struct", "sched_info.last_queued").unwrap(), whole + inner);
         assert_eq!(
-            btf.offset("task_struct", "no_such_member").unwrap_err().to_string(),
+            btf.offset("task_struct", "sched_info.last_queued").unwrap(),
+            whole + inner
+        );
+        assert_eq!(
+            btf.offset("task_struct", "no_such_member")
+                .unwrap_err()
+                .to_string(),
             "this kernel has no task_struct.no_such_member"
         );
         let arguments = btf.tracepoint("sched_switch").unwrap();
         assert_eq!(arguments[..3], ["bool", "task_struct*", "task_struct*"]);
         assert!(btf.tracepoint("no_such_tracepoint").is_err());
-        assert_eq!(btf.enumerator(&["req_op", "req_opf"], "REQ_OP_WRITE"), Ok(1));
+        assert_eq!(
+            btf.enumerator(&["req_op", "req_opf"], "REQ_OP_WRITE"),
+            Ok(1)
+        );
     }
 }

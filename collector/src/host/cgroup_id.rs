@@ -41,6 +41,9 @@ impl CgroupKey {
     /// The cgroup `id` of `hierarchy`.
     #[must_use]
     pub const fn new(hierarchy: HierarchyId, id: u64) -> Self {
-        Self { hierarchy, id: CgroupId(id) }
+        Self {
+            hierarchy,
+            id: CgroupId(id),
+        }
     }
 }

@@ -89,7 +89,9 @@ impl CgroupMounts {
     pub fn read(host_root: &Path, cgroup_root: &Path) -> Result<Self, MountsError> {
         let unreadable = |what| move |source| MountsError::Unreadable { what, source };
         let this = Process::myself().map_err(unreadable("/proc/self"))?;
-        let mounts = this.mountinfo().map_err(unreadable("/proc/self/mountinfo"))?;
+        let mounts = this
+            .mountinfo()
+            .map_err(unreadable("/proc/self/mountinfo"))?;
         let groups = this.cgroups().map_err(unreadable("/proc/self/cgroup"))?;
         let below_host = cgroup_root
             .strip_prefix("/")
@@ -100,13 +102,18 @@ impl CgroupMounts {
                 return Ok(Self { hierarchies });
             }
         }
-        Err(MountsError::None { root: cgroup_root.to_owned() })
+        Err(MountsError::None {
+            root: cgroup_root.to_owned(),
+        })
     }
 
     /// Which versions are mounted.
     #[must_use]
     pub fn mode(&self) -> Mode {
-        match (self.v2().is_some(), self.hierarchies.iter().any(|of| !of.is_v2())) {
+        match (
+            self.v2().is_some(),
+            self.hierarchies.iter().any(|of| !of.is_v2()),
+        ) {
             (true, true) => Mode::Hybrid,
             (true, false) => Mode::V2,
             (false, _) => Mode::V1,
@@ -150,10 +157,14 @@ impl CgroupMounts {
     #[must_use]
     pub fn attributed(&self) -> Vec<&Hierarchy> {
         let mut attributed: Vec<&Hierarchy> = Vec::new();
-        for hierarchy in
-            [self.task_hierarchy(), self.block_hierarchy(), self.memory_hierarchy(), self.v2()]
-                .into_iter()
-                .flatten()
+        for hierarchy in [
+            self.task_hierarchy(),
+            self.block_hierarchy(),
+            self.memory_hierarchy(),
+            self.v2(),
+        ]
+        .into_iter()
+        .flatten()
         {
             if attributed.iter().all(|known| known.id != hierarchy.id) {
                 attributed.push(hierarchy);
@@ -165,18 +176,25 @@ impl CgroupMounts {
 
 fn assemble(mounts: &[MountInfo], groups: &[ProcessCGroup], root: &Path) -> Vec<Hierarchy> {
     let mut hierarchies: Vec<Hierarchy> = Vec::new();
-    for mount in mounts.iter().filter(|mount| mount.mount_point.starts_with(root)) {
+    for mount in mounts
+        .iter()
+        .filter(|mount| mount.mount_point.starts_with(root))
+    {
         let group = match mount.fs_type.as_str() {
             "cgroup2" => groups.iter().find(|group| group.hierarchy == 0),
             // The mount's options name the controllers, as the group's line does.
             "cgroup" => groups.iter().find(|group| {
                 group.hierarchy != 0
-                    && group.controllers.iter().all(|name| match name.split_once('=') {
-                        Some((key, value)) => {
-                            mount.super_options.get(key).is_some_and(|of| of.as_deref() == Some(value))
-                        }
-                        None => mount.super_options.contains_key(name),
-                    })
+                    && group
+                        .controllers
+                        .iter()
+                        .all(|name| match name.split_once('=') {
+                            Some((key, value)) => mount
+                                .super_options
+                                .get(key)
+                                .is_some_and(|of| of.as_deref() == Some(value)),
+                            None => mount.super_options.contains_key(name),
+                        })
             }),
             _ => continue,
         };
@@ -188,7 +206,12 @@ fn assemble(mounts: &[MountInfo], groups: &[ProcessCGroup], root: &Path) -> Vec<
         }
         hierarchies.push(Hierarchy {
             id,
-            controllers: group.controllers.iter().filter(|name| !name.is_empty()).cloned().collect(),
+            controllers: group
+                .controllers
+                .iter()
+                .filter(|name| !name.is_empty())
+                .cloned()
+                .collect(),
             mount_point: mount.mount_point.clone(),
             root: mount.root.clone(),
         });
@@ -205,7 +228,9 @@ mod tests {
     fn read(mounts: &str, groups: &str) -> CgroupMounts {
         let mounts = MountInfos::from_read(mounts.as_bytes()).unwrap();
         let groups = ProcessCGroups::from_read(groups.as_bytes()).unwrap();
-        CgroupMounts { hierarchies: assemble(&mounts.0, &groups.0, Path::new("/sys/fs/cgroup")) }
+        CgroupMounts {
+            hierarchies: assemble(&mounts.0, &groups.0, Path::new("/sys/fs/cgroup")),
+        }
     }
 
     const V2: &str = "35 24 0:30 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
@@ -217,8 +242,7 @@ mod tests {
 34 24 0:30 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw
 35 24 0:30 / /elsewhere rw - cgroup2 cgroup2 rw
 ";
-    const HYBRID_GROUPS: &str =
-        "5:memory:/\n4:blkio:/\n3:cpu,cpuacct:/a\n1:name=systemd:/\n0::/\n";
+    const HYBRID_GROUPS: &str = "5:memory:/\n4:blkio:/\n3:cpu,cpuacct:/a\n1:name=systemd:/\n0::/\n";
 
     #[test]
     fn v2_alone_holds_everything() {

@@ -5,7 +5,10 @@
 
 use std::{
     fs,
-    os::unix::{ffi::OsStrExt as _, fs::{DirEntryExt as _, MetadataExt as _}},
+    os::unix::{
+        ffi::OsStrExt as _,
+        fs::{DirEntryExt as _, MetadataExt as _},
+    },
     path::PathBuf,
 };
 
@@ -36,11 +39,16 @@ pub fn walk(hierarchy: &Hierarchy) -> Walk {
     };
     match fs::metadata(&hierarchy.mount_point) {
         Ok(metadata) => {
-            walk.cgroups.push((CgroupId(metadata.ino()), root.as_bytes().to_vec()));
+            walk.cgroups
+                .push((CgroupId(metadata.ino()), root.as_bytes().to_vec()));
         }
         Err(_) => walk.unreadable += 1,
     }
-    let top = if root == "/" { Vec::new() } else { root.as_bytes().to_vec() };
+    let top = if root == "/" {
+        Vec::new()
+    } else {
+        root.as_bytes().to_vec()
+    };
     let mut pending: Vec<(PathBuf, Vec<u8>)> = vec![(hierarchy.mount_point.clone(), top)];
     while let Some((directory, path)) = pending.pop() {
         let entries = match fs::read_dir(&directory) {
@@ -91,9 +99,15 @@ mod tests {
             root: "/".into(),
         };
         let found = walk(&hierarchy);
-        assert_eq!((found.cgroups.len(), found.unreadable, found.truncated), (64, 0, false));
-        let by_path: HashMap<_, _> =
-            found.cgroups.iter().map(|(id, path)| (path.clone(), id.0)).collect();
+        assert_eq!(
+            (found.cgroups.len(), found.unreadable, found.truncated),
+            (64, 0, false)
+        );
+        let by_path: HashMap<_, _> = found
+            .cgroups
+            .iter()
+            .map(|(id, path)| (path.clone(), id.0))
+            .collect();
         let inode = |below: &OsStr| fs::metadata(folder.path().join(below)).unwrap().ino();
         assert_eq!(by_path[&b"/"[..]], inode("".as_ref()));
         assert_eq!(by_path[&b"/docker/abc"[..]], inode("docker/abc".as_ref()));
@@ -110,7 +124,11 @@ mod tests {
             mount_point: folder.path().to_owned(),
             root: "/docker/abc".into(),
         };
-        let paths: Vec<_> = walk(&hierarchy).cgroups.into_iter().map(|(_, path)| path).collect();
+        let paths: Vec<_> = walk(&hierarchy)
+            .cgroups
+            .into_iter()
+            .map(|(_, path)| path)
+            .collect();
         assert_eq!(paths, [&b"/docker/abc"[..], &b"/docker/abc/x"[..]]);
     }
 

@@ -16,10 +16,7 @@ pub struct Field {
     places: &'static [(&'static str, &'static str)],
 }
 
-const fn field(
-    symbol: &'static str,
-    places: &'static [(&'static str, &'static str)],
-) -> Field {
+const fn field(symbol: &'static str, places: &'static [(&'static str, &'static str)]) -> Field {
     Field { symbol, places }
 }
 
@@ -30,11 +27,20 @@ pub const FIELDS: [Field; 31] = [
     field("OFF_TASK_FLAGS", &[("task_struct", "flags")]),
     field("OFF_TASK_COMM", &[("task_struct", "comm")]),
     field("OFF_TASK_CGROUPS", &[("task_struct", "cgroups")]),
-    field("OFF_TASK_LAST_QUEUED", &[("task_struct", "sched_info.last_queued")]),
-    field("OFF_TASK_LAST_ARRIVAL", &[("task_struct", "sched_info.last_arrival")]),
+    field(
+        "OFF_TASK_LAST_QUEUED",
+        &[("task_struct", "sched_info.last_queued")],
+    ),
+    field(
+        "OFF_TASK_LAST_ARRIVAL",
+        &[("task_struct", "sched_info.last_arrival")],
+    ),
     field("OFF_TASK_CFS_RQ", &[("task_struct", "se.cfs_rq")]),
     // Renamed in 5.14 (commit 2f064a59a11f).
-    field("OFF_TASK_STATE", &[("task_struct", "__state"), ("task_struct", "state")]),
+    field(
+        "OFF_TASK_STATE",
+        &[("task_struct", "__state"), ("task_struct", "state")],
+    ),
     field("OFF_CFS_RQ_RQ", &[("cfs_rq", "rq")]),
     field("OFF_RQ_CLOCK", &[("rq", "clock")]),
     field("OFF_CSS_SET_DFL_CGRP", &[("css_set", "dfl_cgrp")]),
@@ -42,10 +48,16 @@ pub const FIELDS: [Field; 31] = [
     field("OFF_CSS_CGROUP", &[("cgroup_subsys_state", "cgroup")]),
     field("OFF_CGROUP_KN", &[("cgroup", "kn")]),
     field("OFF_CGROUP_ROOT", &[("cgroup", "root")]),
-    field("OFF_CGROUP_ROOT_HIERARCHY_ID", &[("cgroup_root", "hierarchy_id")]),
+    field(
+        "OFF_CGROUP_ROOT_HIERARCHY_ID",
+        &[("cgroup_root", "hierarchy_id")],
+    ),
     field("OFF_KERNFS_NODE_ID", &[("kernfs_node", "id")]),
     field("OFF_REQUEST_START_TIME_NS", &[("request", "start_time_ns")]),
-    field("OFF_REQUEST_IO_START_TIME_NS", &[("request", "io_start_time_ns")]),
+    field(
+        "OFF_REQUEST_IO_START_TIME_NS",
+        &[("request", "io_start_time_ns")],
+    ),
     field("OFF_REQUEST_BIO", &[("request", "bio")]),
     field("OFF_REQUEST_CMD_FLAGS", &[("request", "cmd_flags")]),
     field("OFF_REQUEST_DATA_LEN", &[("request", "__data_len")]),

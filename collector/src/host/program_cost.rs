@@ -51,7 +51,14 @@ mod tests {
     fn counters_are_found_among_other_lines() {
         let text = "pos:\t0\nprog_tag:\t80990867de7cb73d\nrun_time_ns:\t120\nrun_cnt:\t3\n\
                     recursion_misses:\t1\n";
-        assert_eq!(parse(text), ProgramCounters { runs: 3, run_time_ns: 120, misses: 1 });
+        assert_eq!(
+            parse(text),
+            ProgramCounters {
+                runs: 3,
+                run_time_ns: 120,
+                misses: 1
+            }
+        );
         assert_eq!(parse("pos: 0\n"), ProgramCounters::default());
     }
 }

@@ -102,10 +102,16 @@ impl KernelSupport {
     /// Asks the kernel that runs, its types from `btf`.
     #[must_use]
     pub fn probe(btf: &Path) -> Self {
-        let release = std::fs::read_to_string("/proc/sys/kernel/osrelease")
-            .map_or_else(|_| "unknown".to_owned(), |release| release.trim().to_owned());
+        let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").map_or_else(
+            |_| "unknown".to_owned(),
+            |release| release.trim().to_owned(),
+        );
         let types = KernelBtf::load(btf).map(|btf| KernelTypes::ask(&btf));
-        Self { release, types, privileges: Privileges::of_this_process() }
+        Self {
+            release,
+            types,
+            privileges: Privileges::of_this_process(),
+        }
     }
 }
 
@@ -113,8 +119,14 @@ impl KernelTypes {
     fn ask(btf: &KernelBtf) -> Self {
         Self {
             layout: Layout::resolve(btf),
-            tracepoints: TRACEPOINTS.iter().map(|name| (*name, btf.tracepoint(name))).collect(),
-            functions: FUNCTIONS.iter().map(|name| (*name, btf.function(name))).collect(),
+            tracepoints: TRACEPOINTS
+                .iter()
+                .map(|name| (*name, btf.tracepoint(name)))
+                .collect(),
+            functions: FUNCTIONS
+                .iter()
+                .map(|name| (*name, btf.function(name)))
+                .collect(),
             cpu_controller: btf.enumerator(&["cgroup_subsys_id"], "cpu_cgrp_id").ok(),
             request_operations: REQUEST_OPERATIONS
                 .iter()

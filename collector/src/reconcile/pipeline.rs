@@ -20,7 +20,9 @@ use crate::{
     },
     daemon::clock::{Ktime, TimeAnchor},
     drain::{Batch, Event, Samples, Sink, decode::CgroupChange},
-    host::{CgroupKey, HierarchyId, cgroup_mounts::CgroupMounts, cgroup_walk::Walk, process::cgroup_of},
+    host::{
+        CgroupKey, HierarchyId, cgroup_mounts::CgroupMounts, cgroup_walk::Walk, process::cgroup_of,
+    },
     window::{
         BatchOutcome, CgroupTotals, CgroupWindows, Class, Operation, OperationCodes, Quantiles,
         WindowSettings, WindowSignal,
@@ -68,7 +70,13 @@ impl Pipeline {
     /// Empty.
     #[must_use]
     pub fn new(settings: PipelineSettings<'_>, started: SystemTime) -> Self {
-        let PipelineSettings { mounts, recognizer, operations, max_cgroups, retention } = settings;
+        let PipelineSettings {
+            mounts,
+            recognizer,
+            operations,
+            max_cgroups,
+            retention,
+        } = settings;
         let id = |of: Option<&crate::host::cgroup_mounts::Hierarchy>| {
             of.map_or(HierarchyId::V2, |hierarchy| hierarchy.id)
         };
@@ -79,13 +87,20 @@ impl Pipeline {
             cgroup_version: if tasks == HierarchyId::V2 { 2 } else { 1 },
         };
         Self {
-            windows: CgroupWindows::new(WindowSettings { max_cgroups, ..WindowSettings::default() }),
+            windows: CgroupWindows::new(WindowSettings {
+                max_cgroups,
+                ..WindowSettings::default()
+            }),
             table: CgroupTable::new(table, recognizer),
             operations: OperationCodes::new(operations),
             tasks,
             block: id(mounts.block_hierarchy()),
             memory: id(mounts.memory_hierarchy()),
-            attributed: mounts.attributed().iter().map(|hierarchy| hierarchy.id).collect(),
+            attributed: mounts
+                .attributed()
+                .iter()
+                .map(|hierarchy| hierarchy.id)
+                .collect(),
             put_aside: HashMap::new(),
             homeless: CgroupTotals::default(),
             started,
@@ -123,8 +138,11 @@ impl Pipeline {
 
     /// All numbers as they are now; counts as a scrape.
     pub fn scrape(&mut self) -> (Vec<CgroupStats>, CgroupCounts) {
-        let mut cgroups: Vec<_> =
-            self.table.owners().map(|(id, owner)| self.stats(id, owner)).collect();
+        let mut cgroups: Vec<_> = self
+            .table
+            .owners()
+            .map(|(id, owner)| self.stats(id, owner))
+            .collect();
         cgroups.extend(self.other());
         self.table.note_scrape();
         (cgroups, self.table.counts())
@@ -195,10 +213,15 @@ impl Pipeline {
             }
             return;
         };
-        let class = self.table.owner_of(key).filter(|(id, _)| *id == owner).and_then(|(_, of)| of.class);
+        let class = self
+            .table
+            .owner_of(key)
+            .filter(|(id, _)| *id == owner)
+            .and_then(|(_, of)| of.class);
         // Containers get their place now, so that the first sample finds them known.
         if key.hierarchy == self.tasks || key.hierarchy == self.block {
-            self.windows.set_class(key, class.map_or(Class::System, Class::Container));
+            self.windows
+                .set_class(key, class.map_or(Class::System, Class::Container));
         }
     }
 
@@ -241,12 +264,20 @@ impl Pipeline {
         let flag = |flag: u32| event.flags & flag != 0;
         let victim = if flag(OomEvent::FLAG_PID_ONLY) {
             // Too late when the victim is gone already: then its cgroup is not known.
-            cgroup_of(event.victim_pid, self.tasks)
-                .and_then(|path| self.table.owner_at(&path)?.keys().find(|key| key.hierarchy == self.tasks))
+            cgroup_of(event.victim_pid, self.tasks).and_then(|path| {
+                self.table
+                    .owner_at(&path)?
+                    .keys()
+                    .find(|key| key.hierarchy == self.tasks)
+            })
         } else {
             Some(CgroupKey::new(self.tasks, event.victim_cgroup))
         };
-        let comm = event.comm.split(|byte| *byte == 0).next().unwrap_or_default();
+        let comm = event
+            .comm
+            .split(|byte| *byte == 0)
+            .next()
+            .unwrap_or_default();
         tracing::info!(
             pid = event.victim_pid,
             comm = %comm.escape_ascii(),
@@ -270,7 +301,8 @@ impl Sink for Pipeline {
         let outcome = match batch.samples {
             Samples::Sched(samples) => self.windows.record_sched(self.tasks, samples),
             Samples::BlockIo(samples) => {
-                self.windows.record_block(self.block, samples, &self.operations)
+                self.windows
+                    .record_block(self.block, samples, &self.operations)
             }
         };
         self.meet_new();
@@ -280,7 +312,13 @@ impl Sink for Pipeline {
     fn event(&mut self, event: &Event<'_>) -> BatchOutcome {
         match *event {
             Event::Oom(event) => self.oom(event),
-            Event::Cgroup { change, cgroup, path, cut, ktime_ns } => {
+            Event::Cgroup {
+                change,
+                cgroup,
+                path,
+                cut,
+                ktime_ns,
+            } => {
                 let ktime = Ktime::from_ns(ktime_ns);
                 let moment = (ktime, TimeAnchor::now().wall(ktime));
                 // A cut path would be another cgroup's.

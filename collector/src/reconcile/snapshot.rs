@@ -6,7 +6,9 @@ use collector_common::signal::Signal;
 
 use crate::{
     catalog::Identity,
-    window::{BlockTotals, Cumulative, LossReason, OomTotals, Quantiles, SchedTotals, WindowSignal},
+    window::{
+        BlockTotals, Cumulative, LossReason, OomTotals, Quantiles, SchedTotals, WindowSignal,
+    },
 };
 
 /// All numbers at one moment. A copy: it holds no lock, and encoding it stops nobody.
@@ -65,7 +67,10 @@ impl SignalAccount {
     /// The share of the events that should have been recorded and were not lost; `None` while there
     /// were none.
     #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "a ratio, shown with a few digits")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a ratio, shown with a few digits"
+    )]
     pub fn completeness(&self) -> Option<f64> {
         let lost: u64 = self.lost.iter().map(|(_, events)| events).sum();
         let settled = self.recorded + lost;

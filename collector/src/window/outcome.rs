@@ -101,7 +101,10 @@ impl BatchOutcome {
     /// All of `events` recorded.
     #[must_use]
     pub fn all_recorded(events: u64) -> Self {
-        Self { recorded: events, ..Self::default() }
+        Self {
+            recorded: events,
+            ..Self::default()
+        }
     }
 
     /// All samples.

@@ -76,9 +76,14 @@ fn main() -> Result<()> {
 fn print(rungs: &[Rung], measured: Vec<Vec<f64>>) {
     let medians: Vec<f64> = measured.into_iter().map(median).collect();
     let nothing = medians[0];
-    let peer = rungs.iter().position(|rung| matches!(rung, Rung::Runqlat(_)));
+    let peer = rungs
+        .iter()
+        .position(|rung| matches!(rung, Rung::Runqlat(_)));
     let peer_added = peer.map(|index| medians[index] - nothing);
-    println!("{:<28} {:>10} {:>10} {:>12}", "rung", "ns/switch", "added ns", "of runqlat's");
+    println!(
+        "{:<28} {:>10} {:>10} {:>12}",
+        "rung", "ns/switch", "added ns", "of runqlat's"
+    );
     for (rung, ns) in rungs.iter().zip(&medians) {
         let added = ns - nothing;
         let ratio = match peer_added {
@@ -126,12 +131,17 @@ impl Rung {
                 let folder = std::env::temp_dir();
                 let mut daemon = Command::new(path);
                 daemon.args(["run", "--listen", "127.0.0.1:19464", "--log", "error"]);
-                daemon.arg("--lock-file").arg(folder.join("cgscope-ladder.lock"));
+                daemon
+                    .arg("--lock-file")
+                    .arg(folder.join("cgscope-ladder.lock"));
                 Running::Process(daemon.spawn().context("cannot start the daemon")?)
             }
             Self::Runqlat(path) => {
                 let mut runqlat = Command::new(path);
-                runqlat.args(["1000", "1"]).stdout(Stdio::null()).stderr(Stdio::null());
+                runqlat
+                    .args(["1000", "1"])
+                    .stdout(Stdio::null())
+                    .stderr(Stdio::null());
                 Running::Process(runqlat.spawn().context("cannot start runqlat")?)
             }
         };
@@ -196,7 +206,9 @@ fn measure_switch() -> Result<f64> {
         from_other.read_exact(&mut byte)?;
     }
     let elapsed = start.elapsed();
-    other.join().map_err(|_| anyhow::anyhow!("the other thread failed"))??;
+    other
+        .join()
+        .map_err(|_| anyhow::anyhow!("the other thread failed"))??;
     Ok(elapsed.as_secs_f64() * 1e9 / f64::from(2 * HAND_OVERS))
 }
 

@@ -33,7 +33,11 @@ enum Work {
     /// Two threads on one CPU hand a byte back and forth.
     PingPong { cpu: usize, milliseconds: u64 },
     /// Some threads on one CPU do nothing but run.
-    Busy { cpu: usize, threads: usize, milliseconds: u64 },
+    Busy {
+        cpu: usize,
+        threads: usize,
+        milliseconds: u64,
+    },
     /// A thread that waits on one CPU is moved to another, again and again.
     Migrate { milliseconds: u64 },
     /// Touches memory until it is stopped.
@@ -58,10 +62,14 @@ fn main() -> Result<()> {
     }
     let before = read_own_thread();
     let mut counts = match arguments.work {
-        Work::PingPong { cpu, milliseconds } => {
-            ping_pong(cpu, Duration::from_millis(milliseconds)).join().expect("the two threads")
-        }
-        Work::Busy { cpu, threads, milliseconds } => {
+        Work::PingPong { cpu, milliseconds } => ping_pong(cpu, Duration::from_millis(milliseconds))
+            .join()
+            .expect("the two threads"),
+        Work::Busy {
+            cpu,
+            threads,
+            milliseconds,
+        } => {
             let time = Duration::from_millis(milliseconds);
             let threads: Vec<_> = (0..threads).map(|_| busy(cpu, time)).collect();
             join_all(threads)
@@ -71,7 +79,12 @@ fn main() -> Result<()> {
             allocate(mebibytes);
             ThreadCounts::default()
         }
-        Work::Write { path, bytes, direct, sync } => {
+        Work::Write {
+            path,
+            bytes,
+            direct,
+            sync,
+        } => {
             write(&path, bytes, direct, sync)?;
             ThreadCounts::default()
         }

@@ -68,7 +68,10 @@ const MAX_BYTES: u64 = 1 << 20;
 impl FileConfig {
     /// Reads a file.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
+        let unreadable = |source| ConfigError::Unreadable {
+            path: path.to_owned(),
+            source,
+        };
         let length = std::fs::metadata(path).map_err(unreadable)?.len();
         if length > MAX_BYTES {
             let source = std::io::Error::other(format!("it has {length} bytes, over 1 MiB"));

@@ -71,13 +71,32 @@ impl Config {
                 .cgroup_root
                 .or(file.cgroup_root)
                 .unwrap_or_else(|| PathBuf::from("/sys/fs/cgroup")),
-            host_root: args.host_root.or(file.host_root).unwrap_or_else(|| PathBuf::from("/")),
-            interval: args.interval.or(file.interval).unwrap_or(Duration::from_secs(10)),
-            signals: args.signals.or(file.signals).unwrap_or_else(SignalSet::all).0,
+            host_root: args
+                .host_root
+                .or(file.host_root)
+                .unwrap_or_else(|| PathBuf::from("/")),
+            interval: args
+                .interval
+                .or(file.interval)
+                .unwrap_or(Duration::from_secs(10)),
+            signals: args
+                .signals
+                .or(file.signals)
+                .unwrap_or_else(SignalSet::all)
+                .0,
             log: args.log.or(file.log).unwrap_or_else(|| "info".to_owned()),
-            btf: args.btf.or(file.btf).unwrap_or_else(|| PathBuf::from(KERNEL_BTF)),
-            samples_ring: args.samples_ring.or(file.samples_ring).unwrap_or(ByteSize::MIB_4),
-            retention: args.retention.or(file.retention).unwrap_or(Duration::from_secs(300)),
+            btf: args
+                .btf
+                .or(file.btf)
+                .unwrap_or_else(|| PathBuf::from(KERNEL_BTF)),
+            samples_ring: args
+                .samples_ring
+                .or(file.samples_ring)
+                .unwrap_or(ByteSize::MIB_4),
+            retention: args
+                .retention
+                .or(file.retention)
+                .unwrap_or(Duration::from_secs(300)),
             max_cgroups: args.max_cgroups.or(file.max_cgroups).unwrap_or(16_384),
             lock_file: args
                 .lock_file
@@ -124,7 +143,10 @@ mod tests {
 
     #[test]
     fn a_flag_goes_before_the_file_and_that_before_the_default() {
-        let args = RunArgs { interval: Some(Duration::from_secs(2)), ..RunArgs::default() };
+        let args = RunArgs {
+            interval: Some(Duration::from_secs(2)),
+            ..RunArgs::default()
+        };
         let config = decide(args, "interval = '5s'\nlisten = '[::1]:1234'").unwrap();
         assert_eq!(config.interval, Duration::from_secs(2));
         assert_eq!(config.listen, "[::1]:1234".parse().unwrap());
@@ -135,10 +157,16 @@ mod tests {
     #[test]
     fn every_mistake_is_named_with_its_line() {
         for (file, expected) in [
-            ("interval = '10s'\nintervall = 1", &["line 2", "intervall"][..]),
+            (
+                "interval = '10s'\nintervall = 1",
+                &["line 2", "intervall"][..],
+            ),
             ("\n\nlisten = 'nowhere'", &["line 3", "nowhere"]),
             ("interval = 'ten'", &["line 1", "ten", "10s"]),
-            ("signals = ['sched', 'disk']", &["line 1", "disk", "block_io"]),
+            (
+                "signals = ['sched', 'disk']",
+                &["line 1", "disk", "block_io"],
+            ),
             ("samples_ring = '3MiB'", &["line 1", "power of two"]),
             ("listen = ", &["line 1"]),
             ("max_cgroups = -1", &["line 1"]),
@@ -153,9 +181,17 @@ mod tests {
 
     #[test]
     fn values_out_of_range_are_refused_whatever_they_came_from() {
-        for file in ["interval = '10ms'", "interval = '2h'", "max_cgroups = 0", "signals = []"] {
+        for file in [
+            "interval = '10ms'",
+            "interval = '2h'",
+            "max_cgroups = 0",
+            "signals = []",
+        ] {
             let error = decide(RunArgs::default(), file).unwrap_err();
-            assert!(matches!(error, ConfigError::OutOfRange { .. }), "{file}: {error}");
+            assert!(
+                matches!(error, ConfigError::OutOfRange { .. }),
+                "{file}: {error}"
+            );
         }
     }
 }

@@ -28,21 +28,31 @@ fn signal(name: &str) -> Result<Signal, UnknownSignal> {
     Signal::ALL
         .into_iter()
         .find(|signal| signal.name() == name)
-        .ok_or_else(|| UnknownSignal { name: name.to_owned() })
+        .ok_or_else(|| UnknownSignal {
+            name: name.to_owned(),
+        })
 }
 
 impl FromStr for SignalSet {
     type Err = UnknownSignal;
 
     fn from_str(text: &str) -> Result<Self, UnknownSignal> {
-        text.split(',').map(|name| signal(name.trim())).collect::<Result<_, _>>().map(Self)
+        text.split(',')
+            .map(|name| signal(name.trim()))
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 }
 
 impl<'de> Deserialize<'de> for SignalSet {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let names = Vec::<String>::deserialize(from)?;
-        names.iter().map(|name| signal(name)).collect::<Result<_, _>>().map(Self).map_err(de::Error::custom)
+        names
+            .iter()
+            .map(|name| signal(name))
+            .collect::<Result<_, _>>()
+            .map(Self)
+            .map_err(de::Error::custom)
     }
 }
 
@@ -82,8 +92,12 @@ impl FromStr for ByteSize {
     type Err = BadSize;
 
     fn from_str(text: &str) -> Result<Self, BadSize> {
-        let not_a_size = || BadSize::NotASize { text: text.to_owned() };
-        let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let not_a_size = || BadSize::NotASize {
+            text: text.to_owned(),
+        };
+        let split = text
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(text.len());
         let (number, unit) = text.split_at(split);
         let number: u64 = number.parse().map_err(|_| not_a_size())?;
         let shift = match unit.trim() {
@@ -98,7 +112,9 @@ impl FromStr for ByteSize {
             .ok()
             .filter(|bytes| bytes.is_power_of_two() && (4096..=1 << 30).contains(bytes))
             .map(Self)
-            .ok_or_else(|| BadSize::NotARing { text: text.to_owned() })
+            .ok_or_else(|| BadSize::NotARing {
+                text: text.to_owned(),
+            })
     }
 }
 
@@ -113,7 +129,9 @@ impl fmt::Display for ByteSize {
 
 impl<'de> Deserialize<'de> for ByteSize {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        String::deserialize(from)?.parse().map_err(de::Error::custom)
+        String::deserialize(from)?
+            .parse()
+            .map_err(de::Error::custom)
     }
 }
 
@@ -128,7 +146,10 @@ pub struct BadDuration {
 
 /// Parses a time with its unit.
 pub fn parse_duration(text: &str) -> Result<Duration, BadDuration> {
-    humantime::parse_duration(text).map_err(|source| BadDuration { text: text.to_owned(), source })
+    humantime::parse_duration(text).map_err(|source| BadDuration {
+        text: text.to_owned(),
+        source,
+    })
 }
 
 /// As [`parse_duration`], for a key that may be absent.
@@ -146,7 +167,17 @@ mod tests {
         assert_eq!("8MiB".parse::<ByteSize>().unwrap().bytes(), 8 << 20);
         assert_eq!("4096".parse::<ByteSize>().unwrap().bytes(), 4096);
         assert_eq!("16 KiB".parse::<ByteSize>().unwrap().to_string(), "16KiB");
-        for bad in ["", "MiB", "5000", "2KiB", "2GiB", "8MB", "-1", "99999999999999999999", "8MiBs"] {
+        for bad in [
+            "",
+            "MiB",
+            "5000",
+            "2KiB",
+            "2GiB",
+            "8MB",
+            "-1",
+            "99999999999999999999",
+            "8MiBs",
+        ] {
             assert!(bad.parse::<ByteSize>().is_err(), "{bad}");
         }
     }
@@ -154,7 +185,10 @@ mod tests {
     #[test]
     fn a_list_of_signals_has_only_signals() {
         let set: SignalSet = "oom, sched".parse().unwrap();
-        assert_eq!(set.0.into_iter().collect::<Vec<_>>(), [Signal::Sched, Signal::Oom]);
+        assert_eq!(
+            set.0.into_iter().collect::<Vec<_>>(),
+            [Signal::Sched, Signal::Oom]
+        );
         assert!("sched,,oom".parse::<SignalSet>().is_err());
     }
 }

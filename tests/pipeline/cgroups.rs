@@ -1,0 +1,161 @@
+//! What a scrape says of cgroups: hostile names, tombstones, conservation.
+
+use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt as _, time::Duration};
+
+use collector_tests::{
+    cgroup::{TestCgroup, mounts},
+    daemon::Daemon,
+    exposition::Exposition,
+};
+
+const CPU_SECONDS: &str = "cgscope_container_cpu_seconds_total";
+
+#[test]
+fn a_cgroups_numbers_are_its_own_and_outlive_it() {
+    let daemon = Daemon::start(&[]);
+    let cgroup = TestCgroup::new("cgscope-life");
+    let path = cgroup.path.clone();
+    let id = [("id", path.as_str())];
+    let counts = cgroup.run(&["busy", "1", "2", "1500"]);
+    let cpu_time = cgroup.cpu_time().as_secs_f64();
+    drop(cgroup);
+    let exposition = daemon.scrape_until("its tombstone", Duration::from_secs(3), |exposition| {
+        exposition.sum("cgscope_container_exited", &id) == Some(1.0)
+    });
+    let near = |name: &str, labels: &[(&str, &str)], expected: f64| {
+        let value = exposition
+            .sum(name, labels)
+            .unwrap_or_else(|| panic!("no {name}"));
+        assert!(
+            (value - expected).abs() <= expected * 0.02,
+            "{name}: {value}, not {expected}"
+        );
+    };
+    near(CPU_SECONDS, &id, cpu_time);
+    near(
+        "cgscope_container_runqueue_latency_seconds_sum",
+        &id,
+        Duration::from_nanos(counts.wait_ns).as_secs_f64(),
+    );
+    let involuntary = [id[0], ("type", "involuntary")];
+    #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
+    near(
+        "cgscope_container_context_switches_total",
+        &involuntary,
+        counts.involuntary as f64,
+    );
+    let quantiles = exposition
+        .find("cgscope_container_window_quantile_seconds", &id)
+        .count();
+    assert!(quantiles >= 12, "{quantiles}");
+    // A tombstone does not change, and stays.
+    let later = daemon.scrape();
+    assert_eq!(
+        later.sum(CPU_SECONDS, &id),
+        exposition.sum(CPU_SECONDS, &id)
+    );
+}
+
+#[test]
+fn any_name_a_cgroup_can_have_is_an_escaped_label() {
+    let daemon = Daemon::start(&[]);
+    let parent = TestCgroup::new("cgscope-names");
+    let mounts = mounts();
+    let hierarchy = mounts.task_hierarchy().unwrap();
+    let mut made = Vec::new();
+    // Deeper than the kernel's buffer for a traced path.
+    let long = "l".repeat(200);
+    let mut deep = parent.directory(hierarchy);
+    for name in [
+        &b"quote\"back\\slash"[..],
+        b"bad\xff\xfeutf8",
+        b"sp ace {}=,",
+    ] {
+        made.push(parent.directory(hierarchy).join(OsStr::from_bytes(name)));
+    }
+    for _ in 0..7 {
+        deep = deep.join(&long);
+        made.push(deep.clone());
+    }
+    for directory in &made {
+        fs::create_dir(directory).unwrap();
+    }
+    let deepest = format!("{}{}", parent.path, format!("/{long}").repeat(7));
+    let prefix = deepest[..900].to_owned();
+    let has = |exposition: &Exposition, path: &str| {
+        exposition
+            .find("cgscope_container_info", &[("id", path)])
+            .count()
+    };
+    let expected: Vec<String> = ["quote\"back\\slash", "bad\\xff\\xfeutf8", "sp ace {}=,"]
+        .iter()
+        .map(|name| format!("{}/{name}", parent.path))
+        .collect();
+    let exposition = daemon.scrape_until("all names", Duration::from_secs(8), |exposition| {
+        expected.iter().all(|path| has(exposition, path) == 1)
+            && exposition
+                .find("cgscope_container_info", &[])
+                .filter(|info| info.labels["id"].starts_with(&prefix))
+                .count()
+                >= 3
+    });
+    // Bounded, and two long ones stay two: no two series have the same labels.
+    let mut ids: Vec<_> = exposition
+        .find("cgscope_container_info", &[])
+        .map(|info| &info.labels["id"])
+        .collect();
+    assert!(ids.iter().all(|id| id.len() <= 1024));
+    let all = ids.len();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), all);
+    for directory in made.iter().rev() {
+        fs::remove_dir(directory).unwrap();
+    }
+    let (status, _, log) = daemon.stop();
+    assert!(status.success(), "{log}");
+}
+
+#[test]
+fn conservation_holds_in_a_scrape_under_overload() {
+    let daemon = Daemon::start(&["--samples-ring", "4KiB"]);
+    let cgroup = TestCgroup::new("cgscope-overload");
+    let _counts = cgroup.run(&["ping-pong", "1", "2000"]);
+    cgroup.limit_memory(16 << 20);
+    let mut victim = cgroup.workload(&["allocate", "100"]).spawn().unwrap();
+    assert!(!victim.wait().unwrap().success());
+    std::thread::sleep(Duration::from_millis(1500));
+    let exposition = daemon.scrape();
+    let id = [("id", cgroup.path.as_str()), ("role", "victim")];
+    assert_eq!(
+        exposition.sum("cgscope_container_oom_kills_total", &id),
+        Some(1.0)
+    );
+    for signal in ["sched", "block_io", "oom", "cgroup_life"] {
+        let labels = [("signal", signal)];
+        let sum = |name: &str| {
+            exposition
+                .sum(name, &labels)
+                .unwrap_or_else(|| panic!("{name}"))
+        };
+        let observed = sum("cgscope_events_observed_total");
+        let settled = sum("cgscope_events_recorded_total")
+            + sum("cgscope_events_filtered_total")
+            + sum("cgscope_events_lost_total");
+        assert!(observed >= settled, "{signal}: {observed} {settled}");
+        // What is in a batch still: of two CPUs, 64 switches and 16 completions at most.
+        assert!(
+            observed - settled <= 2.0 * 64.0,
+            "{signal}: {observed} {settled}"
+        );
+    }
+    let lost = exposition.sum(
+        "cgscope_events_lost_total",
+        &[("signal", "sched"), ("reason", "ring_full")],
+    );
+    assert!(lost > Some(1000.0), "the ring was not too small: {lost:?}");
+    let complete = exposition
+        .sum("cgscope_completeness_ratio", &[("signal", "sched")])
+        .unwrap();
+    assert!(complete > 0.0 && complete < 1.0, "{complete}");
+}

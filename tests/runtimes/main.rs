@@ -1,0 +1,154 @@
+//! Real containers of real runtimes: their series appear, and outlive them.
+
+mod image;
+mod server;
+
+use std::{
+    process::{Command, Output},
+    time::Duration,
+};
+
+use collector_tests::{daemon::Daemon, exposition::Exposition};
+
+use self::{image::Image, server::Server};
+
+/// What every container here does: some work, and then it waits to be looked at.
+const WORK: &str = "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; exec /bin/busybox sleep 2";
+
+/// Runs a command that must succeed; what it printed.
+fn run(command: &mut Command) -> String {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let stderr = String::from_utf8_lossy(&stderr);
+    assert!(status.success(), "{command:?}: {status}: {stderr}");
+    String::from_utf8_lossy(&stdout).trim().to_owned()
+}
+
+/// Checks a container from its first interval to its tombstone. `clean_up` is what must be done for
+/// the runtime to remove the cgroup of a container that has ended.
+fn follow(daemon: &Daemon, id: &str, runtime: &str, clean_up: impl FnOnce()) {
+    let interval = Duration::from_secs(1);
+    let info = |exposition: &Exposition| {
+        exposition
+            .find(
+                "cgscope_container_info",
+                &[("container_id", id), ("runtime", runtime)],
+            )
+            .map(|info| info.labels["id"].clone())
+            .next()
+    };
+    let exposition = daemon.scrape_until("the container", interval * 2, |of| info(of).is_some());
+    let path = info(&exposition).expect("just seen");
+    assert!(path.ends_with(id), "{path}");
+    let cgroup = [("id", path.as_str())];
+    let ran = |exposition: &Exposition| {
+        exposition.sum("cgscope_container_cpu_seconds_total", &cgroup) > Some(0.0)
+            && exposition.sum("cgscope_container_context_switches_total", &cgroup) > Some(0.0)
+    };
+    let exposition = daemon.scrape_until("its work", interval * 2, ran);
+    assert_eq!(
+        exposition.sum("cgscope_container_exited", &cgroup),
+        Some(0.0)
+    );
+    clean_up();
+    let gone = daemon.scrape_until("its tombstone", Duration::from_secs(20), |exposition| {
+        exposition.sum("cgscope_container_exited", &cgroup) == Some(1.0)
+    });
+    assert!(ran(&gone), "the tombstone has no numbers");
+    assert_eq!(
+        info(&daemon.scrape()),
+        Some(path.clone()),
+        "the tombstone went with a scrape"
+    );
+}
+
+#[test]
+fn docker() {
+    let image = Image::new();
+    let server = Server::dockerd();
+    let docker = || {
+        let mut docker = Command::new("docker");
+        docker.arg("--host").arg(server.address());
+        docker
+    };
+    run(docker().arg("import").arg(image.tar()).arg("busybox"));
+    let daemon = Daemon::start(&[]);
+    let container = [
+        "run",
+        "--detach",
+        "--network=none",
+        "busybox",
+        "/bin/busybox",
+        "sh",
+        "-c",
+    ];
+    let id = run(docker().args(container).arg(WORK));
+    follow(&daemon, &id, "docker", || {});
+    run(docker().args(["rm", "--force", &id]));
+}
+
+#[test]
+fn containerd() {
+    let image = Image::new();
+    let server = Server::containerd();
+    let ctr = || {
+        let mut ctr = Command::new("ctr");
+        ctr.arg("--address")
+            .arg(server.socket())
+            .args(["--namespace", "cgscope-test"]);
+        ctr
+    };
+    let daemon = Daemon::start(&[]);
+    let id = format!("task-{}", std::process::id());
+    // With a root file system of ours, as no image store is needed to run a task.
+    let container = ["run", "--detach", "--rootfs"];
+    run(ctr()
+        .args(container)
+        .arg(image.root())
+        .args([&id, "/bin/busybox", "sh", "-c", WORK]));
+    follow(&daemon, &id, "containerd", || {
+        run(ctr().args(["task", "delete", "--force", &id]));
+    });
+    run(ctr().args(["container", "delete", &id]));
+}
+
+#[test]
+fn podman() {
+    let image = Image::new();
+    let folder = tempfile::tempdir().unwrap();
+    let podman = || {
+        let mut podman = Command::new("podman");
+        podman.arg("--root").arg(folder.path().join("root"));
+        podman.arg("--runroot").arg(folder.path().join("run"));
+        podman.args([
+            "--storage-driver=vfs",
+            "--cgroup-manager=cgroupfs",
+            "--events-backend=file",
+        ]);
+        // crun refuses hybrid cgroups.
+        podman.args(["--runtime", "runc"]);
+        podman
+    };
+    run(podman().arg("import").arg(image.tar()).arg("busybox"));
+    let daemon = Daemon::start(&[]);
+    let container = [
+        "run",
+        "--detach",
+        "--network=none",
+        "--ulimit=nofile=1024:1024",
+        "--ulimit=nproc=1024:1024",
+        "localhost/busybox",
+        "/bin/busybox",
+        "sh",
+        "-c",
+        WORK,
+    ];
+    let id = run(podman().args(container));
+    follow(&daemon, &id, "podman", || {});
+    run(podman().args(["rm", "--force", "--time=0", &id]));
+}

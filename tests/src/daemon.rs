@@ -1,0 +1,172 @@
+//! The real daemon, started as a user would start it.
+
+use std::{
+    io::Read as _,
+    net::TcpListener,
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+use crate::exposition::Exposition;
+
+/// A daemon that serves; killed when this is dropped.
+#[derive(Debug)]
+pub struct Daemon {
+    child: Child,
+    /// Where it serves: `127.0.0.1:<port>`.
+    pub address: String,
+    _folder: tempfile::TempDir,
+}
+
+/// A port that nobody listens on.
+#[must_use]
+pub fn free_address() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("its address").to_string()
+}
+
+/// The daemon's command.
+#[must_use]
+pub fn cgscope() -> Command {
+    Command::new(crate::binary("cgscope"))
+}
+
+impl Daemon {
+    /// Starts it with further arguments, and waits until it is ready.
+    #[must_use]
+    pub fn start(arguments: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let address = free_address();
+        let child = cgscope()
+            .args([
+                "run",
+                "--interval",
+                "1s",
+                "--listen",
+                &address,
+                "--lock-file",
+            ])
+            .arg(folder.path().join("lock"))
+            .args(arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("cgscope starts");
+        let mut daemon = Self {
+            child,
+            address,
+            _folder: folder,
+        };
+        let start = Instant::now();
+        while daemon
+            .get("/readyz")
+            .is_none_or(|(status, _)| status != 200)
+        {
+            if let Some(status) = daemon.child.try_wait().expect("its status") {
+                panic!("cgscope ended with {status}: {}", daemon.log());
+            }
+            assert!(start.elapsed() < Duration::from_secs(20), "not ready");
+            thread::sleep(Duration::from_millis(50));
+        }
+        daemon
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Status and body of a page; `None` when nobody answers.
+    #[must_use]
+    pub fn get(&self, path: &str) -> Option<(u16, String)> {
+        let agent: ureq::Agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(Duration::from_secs(10)))
+            .build()
+            .into();
+        let mut answer = agent
+            .get(format!("http://{}{path}", self.address))
+            .call()
+            .ok()?;
+        let body = answer
+            .body_mut()
+            .with_config()
+            .limit(1 << 30)
+            .read_to_string()
+            .ok()?;
+        Some((answer.status().as_u16(), body))
+    }
+
+    /// All metrics.
+    #[must_use]
+    pub fn scrape(&self) -> Exposition {
+        let (status, body) = self.get("/metrics").expect("an answer");
+        assert_eq!(status, 200, "{body}");
+        Exposition::parse(&body)
+    }
+
+    /// Scrapes until `found`; panics with `what` when it does not come about in time.
+    #[must_use]
+    pub fn scrape_until(
+        &self,
+        what: &str,
+        most: Duration,
+        found: impl Fn(&Exposition) -> bool,
+    ) -> Exposition {
+        let start = Instant::now();
+        loop {
+            let exposition = self.scrape();
+            if found(&exposition) {
+                return exposition;
+            }
+            assert!(start.elapsed() < most, "{what} not seen in {most:?}");
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// Stops it as an init system would; how it ended, how long that took, and its log.
+    #[must_use]
+    pub fn stop(mut self) -> (ExitStatus, Duration, String) {
+        let start = Instant::now();
+        kill(
+            Pid::from_raw(self.child.id().try_into().expect("a pid")),
+            Signal::SIGTERM,
+        )
+        .expect("it runs");
+        let status = self.child.wait().expect("it ends");
+        (status, start.elapsed(), self.log())
+    }
+
+    fn log(&mut self) -> String {
+        let mut log = String::new();
+        if let Some(mut stderr) = self.child.stderr.take() {
+            stderr.read_to_string(&mut log).expect("its log");
+        }
+        log
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // It may have ended already.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Runs `cgscope` with arguments that should make it end at once.
+#[must_use]
+pub fn run_to_end(arguments: &[&str]) -> (i32, String) {
+    let Output { status, stderr, .. } = cgscope().args(arguments).output().expect("cgscope starts");
+    (
+        status.code().unwrap_or(-1),
+        String::from_utf8_lossy(&stderr).into_owned(),
+    )
+}
