@@ -64,7 +64,7 @@ fn any_name_a_cgroup_can_have_is_an_escaped_label() {
     let hierarchy = mounts.task_hierarchy().unwrap();
     let mut made = Vec::new();
     // Deeper than the kernel's buffer for a traced path.
-    let long = "l".repeat(200);
+    let level = "l".repeat(200);
     let mut deep = parent.directory(hierarchy);
     for name in [
         &b"quote\"back\\slash"[..],
@@ -74,14 +74,14 @@ fn any_name_a_cgroup_can_have_is_an_escaped_label() {
         made.push(parent.directory(hierarchy).join(OsStr::from_bytes(name)));
     }
     for _ in 0..7 {
-        deep = deep.join(&long);
+        deep = deep.join(&level);
         made.push(deep.clone());
     }
     for directory in &made {
         fs::create_dir(directory).unwrap();
     }
-    let deepest = format!("{}{}", parent.path, format!("/{long}").repeat(7));
-    let prefix = deepest[..900].to_owned();
+    let longest = format!("{}{}", parent.path, format!("/{level}").repeat(7));
+    let prefix = longest[..900].to_owned();
     let has = |exposition: &Exposition, path: &str| {
         exposition
             .find("cgscope_container_info", &[("id", path)])
@@ -112,8 +112,8 @@ fn any_name_a_cgroup_can_have_is_an_escaped_label() {
     for directory in made.iter().rev() {
         fs::remove_dir(directory).unwrap();
     }
-    let (status, _, log) = daemon.stop();
-    assert!(status.success(), "{log}");
+    let (status, _, said) = daemon.stop();
+    assert!(status.success(), "{said}");
 }
 
 #[test]

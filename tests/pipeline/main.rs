@@ -1,4 +1,8 @@
 //! The whole daemon, from the kernel's events to a scrape.
+#![expect(
+    clippy::unwrap_used,
+    reason = "what a test needs and does not have fails the test"
+)]
 
 mod bad_input;
 mod cgroups;

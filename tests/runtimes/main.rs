@@ -1,4 +1,8 @@
 //! Real containers of real runtimes: their series appear, and outlive them.
+#![expect(
+    clippy::unwrap_used,
+    reason = "what a test needs and does not have fails the test"
+)]
 
 mod image;
 mod server;

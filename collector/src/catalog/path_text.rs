@@ -4,10 +4,7 @@
 //! newlines themselves; what they cannot carry is bytes that are not UTF-8, and what people cannot
 //! read is control characters.
 
-use std::{
-    fmt::Write as _,
-    hash::{DefaultHasher, Hash as _, Hasher as _},
-};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use super::Identity;
 
@@ -31,8 +28,7 @@ pub fn path_text(path: &[u8]) -> String {
 
 fn escape(text: &mut String, bytes: &[u8]) {
     for byte in bytes {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "\\x{byte:02x}");
+        text.extend([format!("\\x{byte:02x}")]);
     }
 }
 

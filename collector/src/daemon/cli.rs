@@ -64,7 +64,7 @@ pub struct RunArgs {
     /// How often windows rotate and numbers are reconciled [default: 10s].
     #[arg(long, env = "CGSCOPE_INTERVAL", value_name = "TIME", value_parser = parse_duration)]
     pub interval: Option<Duration>,
-    /// Signals to measure: sched, block_io, oom, cgroup_life [default: all].
+    /// Signals to measure, of `sched,block_io,oom,cgroup_life` [default: all].
     #[arg(long, env = "CGSCOPE_SIGNALS", value_name = "LIST")]
     pub signals: Option<SignalSet>,
     /// What to log, as error, warn, info, debug, trace, or per module [default: info].

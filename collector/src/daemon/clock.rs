@@ -44,12 +44,12 @@ impl TimeAnchor {
     /// The calendar time of a moment on the monotonic clock.
     #[must_use]
     pub fn wall(&self, moment: Ktime) -> SystemTime {
-        if moment >= self.ktime {
-            self.wall + (moment.0 - self.ktime.0)
-        } else {
-            self.wall
-                .checked_sub(self.ktime.0 - moment.0)
-                .unwrap_or(SystemTime::UNIX_EPOCH)
+        match moment.0.checked_sub(self.ktime.0) {
+            Some(ahead) => self.wall + ahead,
+            None => self
+                .wall
+                .checked_sub(self.ktime.0.saturating_sub(moment.0))
+                .unwrap_or(SystemTime::UNIX_EPOCH),
         }
     }
 }

@@ -44,6 +44,7 @@ struct ProgramReport {
 }
 
 /// Tries everything that `run` would, prints what came of it, and undoes it.
+#[must_use]
 #[expect(clippy::print_stdout, reason = "this command's output")]
 pub fn doctor(config: &Config, json: bool) -> ExitCode {
     let report = examine(config);
@@ -102,31 +103,36 @@ fn examine(config: &Config) -> Report {
 }
 
 fn in_words(report: &Report) -> String {
-    use std::fmt::Write as _;
-
-    let mut text = format!(
-        "cgscope {} on Linux {}\ncgroups: {}; tasks are attributed by {}\n\n",
-        report.version,
-        report.kernel,
-        report.cgroup_mode,
-        report
-            .task_hierarchy
-            .as_deref()
-            .unwrap_or("nothing: no hierarchy holds them"),
-    );
+    let mut lines = vec![
+        format!("cgscope {} on Linux {}", report.version, report.kernel),
+        format!(
+            "cgroups: {}; tasks are attributed by {}",
+            report.cgroup_mode,
+            report
+                .task_hierarchy
+                .as_deref()
+                .unwrap_or("nothing: no hierarchy holds them")
+        ),
+        String::new(),
+    ];
     for signal in &report.signals {
         let state = if signal.on { "on" } else { "off" };
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "{:<12} {state}", signal.name);
-        for without in &signal.without {
-            let _ = writeln!(text, "{:12}   without {without}", "");
-        }
-        if let Some(reason) = &signal.reason {
-            let _ = writeln!(text, "{:12}   because {reason}", "");
-        }
-        if let Some(remedy) = &signal.remedy {
-            let _ = writeln!(text, "{:12}   to fix: {remedy}", "");
-        }
+        lines.push(format!("{:<12} {state}", signal.name));
+        let without = signal.without.iter().map(|what| format!("without {what}"));
+        let reason = signal
+            .reason
+            .iter()
+            .map(|reason| format!("because {reason}"));
+        let remedy = signal
+            .remedy
+            .iter()
+            .map(|remedy| format!("to fix: {remedy}"));
+        lines.extend(
+            without
+                .chain(reason)
+                .chain(remedy)
+                .map(|line| format!("{:12}   {line}", "")),
+        );
     }
-    text
+    lines.join("\n") + "\n"
 }

@@ -43,6 +43,7 @@ use self::{
 use crate::error_chain;
 
 /// Does what was typed.
+#[must_use]
 #[expect(
     clippy::print_stderr,
     reason = "the last word of a command that failed"

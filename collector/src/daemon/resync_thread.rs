@@ -7,7 +7,7 @@ use crate::host::{cgroup_mounts::CgroupMounts, cgroup_walk::walk};
 
 /// How often the trees are walked when nothing calls for it: events tell everything that changes, so
 /// this is only the net below them.
-const EVERY: Duration = Duration::from_secs(60);
+const EVERY: Duration = Duration::from_mins(1);
 
 /// Walks that are called for are at least this far apart, whatever calls.
 const AT_LEAST: Duration = Duration::from_secs(1);

@@ -104,11 +104,11 @@ pub fn run(config: &Config) -> Result<(), Failure> {
         let served = runtime.block_on(serve(listener, source, &state));
         state.stop();
         runtime.shutdown_timeout(HTTP_GRACE);
-        let drained = drain
-            .join()
-            .map_err(|_| Failure::Internal("the drain thread panicked; see the log".to_owned()))?;
+        let outcome = drain.join().ok().ok_or_else(|| {
+            Failure::Internal("the drain thread panicked; see the log".to_owned())
+        })?;
         served?;
-        drained.map_err(|error| Failure::internal(&error))
+        outcome.map_err(|error| Failure::internal(&error))
     })?;
     tracing::info!("stopped");
     Ok(())

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use btf_rs::{Btf, BtfType, Type};
+use btf_rs::{Btf, Type};
 
 /// Where the kernel shows its BTF.
 pub const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
@@ -150,15 +150,14 @@ impl KernelBtf {
     /// The type behind typedefs and qualifiers.
     fn strip(&self, mut of: Type) -> Option<Type> {
         for _ in 0..MAX_DEPTH {
-            let inner: &dyn BtfType = match &of {
-                Type::Typedef(inner) => inner,
-                Type::Volatile(inner) => inner,
-                Type::Const(inner) => inner,
-                Type::Restrict(inner) => inner,
-                Type::TypeTag(inner) => inner,
-                _ => return Some(of),
+            let transparent = match &of {
+                Type::Typedef(_) => true,
+                other => is_qualifier(other),
             };
-            of = self.btf.resolve_chained_type(inner).ok()?;
+            if !transparent {
+                return Some(of);
+            }
+            of = self.btf.resolve_chained_type(of.as_btf_type()?).ok()?;
         }
         None
     }
@@ -229,16 +228,10 @@ impl KernelBtf {
     fn type_name(&self, mut of: Type) -> String {
         let mut stars = String::new();
         for _ in 0..MAX_DEPTH {
-            let inner: &dyn BtfType = match &of {
-                Type::Ptr(inner) => {
-                    stars.push('*');
-                    inner
-                }
-                Type::Volatile(inner) => inner,
-                Type::Const(inner) => inner,
-                Type::Restrict(inner) => inner,
-                Type::TypeTag(inner) => inner,
+            match &of {
+                Type::Ptr(_) => stars.push('*'),
                 Type::Void => return format!("void{stars}"),
+                other if is_qualifier(other) => {}
                 named => {
                     let name = named
                         .as_btf_type()
@@ -246,14 +239,26 @@ impl KernelBtf {
                         .unwrap_or_default();
                     return format!("{name}{stars}");
                 }
-            };
-            match self.btf.resolve_chained_type(inner) {
-                Ok(next) => of = next,
-                Err(_) => return format!("void{stars}"),
+            }
+            // A chain that ends without a type ends in `void`.
+            let inner = of
+                .as_btf_type()
+                .and_then(|inner| self.btf.resolve_chained_type(inner).ok());
+            match inner {
+                Some(next) => of = next,
+                None => return format!("void{stars}"),
             }
         }
         "?".to_owned()
     }
+}
+
+/// Whether a type only qualifies another.
+fn is_qualifier(of: &Type) -> bool {
+    matches!(
+        of,
+        Type::Volatile(_) | Type::Const(_) | Type::Restrict(_) | Type::TypeTag(_)
+    )
 }
 
 #[cfg(test)]

@@ -24,8 +24,8 @@ use crate::{
         CgroupKey, HierarchyId, cgroup_mounts::CgroupMounts, cgroup_walk::Walk, process::cgroup_of,
     },
     window::{
-        BatchOutcome, CgroupTotals, CgroupWindows, Class, Operation, OperationCodes, Quantiles,
-        WindowSettings, WindowSignal,
+        BatchOutcome, CgroupTotals, CgroupWindows, Class, OomTotals, Operation, OperationCodes,
+        Quantiles, WindowSettings, WindowSignal,
     },
 };
 
@@ -175,7 +175,7 @@ impl Pipeline {
         let mut totals = self.homeless.clone();
         totals.merge(&overflow.totals());
         let CgroupTotals { sched, block, oom } = totals;
-        if sched.is_none() && block.is_empty() && oom == Default::default() {
+        if sched.is_none() && block.is_empty() && oom == OomTotals::default() {
             return None;
         }
         let identity = Identity {
@@ -246,14 +246,13 @@ impl Pipeline {
             return;
         }
         let change = match change {
-            CgroupChange::Made => self.table.insert(key, path, moment),
             CgroupChange::Renamed => self.table.rename(key, path, moment),
             CgroupChange::Removed => {
                 self.table.remove(key, moment);
                 return;
             }
-            // Where an event was lost, the cgroup may be news all the same.
-            CgroupChange::Populated => self.table.insert(key, path, moment),
+            // One that fills is news too, where the event of its making was lost.
+            CgroupChange::Made | CgroupChange::Populated => self.table.insert(key, path, moment),
             CgroupChange::Emptied => return,
         };
         self.wants_resync |= path.is_empty();

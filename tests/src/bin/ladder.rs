@@ -3,6 +3,7 @@
 //! Two threads on one CPU hand a byte back and forth through pipes, so that every hand-over is a
 //! switch. The rungs take turns, round after round, so that a machine whose speed drifts slows all of
 //! them alike; medians and ratios are printed.
+#![expect(clippy::print_stdout, reason = "its output")]
 
 use std::{
     collections::BTreeSet,
@@ -206,9 +207,7 @@ fn measure_switch() -> Result<f64> {
         from_other.read_exact(&mut byte)?;
     }
     let elapsed = start.elapsed();
-    other
-        .join()
-        .map_err(|_| anyhow::anyhow!("the other thread failed"))??;
+    other.join().ok().context("the other thread failed")??;
     Ok(elapsed.as_secs_f64() * 1e9 / f64::from(2 * HAND_OVERS))
 }
 

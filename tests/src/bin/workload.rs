@@ -133,7 +133,7 @@ fn migrate(time: Duration) -> ThreadCounts {
     let tid: Pid = receive.recv().expect("the wanderer told its id");
     let start = Instant::now();
     let mut cpu = 0;
-    while start.elapsed() < time - Duration::from_millis(50) {
+    while start.elapsed() + Duration::from_millis(50) < time {
         std::thread::sleep(Duration::from_millis(7));
         cpu = 1 - cpu;
         let mut cpus = CpuSet::new();

@@ -46,7 +46,7 @@ pub struct Config {
 /// Intervals outside are refused: windows of less than a second have too few samples to tell
 /// anything, and of more than an hour nobody waits for.
 const INTERVALS: std::ops::RangeInclusive<Duration> =
-    Duration::from_secs(1)..=Duration::from_secs(3600);
+    Duration::from_secs(1)..=Duration::from_hours(1);
 
 /// Bounds of `max_cgroups`: each costs up to some 40 KiB when it is busy.
 const MAX_CGROUPS: std::ops::RangeInclusive<usize> = 1..=1_000_000;
@@ -66,7 +66,7 @@ impl Config {
             listen: args
                 .listen
                 .or(file.listen)
-                .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 9464))),
+                .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 9464))),
             cgroup_root: args
                 .cgroup_root
                 .or(file.cgroup_root)
@@ -96,7 +96,7 @@ impl Config {
             retention: args
                 .retention
                 .or(file.retention)
-                .unwrap_or(Duration::from_secs(300)),
+                .unwrap_or(Duration::from_mins(5)),
             max_cgroups: args.max_cgroups.or(file.max_cgroups).unwrap_or(16_384),
             lock_file: args
                 .lock_file
@@ -150,7 +150,7 @@ mod tests {
         let config = decide(args, "interval = '5s'\nlisten = '[::1]:1234'").unwrap();
         assert_eq!(config.interval, Duration::from_secs(2));
         assert_eq!(config.listen, "[::1]:1234".parse().unwrap());
-        assert_eq!(config.retention, Duration::from_secs(300));
+        assert_eq!(config.retention, Duration::from_mins(5));
         assert_eq!(config.signals.len(), 4);
     }
 

@@ -99,7 +99,7 @@ impl FromStr for ByteSize {
             .find(|c: char| !c.is_ascii_digit())
             .unwrap_or(text.len());
         let (number, unit) = text.split_at(split);
-        let number: u64 = number.parse().map_err(|_| not_a_size())?;
+        let number: u64 = number.parse().ok().ok_or_else(not_a_size)?;
         let shift = match unit.trim() {
             "" | "B" => 0,
             "KiB" => 10,

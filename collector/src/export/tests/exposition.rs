@@ -293,7 +293,6 @@ fn split_lines(text: &str) -> std::collections::BTreeMap<super::Series, f64> {
 }
 
 #[test]
-#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 fn promtool_finds_nothing_to_say() {
     if let Err(error) = Command::new("promtool").arg("--version").output() {
         eprintln!("skipped: promtool cannot be run: {error}");
