@@ -22,17 +22,20 @@ fn device_written() -> u64 {
         .sum()
 }
 
-fn write(cgroup: &TestCgroup, arguments: &[&str]) -> Seen {
+/// Writes in a cgroup under observation. What was seen, and what all disks counted meanwhile.
+fn write(cgroup: &TestCgroup, arguments: &[&str]) -> (Seen, u64) {
     let file = tempfile::NamedTempFile::new_in("/var/tmp").expect("a file on a disk");
     let path = file.path().to_str().expect("a plain path").to_owned();
     // What others dirtied before is not this test's.
     nix::unistd::sync();
+    let before = device_written();
     let observation = Observation::start(Settings::default());
     let bytes = BYTES.to_string();
     let _counts = cgroup.run(&[&["write", &path, &bytes], arguments].concat());
     nix::unistd::sync();
     // Longer than a sample may lie in a silent CPU's batch.
     std::thread::sleep(Duration::from_millis(1200));
+    let written = device_written() - before;
     let (seen, accounts) = observation.finish();
     let account = &accounts[Signal::BlockIo as usize];
     assert_eq!(account.in_flight, 0, "{account:?}");
@@ -47,7 +50,7 @@ fn write(cgroup: &TestCgroup, arguments: &[&str]) -> Seen {
         "{:?}",
         seen.longest_delay
     );
-    seen
+    (seen, written)
 }
 
 /// Bytes of writes, of one cgroup or of all.
@@ -64,9 +67,7 @@ fn bytes_of(seen: &Seen, id: Option<u64>) -> u64 {
 #[test]
 fn direct_writes_are_the_writers_to_the_byte() {
     let cgroup = TestCgroup::new("cgscope-direct");
-    let device_before = device_written();
-    let seen = write(&cgroup, &["--direct"]);
-    let device = device_written() - device_before;
+    let (seen, device) = write(&cgroup, &["--direct"]);
     let id = cgroup.block_key().id.0;
 
     assert_eq!(bytes_of(&seen, Some(id)), BYTES);
@@ -76,10 +77,7 @@ fn direct_writes_are_the_writers_to_the_byte() {
     // All that anyone wrote is what the device counts, but for what others write just before and
     // after the observation.
     let all = bytes_of(&seen, None);
-    assert!(
-        all <= device && device - all < BYTES / 4,
-        "{all} and {device}"
-    );
+    assert!(all.abs_diff(device) < BYTES / 4, "{all} and {device}");
 
     let own: Vec<&BlockSample> = seen
         .block
@@ -96,7 +94,7 @@ fn direct_writes_are_the_writers_to_the_byte() {
 #[test]
 fn an_fsync_is_a_flush_of_the_writers() {
     let cgroup = TestCgroup::new("cgscope-fsync");
-    let seen = write(&cgroup, &["--sync"]);
+    let (seen, _) = write(&cgroup, &["--sync"]);
     let id = cgroup.block_key().id.0;
     let flushes: Vec<_> = seen
         .block
@@ -115,7 +113,7 @@ fn an_fsync_is_a_flush_of_the_writers() {
 #[test]
 fn buffered_writes_are_the_writers_on_v2_and_the_roots_on_v1() {
     let cgroup = TestCgroup::new("cgscope-buffered");
-    let seen = write(&cgroup, &[]);
+    let (seen, _) = write(&cgroup, &[]);
     let key = cgroup.block_key();
     let ours = bytes_of(&seen, Some(key.id.0));
     if key.hierarchy == HierarchyId::V2 {

@@ -117,7 +117,7 @@ fn a_user_who_may_not() {
     let folder = tempfile::tempdir().unwrap();
     // Where another user can execute it.
     let binary = folder.path().join("cgscope");
-    fs::copy(collector_tests::binary("cgscope"), &binary).unwrap();
+    fs::copy(collector_tests::daemon::cgscope_binary(), &binary).unwrap();
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
     fs::set_permissions(folder.path(), open).unwrap();
     let output = Command::new("setpriv")

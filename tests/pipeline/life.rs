@@ -124,7 +124,7 @@ fn version_help_and_completions_are_there() {
         let text = String::from_utf8(output.stdout).unwrap();
         assert!(text.contains(part), "{arguments:?}: {text}");
     }
-    let missing = Command::new(collector_tests::binary("cgscope"))
+    let missing = Command::new(collector_tests::daemon::cgscope_binary())
         .output()
         .unwrap();
     assert_eq!(missing.status.code(), Some(64));

@@ -3,7 +3,9 @@
 use std::{
     io::Read as _,
     net::TcpListener,
+    path::PathBuf,
     process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::MutexGuard,
     thread,
     time::{Duration, Instant},
 };
@@ -18,6 +20,7 @@ use crate::exposition::Exposition;
 /// A daemon that serves; killed when this is dropped.
 #[derive(Debug)]
 pub struct Daemon {
+    _alone: MutexGuard<'static, ()>,
     child: Child,
     /// Where it serves: `127.0.0.1:<port>`.
     pub address: String,
@@ -31,16 +34,24 @@ pub fn free_address() -> String {
     listener.local_addr().expect("its address").to_string()
 }
 
+/// The daemon's binary: the one that `CGSCOPE_BIN` names, as `cargo xtask test` does with the release
+/// build, or the one beside the test.
+#[must_use]
+pub fn cgscope_binary() -> PathBuf {
+    std::env::var_os("CGSCOPE_BIN").map_or_else(|| crate::binary("cgscope"), PathBuf::from)
+}
+
 /// The daemon's command.
 #[must_use]
 pub fn cgscope() -> Command {
-    Command::new(crate::binary("cgscope"))
+    Command::new(cgscope_binary())
 }
 
 impl Daemon {
     /// Starts it with further arguments, and waits until it is ready.
     #[must_use]
     pub fn start(arguments: &[&str]) -> Self {
+        let alone = crate::alone();
         let folder = tempfile::tempdir().expect("a folder");
         let address = free_address();
         let child = cgscope()
@@ -59,6 +70,7 @@ impl Daemon {
             .spawn()
             .expect("cgscope starts");
         let mut daemon = Self {
+            _alone: alone,
             child,
             address,
             _folder: folder,

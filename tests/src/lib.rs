@@ -19,7 +19,19 @@ pub mod switching;
 
 pub mod thread_counts;
 
-use std::path::PathBuf;
+use std::{
+    path::PathBuf,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+/// Keeps the tests of a binary from measuring each other: held by whoever measures.
+///
+/// The kernel's events are the whole host's, and there may be no more than two CPUs to share.
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    // A test that failed while it held the lock is no reason for others to.
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// A binary that was built beside the running test.
 #[must_use]

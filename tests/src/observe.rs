@@ -4,7 +4,7 @@ use std::{
     collections::BTreeSet,
     path::Path,
     sync::{
-        Arc,
+        Arc, MutexGuard,
         atomic::{AtomicBool, Ordering},
     },
     thread::JoinHandle,
@@ -38,14 +38,20 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            tasks: if crate::cgroup::mounts().v1_with("cpu").is_some() {
-                TaskHierarchy::V1Cpu
-            } else {
-                TaskHierarchy::V2
-            },
+            tasks: task_hierarchy(),
             samples_ring_bytes: 4 << 20,
             drain_interval: Duration::from_millis(100),
         }
+    }
+}
+
+/// Where this host's daemon attributes tasks.
+#[must_use]
+pub fn task_hierarchy() -> TaskHierarchy {
+    if crate::cgroup::mounts().v1_with("cpu").is_some() {
+        TaskHierarchy::V1Cpu
+    } else {
+        TaskHierarchy::V2
     }
 }
 
@@ -116,6 +122,7 @@ impl Sink for Seen {
 /// Programs that are attached and drained in the background, until [`finish`](Self::finish).
 #[derive(Debug)]
 pub struct Observation {
+    _alone: MutexGuard<'static, ()>,
     stop: Arc<AtomicBool>,
     drainer: JoinHandle<(Seen, Vec<SignalAccount>)>,
 }
@@ -124,6 +131,7 @@ impl Observation {
     /// Attaches every signal; panics when one that this kernel should have is off.
     #[must_use]
     pub fn start(settings: Settings) -> Self {
+        let alone = crate::alone();
         let support = KernelSupport::probe(Path::new(KERNEL_BTF));
         let wanted: BTreeSet<Signal> = Signal::ALL.into_iter().collect();
         let plan = AttachPlan::from_support(&support, Some(settings.tasks), &wanted);
@@ -160,6 +168,7 @@ impl Observation {
             (seen, accounts)
         });
         Self {
+            _alone: alone,
             stop,
             drainer: thread,
         }

@@ -15,7 +15,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use collector::{
-    attach::{AttachPlan, Attached, Hook, LoadSettings, Program, SignalPlan, TaskHierarchy},
+    attach::{AttachPlan, Attached, Hook, LoadSettings, Program, SignalPlan},
     drain::Drainer,
     host::{btf::KERNEL_BTF, support::KernelSupport},
 };
@@ -167,7 +167,7 @@ fn attach(change: impl FnOnce(&mut AttachPlan)) -> Result<Running> {
     let support = KernelSupport::probe(Path::new(KERNEL_BTF));
     let mut plan = AttachPlan::from_support(
         &support,
-        Some(TaskHierarchy::V2),
+        Some(collector_tests::observe::task_hierarchy()),
         &BTreeSet::from([Signal::Sched]),
     );
     change(&mut plan);
