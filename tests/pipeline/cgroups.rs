@@ -27,7 +27,7 @@ fn a_cgroups_numbers_are_its_own_and_outlive_it() {
             .sum(name, labels)
             .unwrap_or_else(|| panic!("no {name}"));
         assert!(
-            (value - expected).abs() <= expected * 0.02,
+            (value - expected).abs() <= expected * 0.05,
             "{name}: {value}, not {expected}"
         );
     };

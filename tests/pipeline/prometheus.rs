@@ -100,8 +100,9 @@ fn queries_return_the_numbers(arguments: &[&str], count: impl Fn(&str) -> String
         "cgscope_container_cpu_seconds_total{{id='{path}'}}"
     ));
     let expected = Duration::from_nanos(counts.run_ns).as_secs_f64();
+    // What a hypervisor steals is in the slices and not in the kernel's count.
     assert!(
-        (cpu - expected).abs() <= expected * 0.02,
+        (cpu - expected).abs() <= expected * 0.05,
         "{cpu}, not {expected}"
     );
     let waits = prometheus.query(&count(&path));
