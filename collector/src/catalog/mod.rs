@@ -15,6 +15,9 @@ pub mod cgroup_table;
 
 mod owner;
 
+#[cfg(test)]
+mod tests;
+
 pub use cgroup_table::{CgroupTable, OwnerId, TableSettings};
 pub use identity::{Container, Identity, Names, Qos, Runtime};
 pub use owner::Owner;
