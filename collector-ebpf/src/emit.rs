@@ -1,6 +1,7 @@
 //! The events ring: rare records, one by one, each with a wakeup.
 
 use aya_ebpf::{
+    bindings::{BPF_RB_AVAIL_DATA, BPF_RB_RING_SIZE},
     helpers::{bpf_get_smp_processor_id, bpf_ktime_get_ns, generated::bpf_ringbuf_output},
     macros::map,
     maps::RingBuf,
@@ -38,6 +39,14 @@ pub fn header(kind: u32) -> EventHeader {
 /// `size` bytes at `record` are readable, and the verifier can see that they are.
 #[inline(always)]
 pub unsafe fn emit<T>(cpu: *mut CpuState, signal: Signal, record: *const T, size: u64) {
+    // The last eighth of the ring is for OOM kills alone: no burst of cgroups can push one out.
+    let ring = EVENTS.query(u64::from(BPF_RB_RING_SIZE));
+    if !matches!(signal, Signal::Oom)
+        && EVENTS.query(u64::from(BPF_RB_AVAIL_DATA)) > ring - ring / 8
+    {
+        count_lost(cpu, signal, KernelLoss::RingFull, 1);
+        return;
+    }
     // SAFETY: the caller's promise.
     let sent = unsafe {
         bpf_ringbuf_output(

@@ -90,15 +90,18 @@ pub fn oom_victim_pid(ctx: BtfTracePointContext) -> i32 {
 fn send(ctx: &BtfTracePointContext, cpu: *mut CpuState, mut event: OomEvent) -> i32 {
     batch::count_observed(cpu, Signal::Oom);
     event.header = emit::header(EventHeader::KIND_OOM);
-    if let Some(limit) = OOM_LIMIT.get(0)
-        && limit.pid_tgid != 0
-        && limit.pid_tgid == bpf_get_current_pid_tgid()
-    {
-        event.flags |= OomEvent::FLAG_LIMIT_OWNER;
-        event.limit_owner_cgroup = limit.cgroup;
-        if limit.cgroup == 0 {
-            event.flags |= OomEvent::FLAG_GLOBAL;
+    if let Some(note) = OOM_LIMIT.get_ptr_mut(0) {
+        // SAFETY: the entry exists, and `oom_lock` keeps others from writing it.
+        let limit = unsafe { &mut *note };
+        if limit.pid_tgid != 0 && limit.pid_tgid == bpf_get_current_pid_tgid() {
+            event.flags |= OomEvent::FLAG_LIMIT_OWNER;
+            event.limit_owner_cgroup = limit.cgroup;
+            if limit.cgroup == 0 {
+                event.flags |= OomEvent::FLAG_GLOBAL;
+            }
         }
+        // Each note is for one victim: a task can also be marked without `oom_kill_process`.
+        limit.pid_tgid = 0;
     }
     debug!(ctx, "OOM victim {}", event.victim_pid);
     // SAFETY: the record is a whole local variable.

@@ -113,6 +113,7 @@ fn snapshot() -> Snapshot {
             })
             .into(),
         programs: Vec::new(),
+        oom_limits_known: true,
         counts: CgroupCounts {
             live: CONTAINERS,
             ..CgroupCounts::default()

@@ -28,8 +28,8 @@ fn write(cgroup: &TestCgroup, arguments: &[&str]) -> (Seen, u64) {
     let path = file.path().to_str().expect("a plain path").to_owned();
     // What others dirtied before is not this test's.
     nix::unistd::sync();
-    let before = device_written();
     let observation = Observation::start(Settings::default());
+    let before = device_written();
     let bytes = BYTES.to_string();
     let _counts = cgroup.run(&[&["write", &path, &bytes], arguments].concat());
     nix::unistd::sync();

@@ -152,14 +152,14 @@ impl Observation {
             let mut refreshed = Instant::now();
             while !stopped.load(Ordering::Relaxed) {
                 std::thread::sleep(settings.drain_interval);
-                drainer.drain(&mut seen);
+                drainer.drain(&mut seen, usize::MAX);
                 if refreshed.elapsed() >= Drainer::REFRESH {
                     drainer.refresh().expect("the counters can be read");
                     refreshed = Instant::now();
                 }
             }
             drainer.flush_all().expect("the CPUs can be flushed");
-            drainer.drain(&mut seen);
+            drainer.drain(&mut seen, usize::MAX);
             drainer.refresh().expect("the counters can be read");
             let accounts = Signal::ALL
                 .into_iter()

@@ -9,4 +9,4 @@ pub mod plan;
 pub mod attached;
 
 pub use attached::{Attached, LoadError, LoadSettings, ProgramState, Rings, SignalState};
-pub use plan::{AttachPlan, Hook, Program, SignalPlan, TaskHierarchy};
+pub use plan::{AttachPlan, Hook, OOM_LIMIT, Program, SignalPlan, TaskHierarchy};

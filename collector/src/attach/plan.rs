@@ -7,7 +7,10 @@ use collector_common::signal::Signal;
 use super::attached::SignalState;
 use crate::{
     error_chain,
-    host::support::{KernelSupport, KernelTypes},
+    host::{
+        btf::BtfError,
+        support::{KernelSupport, KernelTypes},
+    },
     window::Operation,
 };
 
@@ -71,6 +74,9 @@ pub struct AttachPlan {
     pub operations: Vec<(u32, Operation)>,
 }
 
+/// The program that tells whose limit an OOM kill is for.
+pub const OOM_LIMIT: &str = "oom_limit";
+
 /// The fields that every program needs which names a task's cgroup.
 const TASK_CGROUP: [&str; 3] = ["OFF_TASK_CGROUPS", "OFF_CGROUP_KN", "OFF_KERNFS_NODE_ID"];
 
@@ -121,7 +127,12 @@ impl AttachPlan {
         let types = match &support.types {
             Ok(types) => types,
             Err(why) => {
-                let remedy = "boot a kernel with CONFIG_DEBUG_INFO_BTF=y";
+                let remedy = match why {
+                    BtfError::Absent { .. } => "boot a kernel with CONFIG_DEBUG_INFO_BTF=y",
+                    BtfError::Unusable { .. } => {
+                        "give --btf the BTF of the running kernel, or leave it out"
+                    }
+                };
                 return Self::all_off(&error_chain(why), remedy);
             }
         };
@@ -274,7 +285,7 @@ fn plan_oom(types: &KernelTypes, tasks: Option<TaskHierarchy>) -> Result<SignalP
     );
     if takes_control && require(types, &limit_fields).is_ok() {
         programs.push(Program {
-            name: "oom_limit",
+            name: OOM_LIMIT,
             hook: Hook::FunctionEntry("oom_kill_process"),
             optional: true,
         });

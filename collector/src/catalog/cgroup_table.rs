@@ -41,7 +41,34 @@ pub struct Change {
     /// Numbers under this cgroup that are of an earlier life, and their owner, to be put aside before
     /// the next sample.
     pub put_aside: Vec<(CgroupKey, OwnerId)>,
+    /// Owners that are no more because all they had is another's now.
+    pub dropped: Vec<OwnerId>,
 }
+
+/// What a walk of a hierarchy found.
+#[derive(Clone, Copy, Debug)]
+pub struct Walked<'a> {
+    /// The cgroups, with their paths.
+    pub cgroups: &'a [(CgroupId, Vec<u8>)],
+    /// Whether these are all: only then is one that is missing gone.
+    pub is_complete: bool,
+    /// When the walk began.
+    pub began: Ktime,
+}
+
+/// A tombstone that goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expired {
+    /// Whose it was.
+    pub owner: OwnerId,
+    /// The cgroups whose numbers go with it.
+    pub keys: Vec<CgroupKey>,
+    /// Whether it goes before its time, because there are too many.
+    pub is_early: bool,
+}
+
+/// How many cgroups without a place are remembered, to count each once.
+const MAX_REFUSED: usize = 1 << 16;
 
 /// The moment of a change, on both clocks.
 pub type Moment = (Ktime, SystemTime);
@@ -58,7 +85,10 @@ pub struct CgroupTable {
     classes: HashMap<String, (NonZeroU32, usize)>,
     next_owner: u64,
     next_class: NonZeroU32,
-    overflowed: u64,
+    /// Cgroups that found no place.
+    refused: HashSet<CgroupKey>,
+    /// Tombstones that went before their time.
+    evicted: u64,
 }
 
 impl CgroupTable {
@@ -74,7 +104,8 @@ impl CgroupTable {
             classes: HashMap::new(),
             next_owner: 0,
             next_class: NonZeroU32::MIN,
-            overflowed: 0,
+            refused: HashSet::new(),
+            evicted: 0,
         }
     }
 
@@ -92,6 +123,7 @@ impl CgroupTable {
             if is_live && owner.is_unresolved() {
                 // What was counted without a name is this cgroup's all the same.
                 self.drop_owner(known);
+                change.dropped.push(known);
             } else {
                 // The id was used again: by another path, or by the same one's next life.
                 change.put_aside.push((key, known));
@@ -102,7 +134,9 @@ impl CgroupTable {
             }
         }
         let Some(id) = self.owner_for(key, path, now, &mut change) else {
-            self.overflowed += 1;
+            if self.refused.len() < MAX_REFUSED {
+                self.refused.insert(key);
+            }
             return change;
         };
         if let Some(owner) = self.owners.get_mut(&id) {
@@ -227,35 +261,44 @@ impl CgroupTable {
         for (other, rest) in moved {
             let below = self.move_to(other, &[path, &rest].concat(), now);
             change.put_aside.extend(below.put_aside);
+            // Each of these was another owner's; that one's totals are the moved one's.
+            change.dropped.extend(below.dropped);
         }
         change
     }
 
     /// Gives a cgroup to the owner of another path, its numbers with it.
     fn move_to(&mut self, key: CgroupKey, path: &[u8], now: Moment) -> Change {
+        let mut dropped = None;
         if let Some(id) = self.by_key.remove(&key)
             && let Some(owner) = self.owners.get_mut(&id)
         {
             owner.live.retain(|(live, _)| *live != key);
             if owner.live.is_empty() && owner.gone.is_empty() {
                 self.drop_owner(id);
+                dropped = Some(id);
             } else if owner.live.is_empty() && owner.exited.is_none() {
                 owner.exited = Some(now);
                 owner.scrapes = 0;
             }
         }
-        self.insert(key, path, now)
+        let mut change = self.insert(key, path, now);
+        change.dropped.extend(dropped);
+        change
     }
 
-    /// Makes the table agree with a walk that began at `began`: adds what is missing, closes what is
-    /// gone. What an event has told since then is newer than the walk, and stays.
+    /// Makes the table agree with a walk: adds what is missing, closes what is gone. What an event has told since then is newer than the walk, and stays.
     pub fn sync(
         &mut self,
         hierarchy: HierarchyId,
-        walked: &[(CgroupId, Vec<u8>)],
-        began: Ktime,
+        walked: &Walked<'_>,
         now: Moment,
     ) -> Vec<(CgroupKey, Change)> {
+        let Walked {
+            cgroups: walked,
+            is_complete,
+            began,
+        } = *walked;
         let mut changes = Vec::new();
         let mut there = HashSet::with_capacity(walked.len());
         for (id, path) in walked {
@@ -275,6 +318,9 @@ impl CgroupTable {
                 changes.push((key, self.insert(key, path, now)));
             }
         }
+        if !is_complete {
+            return changes;
+        }
         let vanished: Vec<CgroupKey> = self
             .owners
             .values()
@@ -292,7 +338,7 @@ impl CgroupTable {
 
     /// Lets tombstones go whose time is over, and the oldest of those that are too many. The cgroups
     /// whose numbers go with them.
-    pub fn expire(&mut self, now: Ktime) -> Vec<(OwnerId, Vec<CgroupKey>)> {
+    pub fn expire(&mut self, now: Ktime) -> Vec<Expired> {
         let mut tombstones: Vec<(Ktime, OwnerId)> = self
             .owners
             .iter()
@@ -300,22 +346,31 @@ impl CgroupTable {
             .collect();
         tombstones.sort_unstable();
         let too_many = tombstones.len().saturating_sub(self.settings.max_owners);
-        self.overflowed += too_many as u64;
         let mut expired = Vec::new();
-        for (index, (_, id)) in tombstones.into_iter().enumerate() {
-            let due = self
+        for (index, (_, owner)) in tombstones.into_iter().enumerate() {
+            let is_due = self
                 .owners
-                .get(&id)
+                .get(&owner)
                 .is_some_and(|owner| owner.is_due(now, self.settings.retention));
-            if due || index < too_many {
-                expired.extend(self.drop_owner(id));
+            if is_due || index < too_many {
+                let is_early = !is_due;
+                self.evicted += u64::from(is_early);
+                let keys = self.drop_owner(owner);
+                expired.push(Expired {
+                    owner,
+                    keys,
+                    is_early,
+                });
             }
         }
         expired
     }
 
-    fn drop_owner(&mut self, id: OwnerId) -> Option<(OwnerId, Vec<CgroupKey>)> {
-        let owner = self.owners.remove(&id)?;
+    /// Forgets an owner. The cgroups that were its.
+    fn drop_owner(&mut self, id: OwnerId) -> Vec<CgroupKey> {
+        let Some(owner) = self.owners.remove(&id) else {
+            return Vec::new();
+        };
         self.by_path.remove(&owner.identity.path);
         let keys: Vec<_> = owner.keys().collect();
         for key in &keys {
@@ -329,7 +384,7 @@ impl CgroupTable {
                 self.classes.remove(&container.id);
             }
         }
-        Some((id, keys))
+        keys
     }
 
     /// Says that everything was scraped once more.
@@ -374,7 +429,7 @@ impl CgroupTable {
     #[must_use]
     pub fn counts(&self) -> CgroupCounts {
         let mut counts = CgroupCounts {
-            overflowed: self.overflowed,
+            overflowed: self.refused.len() as u64 + self.evicted,
             ..CgroupCounts::default()
         };
         for owner in self.owners.values() {

@@ -8,7 +8,8 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use super::Identity;
 
-/// Makes it: invalid and control bytes as `\xNN`, at most [`Identity::MAX_PATH`] bytes.
+/// Makes it: invalid and control bytes as `\xNN`, at most [`Identity::MAX_PATH`] bytes. A path that
+/// had to be changed ends in a hash of it, since another may spell the same.
 #[must_use]
 pub fn path_text(path: &[u8]) -> String {
     let mut text = String::with_capacity(path.len());
@@ -33,13 +34,13 @@ fn escape(text: &mut String, bytes: &[u8]) {
 }
 
 fn bounded(mut text: String, path: &[u8]) -> String {
-    if text.len() <= Identity::MAX_PATH {
+    if text.as_bytes() == path && text.len() <= Identity::MAX_PATH {
         return text;
     }
     let mut hasher = DefaultHasher::new();
     path.hash(&mut hasher);
     let suffix = format!("…{:016x}", hasher.finish());
-    let mut end = Identity::MAX_PATH - suffix.len();
+    let mut end = text.len().min(Identity::MAX_PATH - suffix.len());
     while !text.is_char_boundary(end) {
         end -= 1;
     }
@@ -59,11 +60,24 @@ mod tests {
             (&b"/docker/abc"[..], "/docker/abc"),
             ("/ünïcode".as_bytes(), "/ünïcode"),
             (b"/a \"quoted\" \\ one", "/a \"quoted\" \\ one"),
-            (b"/line\nbreak\x1b", "/line\\x0abreak\\x1b"),
-            (b"/bad\xff\xc3", "/bad\\xff\\xc3"),
         ] {
             assert_eq!(path_text(path), text);
         }
+        for (path, text) in [
+            (&b"/line\nbreak\x1b"[..], "/line\\x0abreak\\x1b…"),
+            (b"/bad\xff\xc3", "/bad\\xff\\xc3…"),
+        ] {
+            let made = path_text(path);
+            assert!(
+                made.starts_with(text) && made.len() == text.len() + 16,
+                "{made}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_path_that_spells_anothers_escape_stays_another() {
+        assert_ne!(path_text(b"/x\x01"), path_text(b"/x\\x01"));
     }
 
     #[test]

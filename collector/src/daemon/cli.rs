@@ -70,7 +70,7 @@ pub struct RunArgs {
     /// What to log, as error, warn, info, debug, trace, or per module [default: info].
     #[arg(long, env = "CGSCOPE_LOG", value_name = "FILTER")]
     pub log: Option<String>,
-    /// Type information of the running kernel, where it has none itself
+    /// Type information (BTF) of the running kernel to find its fields in
     /// [default: /sys/kernel/btf/vmlinux].
     #[arg(long, env = "CGSCOPE_BTF", value_name = "FILE")]
     pub btf: Option<PathBuf>,

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use collector_common::signal::Signal;
+
 use super::state::State;
 use crate::drain::{DrainError, Drainer};
 
@@ -41,7 +43,7 @@ impl DrainThread<'_> {
             let start = Instant::now();
             let bytes = {
                 let mut pipeline = self.state.pipeline();
-                let bytes = self.drainer.drain(&mut *pipeline);
+                let bytes = self.drainer.drain(&mut *pipeline, self.ring_bytes);
                 if rotated.elapsed() >= self.rotation {
                     rotated = Instant::now();
                     pipeline.rotate();
@@ -63,12 +65,22 @@ impl DrainThread<'_> {
             }
         }
         self.drainer.flush_all()?;
-        self.drainer.drain(&mut *self.state.pipeline());
+        self.drainer
+            .drain(&mut *self.state.pipeline(), self.ring_bytes);
         self.refresh()
     }
 
     fn refresh(&mut self) -> Result<(), DrainError> {
+        let lost = |drainer: &Drainer| -> u64 {
+            let account = drainer.accounts().of(Signal::CgroupLife);
+            account.lost.iter().map(|(_, events)| events).sum()
+        };
+        let before = lost(&self.drainer);
         self.drainer.refresh()?;
+        if lost(&self.drainer) > before {
+            // What those events told is to be seen in the trees.
+            self.state.want_resync();
+        }
         self.state.accounts().clone_from(self.drainer.accounts());
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::{
     fs::OpenOptions,
-    io::{Read as _, Write as _},
+    io::{Read as _, Seek as _, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -36,6 +36,9 @@ pub enum LockError {
     },
 }
 
+/// How the line in a lock file starts.
+const OWN_START: &[u8] = b"pid ";
+
 impl InstanceLock {
     /// Takes the lock, and leaves a line for those who cannot.
     pub fn take(path: &Path, listen: &str) -> Result<Self, LockError> {
@@ -59,7 +62,14 @@ impl InstanceLock {
             }
             Err((_, errno)) => return Err(unusable(errno.into())),
         };
+        // An empty file or one of ours; a slip of the pen may name any other.
+        let mut start = [0; OWN_START.len()];
+        let length = file.read(&mut start).map_err(unusable)?;
+        if length > 0 && start[..length] != OWN_START[..length] {
+            return Err(unusable(std::io::Error::other("it holds something else")));
+        }
         file.set_len(0).map_err(unusable)?;
+        file.rewind().map_err(unusable)?;
         writeln!(file, "pid {}, serving on {listen}", std::process::id()).map_err(unusable)?;
         Ok(Self { _file: file })
     }

@@ -22,7 +22,7 @@ use crate::{
     catalog::Recognizer,
     drain::Drainer,
     error_chain, export,
-    host::cgroup_mounts::CgroupMounts,
+    host::{cgroup_mounts::CgroupMounts, support::Privileges},
     reconcile::{Pipeline, PipelineSettings},
     window::{Backend, BackendSettings},
 };
@@ -32,6 +32,14 @@ const HTTP_GRACE: Duration = Duration::from_millis(500);
 
 /// Runs until SIGTERM or SIGINT.
 pub fn run(config: &Config) -> Result<(), Failure> {
+    let missing = Privileges::of_this_process().missing_for_tracing();
+    if !missing.is_empty() {
+        return Err(Failure::NotPermitted(format!(
+            "not permitted to load kernel programs: this process lacks {}; run as root, or with \
+             these capabilities",
+            missing.join(" and ")
+        )));
+    }
     let _lock =
         InstanceLock::take(&config.lock_file, &config.listen.to_string()).map_err(|error| {
             match error {
@@ -49,6 +57,11 @@ pub fn run(config: &Config) -> Result<(), Failure> {
         .max_blocking_threads(4)
         .build()
         .map_err(|error| Failure::internal(&error))?;
+    // From here on a signal means a clean stop, even while the programs are being attached.
+    let stop_signals = {
+        let _entered = runtime.enter();
+        StopSignals::new().map_err(|error| Failure::internal(&error))?
+    };
     // The port before the programs: a port in use is the likeliest mistake, and quickly told.
     let listener = runtime.block_on(tokio::net::TcpListener::bind(config.listen)).map_err(|error| {
         Failure::Unavailable(format!(
@@ -101,7 +114,7 @@ pub fn run(config: &Config) -> Result<(), Failure> {
             resync.run();
         });
         tracing::info!("serving on http://{}/metrics", config.listen);
-        let served = runtime.block_on(serve(listener, source, &state));
+        let served = runtime.block_on(serve(listener, source, &state, stop_signals));
         state.stop();
         runtime.shutdown_timeout(HTTP_GRACE);
         let outcome = drain.join().ok().ok_or_else(|| {
@@ -124,14 +137,6 @@ impl Drop for StopOnDrop<'_> {
 }
 
 fn attach(config: &Config, host: &Host) -> Result<Attached, Failure> {
-    let missing = host.support.privileges.missing_for_tracing();
-    if !missing.is_empty() {
-        return Err(Failure::NotPermitted(format!(
-            "not permitted to load kernel programs: this process lacks {}; run as root, or with \
-             these capabilities",
-            missing.join(" and ")
-        )));
-    }
     let (signals, attached) = if host.plan.anything_on() {
         let attached = host
             .attach(config)
@@ -204,21 +209,26 @@ fn prepare(config: &Config, host: &Host, mounts: &CgroupMounts, attached: &Attac
     State::new(pipeline, own, programs)
 }
 
-async fn serve(
-    listener: tokio::net::TcpListener,
-    source: Arc<DaemonSource>,
-    state: &State,
-) -> Result<(), Failure> {
-    let mut terminate =
-        signal(SignalKind::terminate()).map_err(|error| Failure::internal(&error))?;
-    let mut interrupt =
-        signal(SignalKind::interrupt()).map_err(|error| Failure::internal(&error))?;
-    let stopped = async {
+/// The signals that end the daemon.
+struct StopSignals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl StopSignals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Waits for one of them, or for a thread that ended for a reason of its own.
+    async fn wait(mut self, state: &State) {
         loop {
             tokio::select! {
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
-                // A thread that ended for a reason of its own.
+                _ = self.terminate.recv() => break,
+                _ = self.interrupt.recv() => break,
                 () = tokio::time::sleep(Duration::from_millis(200)) => {
                     if state.is_stopping() {
                         break;
@@ -227,8 +237,16 @@ async fn serve(
             }
         }
         state.stop();
-    };
-    export::serve(listener, source, stopped)
+    }
+}
+
+async fn serve(
+    listener: tokio::net::TcpListener,
+    source: Arc<DaemonSource>,
+    state: &State,
+    stop_signals: StopSignals,
+) -> Result<(), Failure> {
+    export::serve(listener, source, stop_signals.wait(state))
         .await
-        .map_err(|error| Failure::Internal(format!("the HTTP server failed: {error}")))
+        .map_err(|error| Failure::Internal(error_chain(&error)))
 }

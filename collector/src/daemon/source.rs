@@ -6,6 +6,7 @@ use collector_common::signal::Signal;
 
 use super::state::State;
 use crate::{
+    attach::OOM_LIMIT,
     export::Source,
     host::{
         process::read_own_process,
@@ -61,6 +62,11 @@ impl Source for DaemonSource {
                 .map(|signal| accounts.of(*signal))
                 .collect(),
             programs: programs.collect(),
+            oom_limits_known: self
+                .state
+                .programs
+                .iter()
+                .any(|(program, _)| program.name == OOM_LIMIT && program.attached),
             counts,
             timings: timings.collect(),
             process: read_own_process(),

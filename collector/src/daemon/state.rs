@@ -74,7 +74,10 @@ impl State {
 
     /// Ends the threads.
     pub fn stop(&self) {
+        // Under the lock, so that no waiter is between its look and its wait.
+        let guard = self.resync.lock().unwrap_or_else(PoisonError::into_inner);
         self.stopping.store(true, Ordering::Release);
+        drop(guard);
         self.resync_wanted.notify_all();
     }
 

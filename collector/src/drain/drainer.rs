@@ -16,6 +16,9 @@ use crate::{
     window::{BatchOutcome, LossReason},
 };
 
+/// Events of one pass: some megabytes, more than the ring holds.
+const MAX_EVENTS: usize = 1 << 16;
+
 /// Who is given what the rings held.
 pub trait Sink {
     /// Takes a batch, and says what became of its samples: all of them.
@@ -82,9 +85,13 @@ impl Drainer {
     }
 
     /// Hands everything in the rings to `sink`: events first, so that a new cgroup is known before
-    /// its samples. Returns how many bytes of samples there were.
-    pub fn drain(&mut self, sink: &mut impl Sink) -> usize {
-        while let Some(record) = self.rings.events.next() {
+    /// its samples. Ends after `most` bytes of samples, lest a host
+    /// that makes them as fast as they are drained hold it for ever. Returns how many bytes there were.
+    pub fn drain(&mut self, sink: &mut impl Sink, most: usize) -> usize {
+        for _ in 0..MAX_EVENTS {
+            let Some(record) = self.rings.events.next() else {
+                break;
+            };
             match decode_event(&record) {
                 Ok(event) => {
                     let signal = match event {
@@ -95,14 +102,16 @@ impl Drainer {
                     self.accounts.settle(signal, &outcome);
                 }
                 Err(malformed) => {
-                    tracing::warn!(%malformed, "dropped an event");
+                    tracing::debug!(%malformed, "dropped an event");
                     self.accounts
                         .lose(Signal::CgroupLife, LossReason::Malformed, 1);
                 }
             }
         }
         let mut bytes = 0;
-        while let Some(record) = self.rings.samples.next() {
+        while bytes < most
+            && let Some(record) = self.rings.samples.next()
+        {
             bytes += record.len();
             match decode_batch(&record) {
                 Ok(batch) => {
@@ -110,7 +119,7 @@ impl Drainer {
                     self.accounts.settle(batch.signal(), &outcome);
                 }
                 Err(malformed) => {
-                    tracing::warn!(%malformed, "dropped a batch of samples");
+                    tracing::debug!(%malformed, "dropped a batch of samples");
                     if let Some((signal, samples)) = announced(&record) {
                         self.accounts.lose(signal, LossReason::Malformed, samples);
                     }

@@ -263,7 +263,7 @@ families! {
         labels: &[labels::ROLE],
         help: "Victims chosen by the OOM killer: as victim when the task was of this cgroup, as \
                limit_owner when this cgroup's memory limit was hit. Where the kernel does not say \
-               whose limit it was, limit_owner stays 0.",
+               whose limit it was, there is no limit_owner.",
         source: "`mark_victim`",
         since: V0_1,
     },

@@ -112,6 +112,7 @@ struct Scene {
     labels: Vec<CgroupLabels>,
     devices: HashMap<Device, String>,
     oom_watched: bool,
+    oom_limits_known: bool,
 }
 
 impl Scene {
@@ -132,12 +133,14 @@ impl Scene {
                 .or_insert_with_key(|&device| device_name(device));
         }
         let oom_watched = feeds::oom_watched(&snapshot);
+        let oom_limits_known = snapshot.oom_limits_known;
         Self {
             snapshot,
             format,
             labels,
             devices,
             oom_watched,
+            oom_limits_known,
         }
     }
 
@@ -168,6 +171,7 @@ impl Scene {
                 labels,
                 devices: &self.devices,
                 oom_watched: self.oom_watched,
+                oom_limits_known: self.oom_limits_known,
             })
     }
 }

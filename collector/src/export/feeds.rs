@@ -44,6 +44,8 @@ pub(super) struct Cgroup<'a> {
     pub(super) devices: &'a HashMap<Device, String>,
     /// Whether OOM kills are watched: otherwise a count of 0 would be a lie.
     pub(super) oom_watched: bool,
+    /// Whether the kernel says whose limit they are for.
+    pub(super) oom_limits_known: bool,
 }
 
 impl Cgroup<'_> {
@@ -250,8 +252,13 @@ fn block_rows(
 
 fn block_io_latency(out: &mut Series<'_, '_>, cgroup: &Cgroup<'_>) -> fmt::Result {
     block_rows(cgroup, |labels, row| {
-        out.histogram(&(cgroup.labels, (labels, Stage::Queue)), &row.queue)?;
-        out.histogram(&(cgroup.labels, (labels, Stage::Device)), &row.in_device)
+        for (stage, spans) in [(Stage::Queue, &row.queue), (Stage::Device, &row.in_device)] {
+            // A flush has no time in the queue; what is only partly complete has no time yet.
+            if !spans.is_empty() {
+                out.histogram(&(cgroup.labels, (labels, stage)), spans)?;
+            }
+        }
+        Ok(())
     })
 }
 
@@ -276,7 +283,10 @@ fn oom_kills(out: &mut Series<'_, '_>, cgroup: &Cgroup<'_>) -> fmt::Result {
         limit_owner,
     } = cgroup.stats.oom;
     out.counter(&(cgroup.labels, OomRole::Victim), &victim)?;
-    out.counter(&(cgroup.labels, OomRole::LimitOwner), &limit_owner)
+    if cgroup.oom_limits_known {
+        out.counter(&(cgroup.labels, OomRole::LimitOwner), &limit_owner)?;
+    }
+    Ok(())
 }
 
 fn window_quantile(out: &mut Series<'_, '_>, cgroup: &Cgroup<'_>) -> fmt::Result {

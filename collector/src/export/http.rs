@@ -43,7 +43,7 @@ const SCRAPES: usize = 2;
 pub(super) const LIMITS: Limits = Limits {
     connections: 64,
     request: Duration::from_secs(10),
-    response: Duration::from_secs(75),
+    response: Duration::from_secs(20),
 };
 
 /// How long requests in flight have to finish once the endpoint is told to stop.

@@ -25,6 +25,14 @@ pub struct Walk {
     pub truncated: bool,
 }
 
+impl Walk {
+    /// Whether every cgroup was seen.
+    #[must_use]
+    pub const fn is_complete(&self) -> bool {
+        !self.truncated && self.unreadable == 0
+    }
+}
+
 /// A walk ends here. More cgroups than any host runs; each costs its path in memory.
 pub const MAX_CGROUPS: usize = 100_000;
 

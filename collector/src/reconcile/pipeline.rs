@@ -16,7 +16,7 @@ use super::snapshot::{CgroupCounts, CgroupStats};
 use crate::{
     catalog::{
         CgroupTable, Identity, Names, Owner, OwnerId, Recognizer, TableSettings,
-        cgroup_table::{Change, Moment},
+        cgroup_table::{Change, Expired, Moment, Walked},
     },
     daemon::clock::{Ktime, TimeAnchor},
     drain::{Batch, Event, Samples, Sink, decode::CgroupChange},
@@ -87,8 +87,9 @@ impl Pipeline {
             cgroup_version: if tasks == HierarchyId::V2 { 2 } else { 1 },
         };
         Self {
+            // Each owner can have a cgroup with numbers in each hierarchy, and may be a tombstone.
             windows: CgroupWindows::new(WindowSettings {
-                max_cgroups,
+                max_cgroups: max_cgroups.saturating_mul(2 * mounts.attributed().len()),
                 ..WindowSettings::default()
             }),
             table: CgroupTable::new(table, recognizer),
@@ -121,17 +122,33 @@ impl Pipeline {
 
     /// Makes identities agree with a walk of a hierarchy that began at `began`.
     pub fn sync(&mut self, hierarchy: HierarchyId, walk: &Walk, began: Ktime, now: Moment) {
-        for (key, change) in self.table.sync(hierarchy, &walk.cgroups, began, now) {
+        let walked = Walked {
+            cgroups: &walk.cgroups,
+            is_complete: walk.is_complete(),
+            began,
+        };
+        for (key, change) in self.table.sync(hierarchy, &walked, now) {
             self.follow(key, change);
         }
     }
 
     /// Lets go of tombstones whose time is over.
     pub fn expire(&mut self, now: Ktime) {
-        for (owner, keys) in self.table.expire(now) {
-            self.put_aside.remove(&owner);
+        for Expired {
+            owner,
+            keys,
+            is_early,
+        } in self.table.expire(now)
+        {
+            let mut totals = self.put_aside.remove(&owner).unwrap_or_default();
             for key in keys {
-                self.windows.remove(key);
+                if let Some(of_key) = self.windows.remove(key) {
+                    totals.merge(&of_key);
+                }
+            }
+            // What goes before its time, for want of room, is not lost: only told apart no more.
+            if is_early {
+                self.homeless.merge(&totals);
             }
         }
     }
@@ -201,7 +218,16 @@ impl Pipeline {
 
     /// Does for the numbers what a change of identity means.
     fn follow(&mut self, key: CgroupKey, change: Change) {
-        let Change { owner, put_aside } = change;
+        let Change {
+            owner,
+            put_aside,
+            dropped,
+        } = change;
+        for dropped in dropped {
+            if let (Some(totals), Some(owner)) = (self.put_aside.remove(&dropped), owner) {
+                self.put_aside.entry(owner).or_default().merge(&totals);
+            }
+        }
         for (key, owner) in put_aside {
             if let Some(totals) = self.windows.remove(key) {
                 self.put_aside.entry(owner).or_default().merge(&totals);

@@ -21,6 +21,9 @@ pub struct Snapshot {
     pub accounts: Vec<SignalAccount>,
     /// One entry for each kernel program in the plan.
     pub programs: Vec<ProgramStats>,
+    /// Whether the kernel says whose limit an OOM kill is for; without, no count of those means
+    /// anything.
+    pub oom_limits_known: bool,
     /// How many cgroups are known, by state.
     pub counts: CgroupCounts,
     /// Our own timings.

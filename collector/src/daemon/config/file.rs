@@ -1,6 +1,8 @@
 //! The configuration file, as it stands.
 
 use std::{
+    fs::File,
+    io::Read as _,
     net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
@@ -33,7 +35,7 @@ pub struct FileConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("cannot read the configuration file {path}")]
+    #[error("cannot read the configuration file {path}; name a readable TOML file with --config")]
     Unreadable {
         /// Which.
         path: PathBuf,
@@ -72,12 +74,19 @@ impl FileConfig {
             path: path.to_owned(),
             source,
         };
-        let length = std::fs::metadata(path).map_err(unreadable)?.len();
-        if length > MAX_BYTES {
-            let source = std::io::Error::other(format!("it has {length} bytes, over 1 MiB"));
-            return Err(unreadable(source));
+        // A device or a pipe may have no end, and opening a pipe may wait for ever.
+        if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
+            return Err(unreadable(std::io::Error::other("it is not a file")));
         }
-        Self::parse(path, &std::fs::read_to_string(path).map_err(unreadable)?)
+        let file = File::open(path).map_err(unreadable)?;
+        let mut text = String::new();
+        file.take(MAX_BYTES + 1)
+            .read_to_string(&mut text)
+            .map_err(unreadable)?;
+        if text.len() as u64 > MAX_BYTES {
+            return Err(unreadable(std::io::Error::other("it has over 1 MiB")));
+        }
+        Self::parse(path, &text)
     }
 
     pub(super) fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {

@@ -150,6 +150,7 @@ fn full_snapshot() -> Snapshot {
                 cost: None,
             },
         ],
+        oom_limits_known: true,
         counts: CgroupCounts {
             live: 1,
             exited: 2,
