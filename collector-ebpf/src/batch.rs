@@ -85,8 +85,11 @@ pub fn next_place<B: Batch>(cpu: *mut CpuState) -> *mut B::Sample {
     let count = unsafe { (*header).count };
     // The batch is never left full, so the mask changes nothing; it is what tells the verifier.
     let index = usize::from(count) & (B::CAPACITY - 1);
-    // SAFETY: the samples follow the header, and `index` is below their number.
-    unsafe { header.add(1).cast::<B::Sample>().add(index) }
+    // The samples follow the header, and `index` is below their number.
+    header
+        .wrapping_add(1)
+        .cast::<B::Sample>()
+        .wrapping_add(index)
 }
 
 /// Adds the sample in [`next_place`] to the batch, and submits the batch when it is full or old.
@@ -173,7 +176,9 @@ pub fn flush_cpu(_ctx: RawTracePointContext) -> i32 {
     // A block completion may be half-way under the interrupt that this runs in; then the CPU is not
     // silent either.
     // SAFETY: the state is this CPU's own.
-    if unsafe { (&raw const (*cpu).block_busy).read_volatile() } == 0 {
+    let busy = unsafe { &raw const (*cpu).block_busy };
+    // SAFETY: as above.
+    if unsafe { busy.read_volatile() } == 0 {
         submit::<BlockBatch>(cpu);
     }
     0

@@ -75,12 +75,18 @@ globals! {
 /// `PF_KTHREAD` of `include/linux/sched.h`: the same bit since 2.6.27 (commit 7b34e4283c68).
 const PF_KTHREAD: u32 = 0x0020_0000;
 
+/// Where a field lies in the kernel object at `base`.
+#[inline(always)]
+fn field(base: *const c_void, offset: &Global<u64>) -> *const c_void {
+    base.wrapping_byte_add(offset.load() as usize)
+}
+
 /// Loads the `T` that lies `offset` bytes into the kernel object at `base`.
 #[inline(always)]
 fn load<T: Copy>(base: *const c_void, offset: &Global<u64>) -> T {
     // SAFETY: `base` is a pointer that the verifier tracks, and `offset` a constant to it: it has
     // checked that this load stays in the object, and makes it read 0 if the object is gone.
-    unsafe { *base.byte_add(offset.load() as usize).cast::<T>() }
+    unsafe { *field(base, offset).cast::<T>() }
 }
 
 macro_rules! kernel_pointer {
@@ -176,12 +182,8 @@ impl Task {
     #[inline(always)]
     pub fn read_comm(self, into: &mut [u8; COMM_LEN]) {
         // SAFETY: the helper checks the address itself and fails on a bad one; `into` is ours.
-        let read = unsafe {
-            bpf_probe_read_kernel_buf(
-                self.0.byte_add(OFF_TASK_COMM.load() as usize).cast::<u8>(),
-                into,
-            )
-        };
+        let read =
+            unsafe { bpf_probe_read_kernel_buf(field(self.0, &OFF_TASK_COMM).cast::<u8>(), into) };
         if read.is_err() {
             into[0] = 0;
         }
@@ -271,9 +273,7 @@ impl Request {
         if blkcg.is_null() {
             return None;
         }
-        // SAFETY: the css is a member of the blkcg, at an offset that BTF gave.
-        let css = unsafe { blkcg.byte_add(OFF_BLKCG_CSS.load() as usize) };
-        let id = css_cgroup(css).id();
+        let id = css_cgroup(field(blkcg, &OFF_BLKCG_CSS)).id();
         (id != 0).then_some(id)
     }
 
@@ -309,9 +309,7 @@ impl OomControl {
         if memcg.is_null() {
             return None;
         }
-        // SAFETY: the css is a member of the memcg, at an offset that BTF gave.
-        let css = unsafe { memcg.byte_add(OFF_MEM_CGROUP_CSS.load() as usize) };
-        Some(css_cgroup(css).id())
+        Some(css_cgroup(field(memcg, &OFF_MEM_CGROUP_CSS)).id())
     }
 }
 
