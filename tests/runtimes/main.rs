@@ -5,6 +5,7 @@
 )]
 
 mod image;
+mod parents;
 mod server;
 
 use std::{
@@ -14,7 +15,7 @@ use std::{
 
 use collector_tests::{daemon::Daemon, exposition::Exposition};
 
-use self::{image::Image, server::Server};
+use self::{image::Image, parents::Parents, server::Server};
 
 /// What every container here does: some work, and then it waits to be looked at.
 const WORK: &str = "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; exec /bin/busybox sleep 2";
@@ -31,6 +32,20 @@ fn run(command: &mut Command) -> String {
     let stderr = String::from_utf8_lossy(&stderr);
     assert!(status.success(), "{command:?}: {status}: {stderr}");
     String::from_utf8_lossy(&stdout).trim().to_owned()
+}
+
+/// A container that is gone when this is dropped, also when the test has failed: its processes are
+/// no children of the runtime's daemon, and would outlive it.
+struct Container<F: Fn() -> Command> {
+    id: String,
+    remove: F,
+}
+
+impl<F: Fn() -> Command> Drop for Container<F> {
+    fn drop(&mut self) {
+        // It may have been removed already, which is as good.
+        drop((self.remove)().arg(&self.id).output());
+    }
 }
 
 /// Checks a container from its first interval to its tombstone. `clean_up` is what must be done for
@@ -73,6 +88,7 @@ fn follow(daemon: &Daemon, id: &str, runtime: &str, clean_up: impl FnOnce()) {
 
 #[test]
 fn docker() {
+    let _parents = Parents::of(&["docker"]);
     let image = Image::new();
     let server = Server::dockerd();
     let docker = || {
@@ -91,13 +107,20 @@ fn docker() {
         "sh",
         "-c",
     ];
-    let id = run(docker().args(container).arg(WORK));
-    follow(&daemon, &id, "docker", || {});
-    run(docker().args(["rm", "--force", &id]));
+    let container = Container {
+        id: run(docker().args(container).arg(WORK)),
+        remove: || {
+            let mut remove = docker();
+            remove.args(["rm", "--force"]);
+            remove
+        },
+    };
+    follow(&daemon, &container.id, "docker", || {});
 }
 
 #[test]
 fn containerd() {
+    let _parents = Parents::of(&["cgscope-test"]);
     let image = Image::new();
     let server = Server::containerd();
     let ctr = || {
@@ -108,6 +131,11 @@ fn containerd() {
         ctr
     };
     let daemon = Daemon::start(&[]);
+    let delete_task = || {
+        let mut delete = ctr();
+        delete.args(["task", "delete", "--force"]);
+        delete
+    };
     let id = format!("task-{}", std::process::id());
     // With a root file system of ours, as no image store is needed to run a task.
     let container = ["run", "--detach", "--rootfs"];
@@ -115,14 +143,20 @@ fn containerd() {
         .args(container)
         .arg(image.root())
         .args([&id, "/bin/busybox", "sh", "-c", WORK]));
+    let task = Container {
+        id: id.clone(),
+        remove: delete_task,
+    };
     follow(&daemon, &id, "containerd", || {
-        run(ctr().args(["task", "delete", "--force", &id]));
+        run(delete_task().arg(&id));
     });
+    drop(task);
     run(ctr().args(["container", "delete", &id]));
 }
 
 #[test]
 fn podman() {
+    let _parents = Parents::of(&["libpod_parent/conmon", "libpod_parent"]);
     let image = Image::new();
     let folder = tempfile::tempdir().unwrap();
     let podman = || {
@@ -152,7 +186,13 @@ fn podman() {
         "-c",
         WORK,
     ];
-    let id = run(podman().args(container));
-    follow(&daemon, &id, "podman", || {});
-    run(podman().args(["rm", "--force", "--time=0", &id]));
+    let container = Container {
+        id: run(podman().args(container)),
+        remove: || {
+            let mut remove = podman();
+            remove.args(["rm", "--force", "--time=0"]);
+            remove
+        },
+    };
+    follow(&daemon, &container.id, "podman", || {});
 }
