@@ -19,9 +19,12 @@ fn a_cgroups_numbers_are_its_own_and_outlive_it() {
     let counts = cgroup.run(&["busy", "1", "2", "1500"]);
     let cpu_time = cgroup.cpu_time().as_secs_f64();
     drop(cgroup);
-    let exposition = daemon.scrape_until("its tombstone", Duration::from_secs(3), |exposition| {
+    let _tombstone = daemon.scrape_until("its tombstone", Duration::from_secs(3), |exposition| {
         exposition.sum("cgscope_container_exited", &id) == Some(1.0)
     });
+    // Its end comes with a wakeup, its last samples in their own time: within a second.
+    std::thread::sleep(Duration::from_millis(1200));
+    let exposition = daemon.scrape();
     let near = |name: &str, labels: &[(&str, &str)], expected: f64| {
         let value = exposition
             .sum(name, labels)

@@ -24,7 +24,7 @@ const CONTAINER: &str = "/docker/4f1e7e2c6a9b3d5f8c0a1b2c3d4e5f60718293a4b5c6d7e
 fn table() -> CgroupTable {
     let settings = TableSettings {
         max_owners: 10,
-        retention: Duration::from_secs(300),
+        retention: Duration::from_mins(5),
         cgroup_version: 1,
     };
     CgroupTable::new(settings, Recognizer::new(Path::new("/nonexistent")))
