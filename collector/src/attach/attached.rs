@@ -97,6 +97,8 @@ pub struct ProgramState {
 #[derive(Debug)]
 pub struct Attached {
     ebpf: Ebpf,
+    /// Whether the programs log.
+    logs: bool,
     /// What became of each signal.
     pub signals: Vec<(Signal, SignalState)>,
     /// Each program of the plan.
@@ -138,6 +140,7 @@ impl Attached {
             .map_err(|error| LoadError::Object(Box::new(error)))?;
         let mut attached = Self {
             ebpf,
+            logs: settings.log,
             signals: Vec::new(),
             programs: Vec::new(),
         };
@@ -249,9 +252,14 @@ impl Attached {
             .ok_or(LoadError::NoSuchPart { name })
     }
 
-    /// Connects what the programs log to the daemon's log, to be flushed now and then.
-    pub fn take_logger(&mut self) -> Result<EbpfLogger<&'static dyn log::Log>, aya_log::Error> {
+    /// Takes what the programs log, if they do, to be passed on to the daemon's log now and then.
+    pub fn take_logger(&mut self) -> Option<EbpfLogger<&'static dyn log::Log>> {
+        if !self.logs {
+            return None;
+        }
         EbpfLogger::init(&mut self.ebpf)
+            .inspect_err(|error| tracing::warn!(%error, "the programs' log cannot be read"))
+            .ok()
     }
 
     /// Makes a CPU submit what it has in its batches.

@@ -14,6 +14,7 @@ use super::{
     host_view::Host,
     lock::{InstanceLock, LockError},
     resync_thread::ResyncThread,
+    rotation::Rotation,
     source::DaemonSource,
     state::State,
 };
@@ -114,7 +115,12 @@ pub fn run(config: &Config) -> Result<(), Failure> {
             resync.run();
         });
         tracing::info!("serving on http://{}/metrics", config.listen);
-        let served = runtime.block_on(serve(listener, source, &state, stop_signals));
+        let served = runtime.block_on(async {
+            let rotation = Rotation::start(state.own.clone(), config.interval);
+            let served = serve(listener, source, &state, stop_signals).await;
+            rotation.stop().await;
+            served
+        });
         state.stop();
         runtime.shutdown_timeout(HTTP_GRACE);
         let outcome = drain.join().ok().ok_or_else(|| {

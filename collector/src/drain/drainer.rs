@@ -2,6 +2,7 @@
 
 use std::{os::fd::AsFd as _, time::Duration};
 
+use aya_log::EbpfLogger;
 use collector_common::{cpu::CpuState, signal::Signal};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -34,6 +35,8 @@ pub struct Drainer {
     attached: Attached,
     rings: Rings,
     accounts: Accounts,
+    /// What the programs log, when they do.
+    logger: Option<EbpfLogger<&'static dyn log::Log>>,
     /// Per CPU: how many batches each signal had submitted at the last look.
     submitted: Vec<[u64; 2]>,
 }
@@ -54,10 +57,12 @@ impl Drainer {
     /// Takes over the programs' rings.
     pub fn new(mut attached: Attached) -> Result<Self, LoadError> {
         let rings = attached.take_rings()?;
+        let logger = attached.take_logger();
         Ok(Self {
             attached,
             rings,
             accounts: Accounts::default(),
+            logger,
             submitted: Vec::new(),
         })
     }
@@ -88,6 +93,9 @@ impl Drainer {
     /// its samples. Ends after `most` bytes of samples, lest a host
     /// that makes them as fast as they are drained hold it for ever. Returns how many bytes there were.
     pub fn drain(&mut self, sink: &mut impl Sink, most: usize) -> usize {
+        if let Some(logger) = &mut self.logger {
+            logger.flush();
+        }
         for _ in 0..MAX_EVENTS {
             let Some(record) = self.rings.events.next() else {
                 break;
