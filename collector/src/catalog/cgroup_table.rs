@@ -131,6 +131,7 @@ impl CgroupTable {
                 if let Some(owner) = self.owners.get_mut(&known) {
                     owner.gone.retain(|(gone, _)| *gone != key);
                 }
+                self.by_key.remove(&key);
             }
         }
         let Some(id) = self.owner_for(key, path, now, &mut change) else {
@@ -236,35 +237,34 @@ impl CgroupTable {
         self.owners.get_mut(&id)?.bury(key, now).then_some(id)
     }
 
-    /// A cgroup, and with it all below it, has another path (cgroup v1).
-    pub fn rename(&mut self, key: CgroupKey, path: &[u8], now: Moment) -> Change {
-        let Some(old) = self.by_key.get(&key).and_then(|id| self.owners.get(id)) else {
-            return self.insert(key, path, now);
-        };
-        let old = old.path.clone();
+    /// A cgroup, and with it all below it, has another path (cgroup v1). What became of each.
+    pub fn rename(&mut self, key: CgroupKey, path: &[u8], now: Moment) -> Vec<(CgroupKey, Change)> {
+        let old = self.live_path(key).unwrap_or_default().to_vec();
         if old.is_empty() || old == path {
-            return self.insert(key, path, now);
+            return vec![(key, self.insert(key, path, now))];
         }
-        let below = |candidate: &[u8]| {
-            candidate
-                .strip_prefix(old.as_slice())
-                .filter(|rest| rest.first() == Some(&b'/'))
-                .map(<[u8]>::to_vec)
-        };
-        let moved: Vec<(CgroupKey, Vec<u8>)> = self
+        // What is gone keeps the path that it had.
+        let mut moved: Vec<(CgroupKey, Vec<u8>)> = self
             .by_key
-            .iter()
-            .filter(|(other, _)| other.hierarchy == key.hierarchy && **other != key)
-            .filter_map(|(other, id)| Some((*other, below(&self.owners.get(id)?.path)?)))
+            .keys()
+            .filter(|other| other.hierarchy == key.hierarchy && **other != key)
+            .filter_map(|other| {
+                let rest = self.live_path(*other)?.strip_prefix(old.as_slice())?;
+                (rest.first() == Some(&b'/')).then(|| (*other, [path, rest].concat()))
+            })
             .collect();
-        let mut change = self.move_to(key, path, now);
-        for (other, rest) in moved {
-            let below = self.move_to(other, &[path, &rest].concat(), now);
-            change.put_aside.extend(below.put_aside);
-            // Each of these was another owner's; that one's totals are the moved one's.
-            change.dropped.extend(below.dropped);
-        }
-        change
+        moved.insert(0, (key, path.to_vec()));
+        moved
+            .into_iter()
+            .map(|(key, path)| (key, self.move_to(key, &path, now)))
+            .collect()
+    }
+
+    /// The path of a cgroup that is there.
+    fn live_path(&self, key: CgroupKey) -> Option<&[u8]> {
+        let (_, owner) = self.owner_of(key)?;
+        let is_live = owner.live.iter().any(|(live, _)| *live == key);
+        is_live.then_some(owner.path.as_slice())
     }
 
     /// Gives a cgroup to the owner of another path, its numbers with it.
@@ -312,7 +312,10 @@ impl CgroupTable {
                     .any(|(gone, when)| *gone == key && *when >= began)
             });
             let is_known = owner.is_some_and(|owner| {
-                owner.path == *path && owner.live.iter().any(|(live, _)| *live == key)
+                owner.live.iter().any(|(live, since)| {
+                    let told_since = *since >= began && !owner.is_unresolved();
+                    *live == key && (owner.path == *path || told_since)
+                })
             });
             if !removed_since && !is_known {
                 changes.push((key, self.insert(key, path, now)));

@@ -224,8 +224,12 @@ impl Pipeline {
             dropped,
         } = change;
         for dropped in dropped {
-            if let (Some(totals), Some(owner)) = (self.put_aside.remove(&dropped), owner) {
-                self.put_aside.entry(owner).or_default().merge(&totals);
+            if let Some(totals) = self.put_aside.remove(&dropped) {
+                let heir = match owner {
+                    Some(owner) => self.put_aside.entry(owner).or_default(),
+                    None => &mut self.homeless,
+                };
+                heir.merge(&totals);
             }
         }
         for (key, owner) in put_aside {
@@ -271,18 +275,22 @@ impl Pipeline {
         if !self.attributed.contains(&key.hierarchy) {
             return;
         }
-        let change = match change {
+        let changes = match change {
             CgroupChange::Renamed => self.table.rename(key, path, moment),
             CgroupChange::Removed => {
                 self.table.remove(key, moment);
                 return;
             }
             // One that fills is news too, where the event of its making was lost.
-            CgroupChange::Made | CgroupChange::Populated => self.table.insert(key, path, moment),
+            CgroupChange::Made | CgroupChange::Populated => {
+                vec![(key, self.table.insert(key, path, moment))]
+            }
             CgroupChange::Emptied => return,
         };
         self.wants_resync |= path.is_empty();
-        self.follow(key, change);
+        for (key, change) in changes {
+            self.follow(key, change);
+        }
     }
 
     fn oom(&mut self, event: &OomEvent) {

@@ -194,11 +194,112 @@ fn what_is_too_much_is_refused_or_evicted_and_counted_once() {
     assert_eq!(table.counts().overflowed, 2 + 5);
 }
 
+#[test]
+fn a_rename_does_not_wake_what_is_gone() {
+    let mut table = table();
+    for (id, path) in [(1, "/a"), (2, "/a/gone"), (3, "/a/live")] {
+        table.insert(key(id), path.as_bytes(), at(1));
+    }
+    table.remove(key(2), at(2));
+    table.rename(key(1), b"/new", at(3));
+    assert_eq!((table.counts().live, table.counts().exited), (2, 1));
+    assert_eq!(path_of(&table, key(2)).as_deref(), Some("/a/gone"));
+    assert_eq!(path_of(&table, key(3)).as_deref(), Some("/new/live"));
+    assert_each_key_is_in_one_owner(&table);
+}
+
+#[test]
+fn a_rename_of_an_id_that_was_gone_leaves_the_old_row_its_numbers() {
+    let mut table = table();
+    let old = table.insert(key(1), b"/a", at(1)).owner.unwrap();
+    table.remove(key(1), at(2));
+    let changes = table.rename(key(1), b"/b", at(3));
+    assert_eq!(changes.len(), 1);
+    assert_eq!(changes[0].1.put_aside, [(key(1), old)]);
+    assert_each_key_is_in_one_owner(&table);
+}
+
+#[test]
+fn a_rename_tells_of_each_cgroup_what_became_of_it() {
+    let mut table = table();
+    let first = table.insert(key(1), b"/a", at(1)).owner.unwrap();
+    let second = table.insert(key(2), b"/a/b", at(1)).owner.unwrap();
+    let changes = table.rename(key(1), b"/new", at(2));
+    let dropped: Vec<_> = changes
+        .iter()
+        .map(|(key, change)| (*key, change.dropped.clone()))
+        .collect();
+    assert_eq!(dropped, [(key(1), vec![first]), (key(2), vec![second])]);
+    for (key, change) in &changes {
+        assert_eq!(change.owner, table.owner_of(*key).map(|(id, _)| id));
+    }
+}
+
+#[test]
+fn an_id_that_is_used_again_in_a_full_table_is_no_longer_its_old_owners() {
+    let mut table = table();
+    let old = table.insert(key(0), b"/0", at(1)).owner.unwrap();
+    table.remove(key(0), at(2));
+    for id in 1..=10 {
+        table.insert(key(id), format!("/{id}").as_bytes(), at(3));
+    }
+    let change = table.insert(key(0), b"/other", at(4));
+    assert_eq!((change.owner, change.put_aside), (None, vec![(key(0), old)]));
+    assert!(table.owner_of(key(0)).is_none());
+}
+
+#[test]
+fn a_walk_does_not_take_back_a_rename_that_came_after_it_began() {
+    let mut table = table();
+    table.insert(key(1), b"/old", at(1));
+    table.insert(key(2), b"", at(11));
+    table.rename(key(1), b"/new", at(11));
+    let cgroups = [
+        (CgroupId(1), b"/old".to_vec()),
+        (CgroupId(2), b"/named".to_vec()),
+    ];
+    let walked = Walked {
+        cgroups: &cgroups,
+        is_complete: true,
+        began: at(10).0,
+    };
+    table.sync(CPU, &walked, at(12));
+    assert_eq!(path_of(&table, key(1)).as_deref(), Some("/new"));
+    assert_eq!(path_of(&table, key(2)).as_deref(), Some("/named"));
+}
+
+#[test]
+fn removed_cgroups_of_one_path_are_remembered_up_to_a_bound() {
+    let mut table = table();
+    for id in 0..40 {
+        table.insert(key(id), b"/a", at(id));
+        table.remove(key(id), at(id));
+    }
+    let remembered = (0..40)
+        .filter(|id| table.owner_of(key(*id)).is_some())
+        .count();
+    assert_eq!(remembered, 17, "the last life's and 16 before it");
+    assert_eq!(table.owner_at(b"/a").unwrap().identity.generation, 40);
+    assert_each_key_is_in_one_owner(&table);
+}
+
+/// No cgroup's numbers are in two rows, and each is found where it is.
+fn assert_each_key_is_in_one_owner(table: &CgroupTable) {
+    let mut seen = HashSet::new();
+    for (id, owner) in table.owners() {
+        for key in owner.keys() {
+            assert!(seen.insert(key), "{key:?} is in two places");
+            assert_eq!(table.owner_of(key).map(|(id, _)| id), Some(id), "{key:?}");
+        }
+    }
+}
+
 /// What can happen to a cgroup, seen or not.
 #[derive(Clone, Debug)]
 enum Step {
     Make { id: u64, path: u8, seen: bool },
     Remove { id: u64, seen: bool },
+    Rename { id: u64, path: u8, seen: bool },
     Sample { id: u64 },
 }
 
@@ -210,6 +311,11 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
             seen
         }),
         (0..6_u64, any::<bool>()).prop_map(|(id, seen)| Step::Remove { id, seen }),
+        (0..6_u64, 0..4_u8, any::<bool>()).prop_map(|(id, path, seen)| Step::Rename {
+            id,
+            path,
+            seen
+        }),
         (0..6_u64).prop_map(|id| Step::Sample { id }),
     ];
     proptest::collection::vec(step, 0..40)
@@ -237,6 +343,16 @@ proptest! {
                         table.remove(key(id), at(second));
                     }
                 }
+                Step::Rename { id, path, seen } => {
+                    let path = format!("/{path}");
+                    if !truth.contains_key(&id) || truth.values().any(|of| *of == path) {
+                        continue;
+                    }
+                    if seen {
+                        table.rename(key(id), path.as_bytes(), at(second));
+                    }
+                    truth.insert(id, path);
+                }
                 Step::Sample { id } => {
                     if table.owner_of(key(id)).is_none() {
                         table.insert(key(id), b"", at(second));
@@ -260,6 +376,7 @@ proptest! {
             })
             .collect();
         prop_assert_eq!(live, truth);
+        assert_each_key_is_in_one_owner(&table);
         let paths: Vec<_> = table.owners().map(|(_, owner)| owner.identity.path.clone()).collect();
         prop_assert_eq!(paths.iter().collect::<HashSet<_>>().len(), paths.len());
     }
