@@ -8,5 +8,8 @@ pub mod plan;
 
 pub mod attached;
 
+#[cfg(test)]
+mod tests;
+
 pub use attached::{Attached, LoadError, LoadSettings, ProgramState, Rings, SignalState};
 pub use plan::{AttachPlan, Hook, OOM_LIMIT, Program, SignalPlan, TaskHierarchy};

@@ -97,6 +97,16 @@ impl Layout {
         Self { offsets }
     }
 
+    /// Of a kernel that does not run here.
+    #[cfg(test)]
+    pub(crate) fn of(
+        offsets: impl IntoIterator<Item = (&'static str, Result<u64, Missing>)>,
+    ) -> Self {
+        Self {
+            offsets: offsets.into_iter().collect(),
+        }
+    }
+
     /// The offset for a symbol, or what the kernel lacks.
     pub fn offset(&self, symbol: &'static str) -> Result<u64, Missing> {
         self.offsets

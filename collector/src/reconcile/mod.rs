@@ -7,5 +7,8 @@ mod pipeline;
 
 pub mod snapshot;
 
+#[cfg(test)]
+mod tests;
+
 pub use pipeline::{Pipeline, PipelineSettings};
 pub use snapshot::Snapshot;

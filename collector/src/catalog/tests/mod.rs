@@ -244,7 +244,10 @@ fn an_id_that_is_used_again_in_a_full_table_is_no_longer_its_old_owners() {
         table.insert(key(id), format!("/{id}").as_bytes(), at(3));
     }
     let change = table.insert(key(0), b"/other", at(4));
-    assert_eq!((change.owner, change.put_aside), (None, vec![(key(0), old)]));
+    assert_eq!(
+        (change.owner, change.put_aside),
+        (None, vec![(key(0), old)])
+    );
     assert!(table.owner_of(key(0)).is_none());
 }
 
