@@ -32,6 +32,8 @@ pub struct CpuState {
     pub clock: ClockState,
     /// The account of each signal, by [`Signal`].
     pub counters: [SignalCounters; Signal::ALL.len()],
+    /// How often a bandwidth limit that was biting had to be forgotten for another cgroup's.
+    pub throttles_forgotten: u64,
     /// The scheduler batch's header; its `count` is how full the batch is.
     pub sched: BatchHeader,
     /// The scheduler batch's samples; directly behind the header, as the ring record has them.

@@ -48,10 +48,10 @@ pub struct SchedSample {
     pub prev_cgroup: u64,
     /// Low [`WAIT_BITS`](Self::WAIT_BITS): run-queue latency of `next`, ns. Above: `FLAG_*`.
     pub wait_and_flags: u64,
-    /// Low [`SLICE_BITS`](Self::SLICE_BITS): time that `prev` held the CPU, ns. Above: how much of
-    /// the wait, and of the slice, the kernel's own clock does not have, because its update was
-    /// skipped, ns.
-    pub slice_and_skip: u64,
+    /// Low [`SLICE_BITS`](Self::SLICE_BITS): time that `prev` held the CPU, ns. Above: the clock
+    /// skip, or with [`FLAG_THROTTLED`](Self::FLAG_THROTTLED) the throttled share of the wait. A wait
+    /// has one of them at most, since a skipped clock reads as no wait.
+    pub slice_and_share: u64,
 }
 
 impl SchedSample {
@@ -77,6 +77,28 @@ impl SchedSample {
     /// The unknown span is one that came out negative or absurdly long.
     pub const FLAG_NEGATIVE: u64 = 1 << 54;
 
+    /// A part of the wait was a CPU bandwidth limit, of the cgroup or of one above.
+    pub const FLAG_THROTTLED: u64 = 1 << 55;
+
+    /// What stands for a wait that was throttled from beginning to end.
+    const WHOLE_SHARE: u64 = (1 << (64 - Self::SLICE_BITS)) - 1;
+
+    /// How `throttled_ns` of a wait of `wait_ns` (not 0) are held: as a share, which a wait of any
+    /// length needs the same few bits for. It errs by a millionth of the wait.
+    #[must_use]
+    #[inline]
+    pub const fn throttled_share(throttled_ns: u64, wait_ns: u64) -> u64 {
+        if throttled_ns >= wait_ns {
+            return Self::WHOLE_SHARE;
+        }
+        // Below 2^44 ns the product fits; a longer wait (4.9 hours) is held more coarsely.
+        if wait_ns >> Self::SLICE_BITS == 0 {
+            throttled_ns * Self::WHOLE_SHARE / wait_ns
+        } else {
+            (throttled_ns >> 4) * Self::WHOLE_SHARE / (wait_ns >> 4)
+        }
+    }
+
     /// Run-queue latency of `next`, ns.
     #[must_use]
     pub const fn wait_ns(&self) -> u64 {
@@ -86,13 +108,28 @@ impl SchedSample {
     /// Time that `prev` held the CPU, ns.
     #[must_use]
     pub const fn slice_ns(&self) -> u64 {
-        self.slice_and_skip & ((1 << Self::SLICE_BITS) - 1)
+        self.slice_and_share & ((1 << Self::SLICE_BITS) - 1)
     }
 
     /// The part of the wait that the kernel's own accounting leaves out, ns.
     #[must_use]
     pub const fn skip_ns(&self) -> u64 {
-        self.slice_and_skip >> Self::SLICE_BITS
+        if self.has(Self::FLAG_THROTTLED) {
+            return 0;
+        }
+        self.slice_and_share >> Self::SLICE_BITS
+    }
+
+    /// The part of the wait that was a CPU bandwidth limit, ns.
+    #[must_use]
+    pub const fn throttled_ns(&self) -> u64 {
+        if !self.has(Self::FLAG_THROTTLED) {
+            return 0;
+        }
+        let share = (self.slice_and_share >> Self::SLICE_BITS) as u128;
+        // Rounded to the nearest; a share of at most 1 leaves it within the wait.
+        let whole = Self::WHOLE_SHARE as u128;
+        ((self.wait_ns() as u128 * share + whole / 2) / whole) as u64
     }
 
     /// Whether all bits of `flag` are set.

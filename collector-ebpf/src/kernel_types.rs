@@ -30,6 +30,7 @@ globals! {
     OFF_TASK_PID;
     OFF_TASK_TGID;
     OFF_TASK_FLAGS;
+    OFF_TASK_PRIO;
     OFF_TASK_COMM;
     OFF_TASK_CGROUPS;
     OFF_TASK_LAST_QUEUED;
@@ -38,6 +39,12 @@ globals! {
     /// `__state` since 5.14 (commit 2f064a59a11f), `state` before.
     OFF_TASK_STATE;
     OFF_CFS_RQ_RQ;
+    /// `throttled_clock_self`, since 6.6 (commit 677ea015f231).
+    OFF_CFS_RQ_THROTTLED_SINCE;
+    /// `throttled_clock_self_time` since 6.6, `throttled_clock_pelt_time` since 5.19 (commit
+    /// 64eaf50731ac), `throttled_clock_task_time` before.
+    OFF_CFS_RQ_THROTTLED_TIME;
+    OFF_CFS_RQ_THROTTLE_COUNT;
     OFF_RQ_CLOCK;
     OFF_CSS_SET_DFL_CGRP;
     /// The slot of the v1 `cpu` controller in `css_set.subsys`.
@@ -68,6 +75,10 @@ globals! {
     HAS_V1_TASK_HIERARCHY;
     /// Not 0: `sched_switch` passes `prev_state`, since 5.18 (commit fa2c3254d7cf).
     HAS_PREV_STATE_ARG;
+    /// Not 0: what a bandwidth limit does to a cgroup on a CPU can be read.
+    HAS_THROTTLING;
+    /// Not 0: the kernel adds up a cgroup's own throttled time, since 6.6 (commit 677ea015f231).
+    HAS_EXACT_THROTTLED_TIME;
     /// Not 0: `request.rq_disk` is there.
     HAS_RQ_DISK;
 }
@@ -104,6 +115,8 @@ macro_rules! kernel_pointer {
 kernel_pointer! {
     /// `struct task_struct *`
     Task
+    /// `struct cfs_rq *`
+    CfsRunQueue
     /// `struct rq *`
     RunQueue
     /// `struct cgroup *`
@@ -160,11 +173,17 @@ impl Task {
         load(self.0, &OFF_TASK_LAST_ARRIVAL)
     }
 
-    /// The run queue that the task belongs to. Also set for tasks that are not in the fair class.
+    /// Whether the task is scheduled before all of the fair class: `prio` is below `MAX_RT_PRIO`, 100
+    /// in every kernel that can run these programs.
     #[inline(always)]
-    pub fn run_queue(self) -> RunQueue {
-        let cfs_rq: *const c_void = load(self.0, &OFF_TASK_CFS_RQ);
-        RunQueue(load(cfs_rq, &OFF_CFS_RQ_RQ))
+    pub fn is_real_time(self) -> bool {
+        load::<u32>(self.0, &OFF_TASK_PRIO) < 100
+    }
+
+    /// The cgroup's queue on the task's CPU. Also set for tasks that are not in the fair class.
+    #[inline(always)]
+    pub fn cfs_run_queue(self) -> CfsRunQueue {
+        CfsRunQueue(load(self.0, &OFF_TASK_CFS_RQ))
     }
 
     /// Id of the task's cgroup in the task hierarchy.
@@ -187,6 +206,35 @@ impl Task {
         if read.is_err() {
             into[0] = 0;
         }
+    }
+}
+
+impl CfsRunQueue {
+    /// The CPU's run queue that this is a part of.
+    #[inline(always)]
+    pub fn run_queue(self) -> RunQueue {
+        RunQueue(load(self.0, &OFF_CFS_RQ_RQ))
+    }
+
+    /// Since when a bandwidth limit, of this cgroup or of one above, keeps its tasks from running, rq
+    /// clock; 0 when none does. Kernels that do not note it are asked as a task leaves the CPU, when
+    /// it can only be `now`.
+    #[inline(always)]
+    pub fn throttled_since(self, now: u64) -> u64 {
+        if HAS_EXACT_THROTTLED_TIME.load() != 0 {
+            load(self.0, &OFF_CFS_RQ_THROTTLED_SINCE)
+        } else if load::<u32>(self.0, &OFF_CFS_RQ_THROTTLE_COUNT) != 0 {
+            now
+        } else {
+            0
+        }
+    }
+
+    /// The kernel's sum of the time that such limits took, without what is under way; never less than
+    /// before, and more when one has ended.
+    #[inline(always)]
+    pub fn throttled_time(self) -> u64 {
+        load(self.0, &OFF_CFS_RQ_THROTTLED_TIME)
     }
 }
 
@@ -317,4 +365,17 @@ impl OomControl {
 #[inline(always)]
 pub fn has_prev_state_arg() -> bool {
     HAS_PREV_STATE_ARG.load() != 0
+}
+
+/// Whether what a bandwidth limit does can be read.
+#[inline(always)]
+pub fn knows_throttling() -> bool {
+    HAS_THROTTLING.load() != 0
+}
+
+/// Whether [`CfsRunQueue::throttled_time`] is the very time, on the run queue's clock, and not only
+/// near to it (before 6.6 it leaves out interrupts, or is scaled by the CPU's speed).
+#[inline(always)]
+pub fn throttled_time_is_exact() -> bool {
+    HAS_EXACT_THROTTLED_TIME.load() != 0
 }

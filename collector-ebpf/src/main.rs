@@ -1,7 +1,7 @@
 //! cgscope's kernel programs.
 //!
-//! One file per question, each stateless: it reads the time stamps that the kernel keeps already,
-//! makes a sample or an event of them, and hands it over. [`kernel_types`] is the only reader of
+//! One file per question, each stateless (but for what [`throttle`] must remember): it reads the time
+//! stamps that the kernel keeps already, makes a sample or an event of them, and hands it over. [`kernel_types`] is the only reader of
 //! kernel structs, [`batch`] and [`emit`] the only writers of the rings.
 #![no_std]
 #![no_main]
@@ -15,6 +15,7 @@ mod block_io;
 mod cgroup_life;
 mod oom;
 mod sched;
+mod throttle;
 
 mod floor;
 

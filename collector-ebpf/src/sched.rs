@@ -25,6 +25,7 @@ use collector_common::{cpu::ClockState, sample::SchedSample, signal::Signal};
 use crate::{
     batch::{self, SchedBatch},
     kernel_types::{Task, has_prev_state_arg},
+    throttle,
 };
 
 /// How often the distance of the clocks is checked. More often costs a clock read more; less often
@@ -48,7 +49,7 @@ pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
 
     // SAFETY: the state is this CPU's own, and `sched_switch` runs with interrupts off.
     let clock = unsafe { &mut (*cpu).clock };
-    let run_queue_now = next.run_queue().clock();
+    let run_queue_now = next.cfs_run_queue().run_queue().clock();
     let next_is_idle = next.is_idle();
     let queued = if next_is_idle { 0 } else { next.last_queued() };
     let skip = if queued == run_queue_now {
@@ -63,6 +64,8 @@ pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
 
     let mut flags = 0;
     let (mut next_cgroup, mut wait) = (0, 0);
+    // The skip, or which share of the wait was throttled: a wait has one of them at most.
+    let mut skip_or_share = skip;
     if next_is_idle {
         flags |= SchedSample::FLAG_NEXT_IDLE;
     } else {
@@ -77,6 +80,12 @@ pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
             if wait >> SchedSample::WAIT_BITS != 0 {
                 flags |= SchedSample::FLAG_NO_WAIT | SchedSample::FLAG_NEGATIVE;
                 wait = 0;
+            } else if skip == 0 {
+                let throttled = throttle::throttled_part(cpu, next, next_cgroup, queued, now);
+                if throttled != 0 {
+                    flags |= SchedSample::FLAG_THROTTLED;
+                    skip_or_share = SchedSample::throttled_share(throttled, wait);
+                }
             }
         }
     }
@@ -86,6 +95,7 @@ pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
         flags |= SchedSample::FLAG_PREV_IDLE;
     } else {
         prev_cgroup = prev.cgroup_id();
+        throttle::note_departure(cpu, prev, prev_cgroup, now);
         // `preempted` alone is not enough: a task that yields is still runnable.
         let blocked = if has_prev_state_arg() {
             ctx.arg::<u32>(3)
@@ -118,7 +128,7 @@ pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
             next_cgroup,
             prev_cgroup,
             wait_and_flags: wait | flags,
-            slice_and_skip: slice | skip << SchedSample::SLICE_BITS,
+            slice_and_share: slice | skip_or_share << SchedSample::SLICE_BITS,
         }
     };
     batch::commit::<SchedBatch>(cpu, now);

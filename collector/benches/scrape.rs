@@ -87,6 +87,7 @@ fn container(number: u64) -> CgroupStats {
             involuntary: number,
             preempted_by: [number, 2, 3, 4],
             clock_skip_ns: 0,
+            throttled_ns: 0,
         }),
         block: block.into(),
         oom: OomTotals::default(),

@@ -66,7 +66,7 @@ fn switches(cgroups: u64) -> Vec<[SchedSample; SCHED_BATCH]> {
                 next_cgroup: running,
                 prev_cgroup: prev,
                 wait_and_flags: noise.span(9) | flags,
-                slice_and_skip: noise.span(13),
+                slice_and_share: noise.span(13),
             }
         })
     };

@@ -5,6 +5,7 @@ mod cgroup_life;
 mod loss;
 mod oom;
 mod sched;
+mod throttle;
 
 /// Whether `measured` is within `share` of `expected`.
 fn within(measured: u64, expected: u64, share: f64) -> bool {

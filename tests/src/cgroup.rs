@@ -38,21 +38,32 @@ impl TestCgroup {
     pub fn new(name: &str) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = format!("/{name}-{}-{number}", std::process::id());
+        Self::make(format!("/{name}-{}-{number}", std::process::id()))
+    }
+
+    /// Makes one below this, which must not have processes of its own.
+    #[must_use]
+    pub fn child(&self, name: &str) -> Self {
+        Self::make(format!("{}/{name}", self.path))
+    }
+
+    fn make(path: String) -> Self {
         let cgroup = Self {
             path,
             mounts: mounts(),
         };
         for hierarchy in cgroup.mounts.attributed() {
+            let directory = cgroup.directory(hierarchy);
             if hierarchy.is_v2() {
-                // What the root does not delegate stays as it is: the tests ask only for what is
+                // What is not delegated from above stays as it is: the tests ask only for what is
                 // there.
-                let subtree = hierarchy.mount_point.join("cgroup.subtree_control");
+                let parent = directory.parent().expect("a cgroup above");
+                let subtree = parent.join("cgroup.subtree_control");
                 for controller in ["+cpu", "+memory", "+io", "+pids"] {
                     drop(fs::write(&subtree, controller));
                 }
             }
-            fs::create_dir(cgroup.directory(hierarchy)).expect("a cgroup can be made");
+            fs::create_dir(directory).expect("a cgroup can be made");
         }
         cgroup
     }
@@ -118,6 +129,17 @@ impl TestCgroup {
         }
     }
 
+    /// Puts it before whatever else this host runs, as if its CPUs were idle.
+    pub fn favor(&self) {
+        let hierarchy = self.mounts.task_hierarchy().expect("a hierarchy of tasks");
+        let (file, most) = if hierarchy.is_v2() {
+            ("cpu.weight", "10000")
+        } else {
+            ("cpu.shares", "262144")
+        };
+        fs::write(self.directory(hierarchy).join(file), most).expect("its weight can be set");
+    }
+
     /// CPU time, as its own controller counts it.
     #[must_use]
     pub fn cpu_time(&self) -> Duration {
@@ -133,6 +155,28 @@ impl TestCgroup {
             .lines()
             .find_map(|line| line.strip_prefix("usage_usec "));
         Duration::from_micros(usage.expect("usage_usec").parse().expect("microseconds"))
+    }
+
+    /// For how long its own CPU limit kept it from running, summed over the CPUs, as its controller
+    /// counts it.
+    #[must_use]
+    pub fn throttled_time(&self) -> Duration {
+        let hierarchy = self.mounts.task_hierarchy().expect("a hierarchy of tasks");
+        let stat =
+            fs::read_to_string(self.directory(hierarchy).join("cpu.stat")).expect("cpu.stat");
+        let (name, of) = if hierarchy.is_v2() {
+            (
+                "throttled_usec ",
+                Duration::from_micros as fn(u64) -> Duration,
+            )
+        } else {
+            (
+                "throttled_time ",
+                Duration::from_nanos as fn(u64) -> Duration,
+            )
+        };
+        let value = stat.lines().find_map(|line| line.strip_prefix(name));
+        of(value.expect(name).parse().expect("a number"))
     }
 
     /// Bytes that it wrote to disks, as its own controller counts them. Absent on v1 hosts whose disks

@@ -228,10 +228,27 @@ fn plan_sched(types: &KernelTypes, tasks: Option<TaskHierarchy>) -> Result<Signa
     if !has_prev_state(prototype) {
         require(types, &["OFF_TASK_STATE"])?;
     }
-    Ok(on(vec![required(
-        "sched_switch",
-        Hook::Tracepoint("sched_switch"),
-    )]))
+    let without = match require_throttling(types) {
+        Ok(()) => Vec::new(),
+        Err(why) => vec![format!("throttling told apart from contention ({why})")],
+    };
+    Ok(SignalPlan::On {
+        programs: vec![required("sched_switch", Hook::Tracepoint("sched_switch"))],
+        without,
+    })
+}
+
+/// What a bandwidth limit does to a cgroup on a CPU.
+fn require_throttling(types: &KernelTypes) -> Result<(), Off> {
+    require(types, &["OFF_CFS_RQ_THROTTLED_TIME", "OFF_TASK_PRIO"])?;
+    if has_exact_throttled_time(types) {
+        return Ok(());
+    }
+    require(types, &["OFF_CFS_RQ_THROTTLE_COUNT"])
+}
+
+fn has_exact_throttled_time(types: &KernelTypes) -> bool {
+    types.layout.offset("OFF_CFS_RQ_THROTTLED_SINCE").is_ok()
 }
 
 fn plan_block_io(types: &KernelTypes) -> Result<SignalPlan, Off> {
@@ -421,6 +438,8 @@ fn globals(types: &KernelTypes, tasks: Option<TaskHierarchy>) -> Vec<(&'static s
     for (symbol, set) in [
         ("HAS_V1_TASK_HIERARCHY", tasks == Some(TaskHierarchy::V1Cpu)),
         ("HAS_PREV_STATE_ARG", has_prev_state),
+        ("HAS_THROTTLING", require_throttling(types).is_ok()),
+        ("HAS_EXACT_THROTTLED_TIME", has_exact_throttled_time(types)),
         (
             "HAS_RQ_DISK",
             types.layout.offset("OFF_REQUEST_RQ_DISK").is_ok(),

@@ -21,10 +21,11 @@ const fn field(symbol: &'static str, places: &'static [(&'static str, &'static s
 }
 
 /// Every field that a program may read.
-pub const FIELDS: [Field; 31] = [
+pub const FIELDS: [Field; 35] = [
     field("OFF_TASK_PID", &[("task_struct", "pid")]),
     field("OFF_TASK_TGID", &[("task_struct", "tgid")]),
     field("OFF_TASK_FLAGS", &[("task_struct", "flags")]),
+    field("OFF_TASK_PRIO", &[("task_struct", "prio")]),
     field("OFF_TASK_COMM", &[("task_struct", "comm")]),
     field("OFF_TASK_CGROUPS", &[("task_struct", "cgroups")]),
     field(
@@ -42,6 +43,25 @@ pub const FIELDS: [Field; 31] = [
         &[("task_struct", "__state"), ("task_struct", "state")],
     ),
     field("OFF_CFS_RQ_RQ", &[("cfs_rq", "rq")]),
+    // Since 6.6 (commit 677ea015f231).
+    field(
+        "OFF_CFS_RQ_THROTTLED_SINCE",
+        &[("cfs_rq", "throttled_clock_self")],
+    ),
+    field(
+        "OFF_CFS_RQ_THROTTLED_TIME",
+        &[
+            // Since 6.6, as above.
+            ("cfs_rq", "throttled_clock_self_time"),
+            // Renamed in 5.19 (commit 64eaf50731ac).
+            ("cfs_rq", "throttled_clock_pelt_time"),
+            ("cfs_rq", "throttled_clock_task_time"),
+        ],
+    ),
+    field(
+        "OFF_CFS_RQ_THROTTLE_COUNT",
+        &[("cfs_rq", "throttle_count")],
+    ),
     field("OFF_RQ_CLOCK", &[("rq", "clock")]),
     field("OFF_CSS_SET_DFL_CGRP", &[("css_set", "dfl_cgrp")]),
     field("OFF_CSS_SET_SUBSYS", &[("css_set", "subsys")]),

@@ -17,6 +17,7 @@ pub(super) struct SchedWindows {
     involuntary: u64,
     preempted_by: [u64; Preemptor::ALL.len()],
     clock_skip_ns: u64,
+    throttled_ns: u64,
 }
 
 impl SchedWindows {
@@ -28,6 +29,7 @@ impl SchedWindows {
             involuntary: 0,
             preempted_by: [0; Preemptor::ALL.len()],
             clock_skip_ns: 0,
+            throttled_ns: 0,
         }
     }
 
@@ -45,6 +47,7 @@ impl SchedWindows {
             involuntary,
             preempted_by,
             clock_skip_ns,
+            throttled_ns,
         } = self;
         self.has_switched().then(|| SchedTotals {
             wait: wait.cumulative.clone(),
@@ -53,6 +56,7 @@ impl SchedWindows {
             involuntary,
             preempted_by,
             clock_skip_ns,
+            throttled_ns,
         })
     }
 
@@ -65,6 +69,7 @@ impl SchedWindows {
             involuntary,
             preempted_by,
             clock_skip_ns,
+            throttled_ns,
         } = self;
         switched.then_some(SchedTotals {
             wait: wait.cumulative,
@@ -73,6 +78,7 @@ impl SchedWindows {
             involuntary,
             preempted_by,
             clock_skip_ns,
+            throttled_ns,
         })
     }
 
@@ -148,6 +154,7 @@ impl CgroupWindows {
                     lost = Some(LossReason::OutOfRange);
                 } else {
                     slot.sched.clock_skip_ns += sample.skip_ns();
+                    slot.sched.throttled_ns += sample.throttled_ns();
                 }
             }
             if let Some(prev) = prev {

@@ -54,6 +54,8 @@ pub struct SchedTotals {
     pub preempted_by: [u64; 4],
     /// The part of `wait`'s sum that the kernel's `run_delay` does not have (skipped clock updates).
     pub clock_skip_ns: u64,
+    /// The part of `wait`'s sum that was a CPU bandwidth limit, of the cgroup or of one above.
+    pub throttled_ns: u64,
 }
 
 impl SchedTotals {
@@ -66,6 +68,7 @@ impl SchedTotals {
             involuntary,
             preempted_by,
             clock_skip_ns,
+            throttled_ns,
         } = other;
         self.wait.merge(wait);
         self.slice.merge(slice);
@@ -75,6 +78,7 @@ impl SchedTotals {
             *into += from;
         }
         self.clock_skip_ns += clock_skip_ns;
+        self.throttled_ns += throttled_ns;
     }
 }
 
@@ -293,6 +297,7 @@ mod tests {
                 involuntary: 4,
                 preempted_by: [1, 2, 3, 4],
                 clock_skip_ns: 5,
+                throttled_ns: 7,
             }),
             block: vec![BlockTotals {
                 queue: cumulative(&[100]),
@@ -331,6 +336,7 @@ mod tests {
         assert_eq!((sched.voluntary, sched.involuntary), (6, 8));
         assert_eq!(sched.preempted_by, [2, 4, 6, 8]);
         assert_eq!(sched.clock_skip_ns, 10);
+        assert_eq!(sched.throttled_ns, 14);
         let [block] = &merged.block[..] else {
             panic!("{} entries", merged.block.len())
         };

@@ -76,6 +76,7 @@ fn busy_container() -> CgroupStats {
             involuntary: 3,
             preempted_by: [0, 1, 0, 2],
             clock_skip_ns: 11,
+            throttled_ns: 250,
         }),
         block: vec![BlockTotals {
             device: Device { major: 8, minor: 0 },

@@ -71,7 +71,7 @@ fn run(pipeline: &mut Pipeline, cgroup: u64, times: u64) {
         next_cgroup: cgroup,
         prev_cgroup: cgroup,
         wait_and_flags: 20,
-        slice_and_skip: 10,
+        slice_and_share: 10,
     };
     for _ in 0..times {
         let batch = Batch {
@@ -393,7 +393,7 @@ fn a_task_of_the_same_container_is_told_from_one_of_another() {
             next_cgroup,
             prev_cgroup: 1,
             wait_and_flags: 0x14 | SchedSample::FLAG_INVOLUNTARY,
-            slice_and_skip: 10,
+            slice_and_share: 10,
         };
         pipeline.batch(&Batch {
             header: &BatchHeader::default(),

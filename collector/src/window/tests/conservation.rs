@@ -26,7 +26,7 @@ fn sched_sample() -> impl Strategy<Value = SchedSample> {
                 next_cgroup,
                 prev_cgroup,
                 wait_and_flags: wait | (flags << SchedSample::WAIT_BITS),
-                slice_and_skip: slice | (skip << SchedSample::SLICE_BITS),
+                slice_and_share: slice | (skip << SchedSample::SLICE_BITS),
             },
         )
 }

@@ -47,7 +47,7 @@ fn switch(prev: u64, next: u64, slice: u64, wait: u64, flags: u64) -> SchedSampl
         next_cgroup: next,
         prev_cgroup: prev,
         wait_and_flags: wait | flags,
-        slice_and_skip: slice,
+        slice_and_share: slice,
     }
 }
 

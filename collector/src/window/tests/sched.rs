@@ -164,7 +164,7 @@ fn an_event_with_two_bad_halves_is_lost_once_for_the_wait_s_reason() {
 fn the_clock_skip_counts_with_the_wait_that_it_is_part_of() {
     let mut windows = windows();
     let skipping = |wait, flags| SchedSample {
-        slice_and_skip: 500 + (250 << SchedSample::SLICE_BITS),
+        slice_and_share: 500 + (250 << SchedSample::SLICE_BITS),
         ..switch(1, 2, 0, wait, flags)
     };
     record(

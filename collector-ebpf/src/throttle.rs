@@ -1,0 +1,198 @@
+//! How much of a wait was the cgroup's own CPU bandwidth limit?
+//!
+//! A task that waits because its cgroup, or one above it, has used up its quota is nobody's victim.
+//! The kernel notes this for each cgroup on each CPU and not for the task, and no tracepoint tells when
+//! a limit begins or ends to bite. But it always begins before a switch away from a task of the
+//! cgroup, and it has ended when a task of the cgroup gets the CPU again. So the switch notes the
+//! beginning, the next arrival adds the end, and a wait is compared with the last intervals of its
+//! cgroup on this CPU.
+//!
+//! * **The end** is exact where the kernel adds up the time itself (`throttled_clock_self_time`, since
+//!   6.6, commit 677ea015f231). Before, the interval is held to last until the first arrival, so that
+//!   what the cgroup waits for the CPU just after its quota is renewed counts as the limit's too.
+//! * **A cgroup that queued but did not run** when a limit above it began to bite has no switch of its
+//!   own: its interval is told, at its next arrival, from how much the kernel's sum has grown.
+//! * **Bounds**: each CPU remembers [`SLOTS`] cgroups with [`INTERVALS`] intervals each. What is
+//!   forgotten too early counts as contention, and forgetting an interval under way is counted.
+//!
+//! This memory is the one exception to the rule that programs keep no state. It is written only when
+//! a limit bites, and a cgroup that never met one costs a load and a comparison a switch.
+
+use aya_ebpf::{macros::map, maps::PerCpuArray};
+use collector_common::cpu::CpuState;
+
+use crate::kernel_types::{Task, knows_throttling, throttled_time_is_exact};
+
+/// How many cgroups a CPU remembers. More cost 288 bytes each on every CPU; fewer forget sooner when
+/// many limits bite at once.
+const SLOTS: u32 = 1 << SLOT_BITS;
+const SLOT_BITS: u32 = 6;
+
+/// How many intervals of a cgroup: a wait over more periods of its quota than this counts the older
+/// ones as contention.
+const INTERVALS: usize = 16;
+
+/// The cgroups whose limit has bitten on this CPU. Written and read here.
+#[map]
+static THROTTLES: PerCpuArray<Throttle> = PerCpuArray::with_max_entries(SLOTS, 0);
+
+/// What a CPU remembers of a cgroup.
+#[repr(C)]
+struct Throttle {
+    /// Its id in the task hierarchy; 0 in a free place.
+    cgroup: u64,
+    /// The kernel's sum of its throttled time, when it was last looked at.
+    total_ns: u64,
+    /// When the interval under way began, rq clock; 0 when none is.
+    since_ns: u64,
+    /// The index of the newest interval.
+    newest: u64,
+    intervals: [Interval; INTERVALS],
+}
+
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Interval {
+    start_ns: u64,
+    end_ns: u64,
+}
+
+/// Looks whether the limit bites as `prev` leaves the CPU.
+#[inline(always)]
+pub fn note_departure(cpu: *mut CpuState, prev: Task, cgroup: u64, now: u64) {
+    if !knows_throttling() {
+        return;
+    }
+    let queue = prev.cfs_run_queue();
+    let since_ns = queue.throttled_since(now);
+    if since_ns != 0 {
+        note_start(cpu, cgroup, queue.throttled_time(), since_ns);
+    }
+}
+
+#[inline(always)]
+fn note_start(cpu: *mut CpuState, cgroup: u64, total_ns: u64, since_ns: u64) {
+    let Some(throttle) = find(cgroup).or_else(|| claim(cpu, cgroup, total_ns)) else {
+        return;
+    };
+    // Several tasks can leave the CPU in the same interval.
+    if throttle.since_ns == 0 || throttle.total_ns != total_ns {
+        throttle.total_ns = total_ns;
+        throttle.since_ns = since_ns;
+    }
+}
+
+/// How much of the wait of `next`, queued at `queued` and on the CPU at `now`, was its limit, ns.
+#[inline(always)]
+pub fn throttled_part(cpu: *mut CpuState, next: Task, cgroup: u64, queued: u64, now: u64) -> u64 {
+    if !knows_throttling() {
+        return 0;
+    }
+    let queue = next.cfs_run_queue();
+    let total_ns = queue.throttled_time();
+    if total_ns == 0 {
+        return 0;
+    }
+    let Some(throttle) = find(cgroup) else {
+        // So that its next interval is told even if it begins without a switch.
+        let _claimed = claim(cpu, cgroup, total_ns);
+        return 0;
+    };
+    note_end(throttle, total_ns, now);
+    let throttled = overlap(throttle, queued, now);
+    // The limit is for the fair class: a real-time task of the cgroup waits for other reasons.
+    if throttled == 0 || next.is_real_time() {
+        return 0;
+    }
+    throttled.min(now.wrapping_sub(queued))
+}
+
+/// Adds the interval that has ended since the cgroup was last looked at, if one has.
+#[inline(always)]
+fn note_end(throttle: &mut Throttle, total_ns: u64, now: u64) {
+    let length = total_ns.wrapping_sub(throttle.total_ns);
+    if length == 0 {
+        return;
+    }
+    let since_ns = throttle.since_ns;
+    throttle.total_ns = total_ns;
+    throttle.since_ns = 0;
+    let (start_ns, end_ns) = if since_ns == 0 {
+        (now.saturating_sub(length), now)
+    } else if throttled_time_is_exact() {
+        (since_ns, now.min(since_ns.wrapping_add(length)))
+    } else {
+        (since_ns, now)
+    };
+    let newest = throttle.newest.wrapping_add(1) & (INTERVALS as u64 - 1);
+    throttle.newest = newest;
+    throttle.intervals[newest as usize] = Interval { start_ns, end_ns };
+}
+
+/// How much of the time from `queued` to `now` lies in the cgroup's intervals.
+#[inline(always)]
+fn overlap(throttle: &Throttle, queued: u64, now: u64) -> u64 {
+    let mut sum = 0_u64;
+    for back in 0..INTERVALS as u64 {
+        let index = throttle.newest.wrapping_sub(back) & (INTERVALS as u64 - 1);
+        let interval = throttle.intervals[index as usize];
+        // They follow each other, so all that are older have ended before this one.
+        if interval.end_ns <= queued {
+            break;
+        }
+        let start = interval.start_ns.max(queued);
+        let end = interval.end_ns.min(now);
+        sum = sum.wrapping_add(end.saturating_sub(start));
+    }
+    sum
+}
+
+/// The two places where a cgroup can be.
+#[inline(always)]
+fn places(cgroup: u64) -> [u32; 2] {
+    // Ids are small and dense: a multiplication by 2^64 over the golden ratio spreads them.
+    let first = (cgroup.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - SLOT_BITS)) as u32;
+    [first, first ^ 1]
+}
+
+#[inline(always)]
+fn at(place: u32) -> Option<&'static mut Throttle> {
+    // SAFETY: the entry is this CPU's own, and `sched_switch` runs with interrupts off.
+    THROTTLES.get_ptr_mut(place).map(|entry| unsafe { &mut *entry })
+}
+
+#[inline(always)]
+fn find(cgroup: u64) -> Option<&'static mut Throttle> {
+    let [first, second] = places(cgroup);
+    at(first)
+        .filter(|throttle| throttle.cgroup == cgroup)
+        .or_else(|| at(second).filter(|throttle| throttle.cgroup == cgroup))
+}
+
+/// Takes a place for a cgroup that has none: a free one, else one where no interval is under way, else
+/// the second.
+#[inline(always)]
+fn claim(cpu: *mut CpuState, cgroup: u64, total_ns: u64) -> Option<&'static mut Throttle> {
+    let [first, second] = places(cgroup);
+    let place = if at(first)?.since_ns == 0 {
+        first
+    } else {
+        second
+    };
+    let throttle = at(place)?;
+    if throttle.since_ns != 0 {
+        // SAFETY: the state is this CPU's own.
+        unsafe { (*cpu).throttles_forgotten += 1 };
+    }
+    *throttle = Throttle {
+        cgroup,
+        total_ns,
+        since_ns: 0,
+        newest: 0,
+        intervals: [Interval {
+            start_ns: 0,
+            end_ns: 0,
+        }; INTERVALS],
+    };
+    Some(throttle)
+}

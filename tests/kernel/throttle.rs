@@ -1,0 +1,157 @@
+//! What a CPU bandwidth limit makes a cgroup wait, told apart from what its neighbors do.
+
+use std::process::{Child, Output};
+
+use collector::window::{CgroupWindows, WindowSettings};
+use collector_common::signal::Signal;
+use collector_tests::{
+    cgroup::TestCgroup,
+    observe::{Observation, Seen, Settings},
+};
+
+use crate::within;
+
+/// How long the workloads run.
+const MILLISECONDS: &str = "3000";
+
+/// What a cgroup waited, and for what.
+#[derive(Clone, Copy, Debug)]
+struct Waited {
+    all_ns: u64,
+    throttled_ns: u64,
+}
+
+fn waited(cgroup: &TestCgroup, seen: &Seen) -> Waited {
+    let key = cgroup.task_key();
+    let mut windows = CgroupWindows::new(WindowSettings::default());
+    let outcome = windows.record_sched(key.hierarchy, &seen.sched);
+    assert_eq!(outcome.total(), seen.sched.len() as u64);
+    let view = windows.get(key).expect("the cgroup was seen");
+    let totals = view.sched().expect("it switched");
+    Waited {
+        all_ns: totals.wait.sum_ns(),
+        throttled_ns: totals.throttled_ns,
+    }
+}
+
+/// The kernel's own figure, ns.
+fn kernel_throttled_ns(cgroup: &TestCgroup) -> u64 {
+    u64::try_from(cgroup.throttled_time().as_nanos()).expect("less than centuries")
+}
+
+fn busy(cgroup: &TestCgroup, threads: &str) -> Child {
+    cgroup
+        .workload(&["busy", "0", threads, MILLISECONDS])
+        .spawn()
+        .expect("the workload starts")
+}
+
+/// Runs busy loops on one CPU, so many threads in each cgroup, under observation.
+fn observe(cgroups: &[(&TestCgroup, &str)]) -> Seen {
+    let observation = Observation::start(Settings::default());
+    let children: Vec<_> = cgroups
+        .iter()
+        .map(|(cgroup, threads)| busy(cgroup, threads))
+        .collect();
+    for child in children {
+        let Output { status, .. } = child.wait_with_output().expect("it ends");
+        assert!(status.success(), "{status}");
+    }
+    let (seen, accounts) = observation.finish();
+    let account = &accounts[Signal::Sched as usize];
+    assert_eq!(account.observed, account.recorded, "{account:?}");
+    seen
+}
+
+#[test]
+fn a_quota_on_an_idle_cpu_is_all_throttling() {
+    let cgroup = TestCgroup::new("cgscope-quota-alone");
+    cgroup.favor();
+    cgroup.limit_cpu(20_000, 100_000);
+    let seen = observe(&[(&cgroup, "1")]);
+    let waited = waited(&cgroup, &seen);
+    let kernel = kernel_throttled_ns(&cgroup);
+    println!("{waited:?}, kernel {kernel}");
+    // Four fifths of 3 s.
+    assert!(within(kernel, 2_400_000_000, 0.10), "{kernel}");
+    assert!(
+        within(waited.throttled_ns, kernel, 0.02),
+        "{waited:?}, kernel {kernel}"
+    );
+    assert!(waited.throttled_ns <= waited.all_ns);
+    assert!(
+        within(waited.throttled_ns, waited.all_ns, 0.05),
+        "{waited:?}"
+    );
+}
+
+#[test]
+fn two_unlimited_cgroups_on_one_cpu_are_all_contention() {
+    let cgroups = [(); 2].map(|()| TestCgroup::new("cgscope-neighbor"));
+    let seen = observe(&[(&cgroups[0], "1"), (&cgroups[1], "1")]);
+    for cgroup in &cgroups {
+        let waited = waited(cgroup, &seen);
+        println!("{waited:?}");
+        // Each waits while the other runs.
+        assert!(waited.all_ns > 1_000_000_000, "{waited:?}");
+        assert_eq!(waited.throttled_ns, 0, "{waited:?}");
+    }
+}
+
+#[test]
+fn a_quota_and_a_neighbor_are_told_apart() {
+    let limited = TestCgroup::new("cgscope-quota-neighbor");
+    limited.limit_cpu(30_000, 100_000);
+    let neighbor = TestCgroup::new("cgscope-neighbor");
+    let seen = observe(&[(&limited, "1"), (&neighbor, "1")]);
+    let kernel = kernel_throttled_ns(&limited);
+    let (limited, neighbor) = (waited(&limited, &seen), waited(&neighbor, &seen));
+    println!("limited {limited:?}, kernel {kernel}, neighbor {neighbor:?}");
+    assert!(
+        kernel > 500_000_000,
+        "only {kernel}: nothing was put to the test"
+    );
+    assert!(
+        within(limited.throttled_ns, kernel, 0.05),
+        "{limited:?}, kernel {kernel}"
+    );
+    // While it may run, it shares the CPU.
+    let contention = limited.all_ns - limited.throttled_ns;
+    assert!(contention > 300_000_000, "{limited:?}");
+    assert_eq!(neighbor.throttled_ns, 0, "{neighbor:?}");
+}
+
+#[test]
+fn each_task_of_a_throttled_cgroup_waits_for_the_limit() {
+    let cgroup = TestCgroup::new("cgscope-quota-threads");
+    cgroup.limit_cpu(30_000, 100_000);
+    let seen = observe(&[(&cgroup, "3")]);
+    let waited = waited(&cgroup, &seen);
+    let kernel = kernel_throttled_ns(&cgroup);
+    println!("{waited:?}, kernel {kernel}");
+    // The kernel counts the CPU once, however many of its tasks wait.
+    assert!(
+        within(waited.throttled_ns, 3 * kernel, 0.10),
+        "{waited:?}, kernel {kernel}"
+    );
+}
+
+#[test]
+fn a_limit_above_counts_for_every_cgroup_below() {
+    let pod = TestCgroup::new("cgscope-quota-pod");
+    pod.favor();
+    pod.limit_cpu(40_000, 100_000);
+    let containers = ["one", "two"].map(|name| pod.child(name));
+    let seen = observe(&[(&containers[0], "1"), (&containers[1], "1")]);
+    let kernel = kernel_throttled_ns(&pod);
+    assert!(within(kernel, 1_800_000_000, 0.15), "{kernel}");
+    for container in &containers {
+        let waited = waited(container, &seen);
+        println!("{waited:?}, kernel {kernel}");
+        assert!(
+            within(waited.throttled_ns, kernel, 0.10),
+            "{waited:?}, kernel {kernel}"
+        );
+        assert!(waited.throttled_ns < waited.all_ns, "{waited:?}");
+    }
+}
