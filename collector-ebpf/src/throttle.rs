@@ -158,7 +158,9 @@ fn places(cgroup: u64) -> [u32; 2] {
 #[inline(always)]
 fn at(place: u32) -> Option<&'static mut Throttle> {
     // SAFETY: the entry is this CPU's own, and `sched_switch` runs with interrupts off.
-    THROTTLES.get_ptr_mut(place).map(|entry| unsafe { &mut *entry })
+    THROTTLES
+        .get_ptr_mut(place)
+        .map(|entry| unsafe { &mut *entry })
 }
 
 #[inline(always)]

@@ -115,6 +115,8 @@ fn snapshot() -> Snapshot {
             .into(),
         programs: Vec::new(),
         oom_limits_known: true,
+        throttling_known: true,
+        throttles_forgotten: 0,
         counts: CgroupCounts {
             live: CONTAINERS,
             ..CgroupCounts::default()

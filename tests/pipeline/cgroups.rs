@@ -60,6 +60,42 @@ fn a_cgroups_numbers_are_its_own_and_outlive_it() {
 }
 
 #[test]
+fn a_cgroup_out_of_quota_waits_for_itself_and_not_for_others() {
+    let daemon = Daemon::start(&[]);
+    let cgroup = TestCgroup::new("cgscope-throttled");
+    cgroup.limit_cpu(20_000, 100_000);
+    let _counts = cgroup.run(&["busy", "1", "1", "1500"]);
+    // Longer than a sample may lie in a silent CPU's batch.
+    std::thread::sleep(Duration::from_millis(1200));
+    let exposition = daemon.scrape();
+    let waited = |cause| {
+        let labels = [("id", cgroup.path.as_str()), ("cause", cause)];
+        let name = "cgscope_container_runqueue_wait_seconds_total";
+        exposition.sum(name, &labels).expect(cause)
+    };
+    let kernel = cgroup.throttled_time().as_secs_f64();
+    assert!(kernel > 0.5, "only {kernel} s: nothing was put to the test");
+    assert!(
+        (waited("throttled") - kernel).abs() < kernel * 0.1,
+        "{}, not {kernel}",
+        waited("throttled")
+    );
+    let all = exposition.sum(
+        "cgscope_container_runqueue_latency_seconds_sum",
+        &[("id", cgroup.path.as_str())],
+    );
+    let sum = waited("throttled") + waited("contention");
+    assert!(
+        (sum - all.expect("waits")).abs() < 1e-6,
+        "{sum}, not {all:?}"
+    );
+    assert_eq!(
+        exposition.sum("cgscope_throttles_forgotten_total", &[]),
+        Some(0.0)
+    );
+}
+
+#[test]
 fn any_name_a_cgroup_can_have_is_an_escaped_label() {
     let daemon = Daemon::start(&[]);
     let parent = TestCgroup::new("cgscope-names");

@@ -72,6 +72,8 @@ pub struct AttachPlan {
     pub globals: Vec<(&'static str, u64)>,
     /// How this kernel numbers the block operations.
     pub operations: Vec<(u32, Operation)>,
+    /// Whether a wait's own bandwidth limit is told apart from contention.
+    pub throttling_known: bool,
 }
 
 /// The program that tells whose limit an OOM kill is for.
@@ -169,6 +171,7 @@ impl AttachPlan {
             signals,
             globals: globals(types, tasks),
             operations: operations(types),
+            throttling_known: require_throttling(types).is_ok(),
         }
     }
 
@@ -184,6 +187,7 @@ impl AttachPlan {
                 .collect(),
             globals: Vec::new(),
             operations: Vec::new(),
+            throttling_known: false,
         }
     }
 

@@ -86,6 +86,7 @@ pub fn run(config: &Config) -> Result<(), Failure> {
             .filter(|(_, state)| state.is_on())
             .map(|(signal, _)| *signal)
             .collect(),
+        throttling_known: host.plan.throttling_known,
     });
     let drainer = Drainer::new(attached).map_err(|error| Failure::internal(&error))?;
     let drain = DrainThread {

@@ -25,6 +25,8 @@ pub struct DaemonSource {
     pub state: Arc<State>,
     /// The signals that are on.
     pub signals: Vec<Signal>,
+    /// Whether a wait's own bandwidth limit is told apart from contention.
+    pub throttling_known: bool,
 }
 
 impl Source for DaemonSource {
@@ -67,6 +69,8 @@ impl Source for DaemonSource {
                 .programs
                 .iter()
                 .any(|(program, _)| program.name == OOM_LIMIT && program.attached),
+            throttling_known: self.throttling_known,
+            throttles_forgotten: accounts.throttles_forgotten(),
             counts,
             timings: timings.collect(),
             process: read_own_process(),

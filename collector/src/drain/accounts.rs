@@ -20,6 +20,7 @@ pub struct Accounts {
     /// Runs that the kernel refused because the program was running on that CPU already.
     misses: [u64; Signal::ALL.len()],
     here: [BatchOutcome; Signal::ALL.len()],
+    throttles_forgotten: u64,
 }
 
 impl Accounts {
@@ -36,6 +37,7 @@ impl Accounts {
     /// Takes over the kernel's counters, of all CPUs.
     pub fn update_kernel(&mut self, cpus: &[CpuState]) {
         let mut sums = [SignalCounters::default(); Signal::ALL.len()];
+        self.throttles_forgotten = cpus.iter().map(|cpu| cpu.throttles_forgotten).sum();
         for cpu in cpus {
             for (sum, counters) in sums.iter_mut().zip(&cpu.counters) {
                 let SignalCounters {
@@ -56,6 +58,12 @@ impl Accounts {
     /// Takes over how often the kernel refused to run a signal's programs.
     pub fn update_misses(&mut self, signal: Signal, misses: u64) {
         self.misses[signal as usize] = misses;
+    }
+
+    /// How often the kernel programs had to forget a bandwidth limit that was biting.
+    #[must_use]
+    pub const fn throttles_forgotten(&self) -> u64 {
+        self.throttles_forgotten
     }
 
     /// The account of one signal.

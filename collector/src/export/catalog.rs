@@ -172,6 +172,22 @@ families! {
         source: "`sched_switch`: run-queue clock less `sched_info.last_queued` of the next task",
         since: V0_1,
     },
+    RUNQUEUE_WAIT: Family {
+        name: "cgscope_container_runqueue_wait_seconds_total",
+        kind: Kind::Counter,
+        unit: Some(Unit::Seconds),
+        scope: Scope::Cgroup,
+        labels: &[labels::CAUSE],
+        help: "The sum of the run-queue latencies by what made the tasks wait: throttled is a CPU \
+               bandwidth limit of the cgroup itself or of one above it, contention all other tasks \
+               that had the CPU. Each waiting task counts, so that throttled can be more than the \
+               throttled time of cpu.stat, which counts a CPU once. Before Linux 6.6 the wait for the \
+               CPU right after a limit was lifted counts as throttled. Absent when the kernel does \
+               not let the two be told apart.",
+        source: "`sched_switch`: `cfs_rq.throttled_clock_self` and `throttled_clock_self_time`; before \
+                 6.6 `throttle_count`",
+        since: V0_1,
+    },
     ONCPU_SLICE: Family {
         name: "cgscope_container_oncpu_slice_seconds",
         kind: Kind::Histogram,
@@ -367,6 +383,17 @@ families! {
         help: "Recorded events as a share, from 0 to 1, of recorded and lost ones since the start. \
                Absent while there were none.",
         source: "`cgscope_events_recorded_total` and `cgscope_events_lost_total`",
+        since: V0_1,
+    },
+    THROTTLES_FORGOTTEN: Family {
+        name: "cgscope_throttles_forgotten_total",
+        kind: Kind::Counter,
+        unit: None,
+        scope: Scope::Collector,
+        labels: &[],
+        help: "How often a CPU bandwidth limit was forgotten while it kept a cgroup from running, \
+               because too many limits did so on the CPU at once. Its waits count as contention.",
+        source: "the kernel programs",
         since: V0_1,
     },
     PROGRAM_ATTACHED: Family {

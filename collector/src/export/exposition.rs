@@ -113,6 +113,7 @@ struct Scene {
     devices: HashMap<Device, String>,
     oom_watched: bool,
     oom_limits_known: bool,
+    throttling_known: bool,
 }
 
 impl Scene {
@@ -134,6 +135,7 @@ impl Scene {
         }
         let oom_watched = feeds::oom_watched(&snapshot);
         let oom_limits_known = snapshot.oom_limits_known;
+        let throttling_known = snapshot.throttling_known;
         Self {
             snapshot,
             format,
@@ -141,6 +143,7 @@ impl Scene {
             devices,
             oom_watched,
             oom_limits_known,
+            throttling_known,
         }
     }
 
@@ -172,6 +175,7 @@ impl Scene {
                 devices: &self.devices,
                 oom_watched: self.oom_watched,
                 oom_limits_known: self.oom_limits_known,
+                throttling_known: self.throttling_known,
             })
     }
 }

@@ -16,7 +16,7 @@ use super::{
     histogram,
     labels::{
         Build, CgroupLabels, CgroupState, DeviceOperation, Info, Lost, OfProgram, OfSignal,
-        OomRole, Stage, SwitchKind, WindowQuantile,
+        OomRole, Stage, SwitchKind, WaitCause, WindowQuantile,
     },
 };
 use crate::{
@@ -46,6 +46,8 @@ pub(super) struct Cgroup<'a> {
     pub(super) oom_watched: bool,
     /// Whether the kernel says whose limit they are for.
     pub(super) oom_limits_known: bool,
+    /// Whether the kernel lets a wait's own bandwidth limit be told apart.
+    pub(super) throttling_known: bool,
 }
 
 impl Cgroup<'_> {
@@ -111,6 +113,7 @@ impl Series<'_, '_> {
 /// Every family with its feed, in the catalog's order.
 pub(super) const ALL: &[(Family, Feed)] = &[
     (catalog::RUNQUEUE_LATENCY, Feed::Cgroup(runqueue_latency)),
+    (catalog::RUNQUEUE_WAIT, Feed::Cgroup(runqueue_wait)),
     (catalog::ONCPU_SLICE, Feed::Cgroup(oncpu_slice)),
     (catalog::CPU_SECONDS, Feed::Cgroup(cpu_seconds)),
     (catalog::CONTEXT_SWITCHES, Feed::Cgroup(context_switches)),
@@ -140,6 +143,12 @@ pub(super) const ALL: &[(Family, Feed)] = &[
     ),
     (catalog::EVENTS_LOST, Feed::Snapshot(events_lost)),
     (catalog::COMPLETENESS, Feed::Snapshot(completeness)),
+    (
+        catalog::THROTTLES_FORGOTTEN,
+        Feed::Snapshot(|out, s| {
+            out.plain_counter(s.throttling_known.then_some(s.throttles_forgotten))
+        }),
+    ),
     (catalog::PROGRAM_ATTACHED, Feed::Snapshot(program_attached)),
     (catalog::PROGRAM_RUN_TIME, Feed::Snapshot(program_run_time)),
     (catalog::PROGRAM_RUNS, Feed::Snapshot(program_runs)),
@@ -195,6 +204,26 @@ fn runqueue_latency(out: &mut Series<'_, '_>, cgroup: &Cgroup<'_>) -> fmt::Resul
         Some(sched) => out.histogram(&cgroup.labels, &sched.wait),
         None => Ok(()),
     }
+}
+
+fn runqueue_wait(out: &mut Series<'_, '_>, cgroup: &Cgroup<'_>) -> fmt::Result {
+    let Some(sched) = cgroup
+        .stats
+        .sched
+        .as_ref()
+        .filter(|_| cgroup.throttling_known)
+    else {
+        return Ok(());
+    };
+    let throttled_ns = sched.throttled_ns;
+    let contention_ns = sched.wait.sum_ns().saturating_sub(throttled_ns);
+    for (cause, ns) in [
+        (WaitCause::Contention, contention_ns),
+        (WaitCause::Throttled, throttled_ns),
+    ] {
+        out.counter(&(cgroup.labels, cause), &histogram::seconds(ns))?;
+    }
+    Ok(())
 }
 
 fn oncpu_slice(out: &mut Series<'_, '_>, cgroup: &Cgroup<'_>) -> fmt::Result {

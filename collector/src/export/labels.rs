@@ -87,6 +87,11 @@ pub const TYPE: Label = closed(
     "type",
     &[SwitchKind::Voluntary.name(), SwitchKind::Involuntary.name()],
 );
+/// See [`WaitCause`].
+pub const CAUSE: Label = closed(
+    "cause",
+    &[WaitCause::Contention.name(), WaitCause::Throttled.name()],
+);
 /// See [`Preemptor`].
 pub const BY: Label = closed(
     "by",
@@ -113,6 +118,22 @@ pub const OPERATION: Label = closed(
         Operation::Discard.name(),
     ],
 );
+/// Why a task waited for a CPU.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum WaitCause {
+    Contention,
+    Throttled,
+}
+
+impl WaitCause {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Contention => "contention",
+            Self::Throttled => "throttled",
+        }
+    }
+}
+
 /// A part of a block request's life.
 pub const STAGE: Label = closed("stage", &[Stage::Queue.name(), Stage::Device.name()]);
 /// A cgroup's part in an OOM kill.
@@ -252,6 +273,7 @@ macro_rules! one_label {
 
 one_label! {
     SwitchKind => TYPE,
+    WaitCause => CAUSE,
     Preemptor => BY,
     Stage => STAGE,
     OomRole => ROLE,

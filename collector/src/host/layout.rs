@@ -58,10 +58,7 @@ pub const FIELDS: [Field; 35] = [
             ("cfs_rq", "throttled_clock_task_time"),
         ],
     ),
-    field(
-        "OFF_CFS_RQ_THROTTLE_COUNT",
-        &[("cfs_rq", "throttle_count")],
-    ),
+    field("OFF_CFS_RQ_THROTTLE_COUNT", &[("cfs_rq", "throttle_count")]),
     field("OFF_RQ_CLOCK", &[("rq", "clock")]),
     field("OFF_CSS_SET_DFL_CGRP", &[("css_set", "dfl_cgrp")]),
     field("OFF_CSS_SET_SUBSYS", &[("css_set", "subsys")]),

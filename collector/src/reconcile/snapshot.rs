@@ -24,6 +24,11 @@ pub struct Snapshot {
     /// Whether the kernel says whose limit an OOM kill is for; without, no count of those means
     /// anything.
     pub oom_limits_known: bool,
+    /// Whether a wait's own bandwidth limit is told apart from contention; without, no split of the
+    /// waits means anything.
+    pub throttling_known: bool,
+    /// How often a limit that was biting was forgotten; its waits then count as contention.
+    pub throttles_forgotten: u64,
     /// How many cgroups are known, by state.
     pub counts: CgroupCounts,
     /// Our own timings.

@@ -152,6 +152,8 @@ fn full_snapshot() -> Snapshot {
             },
         ],
         oom_limits_known: true,
+        throttling_known: true,
+        throttles_forgotten: 3,
         counts: CgroupCounts {
             live: 1,
             exited: 2,

@@ -12,7 +12,7 @@ fn span(bits: u32) -> impl Strategy<Value = u64> {
 }
 
 fn sched_sample() -> impl Strategy<Value = SchedSample> {
-    // A few ids, so that they repeat; all seven flags and the unused bits above them.
+    // A few ids, so that they repeat; all flags and the unused bits above them.
     (
         0..6_u64,
         0..6_u64,

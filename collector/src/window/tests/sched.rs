@@ -1,4 +1,5 @@
 use collector_common::{sample::SchedSample, signal::KernelLoss};
+use proptest::prelude::*;
 
 use super::*;
 use crate::window::{BatchOutcome, CgroupView, LossReason, Preemptor, SchedTotals, WindowSignal};
@@ -181,6 +182,58 @@ fn the_clock_skip_counts_with_the_wait_that_it_is_part_of() {
     assert_eq!(count_and_sum(&totals(&windows, 2).wait), (2, 600));
     assert_eq!(totals(&windows, 1).clock_skip_ns, 0);
     assert_eq!(count_and_sum(&totals(&windows, 1).slice), (4, 2_000));
+}
+
+/// A wait of `wait` of which `throttled` was a bandwidth limit.
+fn throttled(wait: u64, throttled: u64, flags: u64) -> SchedSample {
+    let share = SchedSample::throttled_share(throttled, wait);
+    SchedSample {
+        slice_and_share: 500 | share << SchedSample::SLICE_BITS,
+        ..switch(1, 2, 0, wait, flags | SchedSample::FLAG_THROTTLED)
+    }
+}
+
+#[test]
+fn a_bandwidth_limit_counts_apart_with_the_wait_that_it_is_part_of() {
+    let mut windows = windows();
+    record(
+        &mut windows,
+        &[
+            throttled(100_000_000, 100_000_000, 0),
+            throttled(1_000, 250, 0),
+            switch(1, 2, 500, 30, 0),
+            throttled(300, 300, SchedSample::FLAG_NO_WAIT),
+            throttled(TOO_LONG, TOO_LONG, 0),
+        ],
+    );
+    let sched = totals(&windows, 2);
+    assert_eq!(sched.throttled_ns, 100_000_250);
+    assert_eq!(count_and_sum(&sched.wait), (3, 100_001_030));
+    assert_eq!(sched.clock_skip_ns, 0, "a share is not a skip");
+    assert_eq!(count_and_sum(&totals(&windows, 1).slice), (5, 2_500));
+    assert_eq!(totals(&windows, 1).throttled_ns, 0);
+}
+
+proptest! {
+    #[test]
+    fn a_throttled_share_is_right_to_a_millionth_of_the_wait_and_never_more_than_it(
+        wait in (0..SchedSample::WAIT_BITS).prop_flat_map(|bits| 1..=1_u64 << bits),
+        part in 0.0..=1.0_f64,
+    ) {
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "any part will do"
+        )]
+        let part = ((wait as f64 * part) as u64).min(wait);
+        let wait = wait.min((1 << SchedSample::WAIT_BITS) - 1);
+        let part = part.min(wait);
+        let read = throttled(wait, part, 0).throttled_ns();
+        prop_assert!(read <= wait);
+        prop_assert!(read.abs_diff(part) <= wait / 1_000_000 + 1, "{read}, not {part} of {wait}");
+        prop_assert_eq!(throttled(wait, wait, 0).throttled_ns(), wait);
+    }
 }
 
 #[test]
