@@ -11,6 +11,20 @@ use crate::{
     signal::{Signal, SignalCounters},
 };
 
+/// How far ktime was ahead of the rq clock at a moment when the latter had just been updated.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct ClockReading {
+    /// The rq clock. 0 before the first reading.
+    pub at_ns: u64,
+    /// Ktime less that, as a wrapping difference.
+    pub distance_ns: u64,
+}
+
+/// How many readings of a CPU's clock are compared. More find one that was taken at once even on a
+/// busy host; fewer follow sooner when ktime is steered anew.
+pub const CLOCK_READINGS: usize = 8;
+
 /// What the scheduler program knows of this CPU's clock.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
@@ -18,10 +32,18 @@ pub struct ClockState {
     /// When this CPU last switched, rq clock: the start of the running task's slice. 0 before the
     /// first switch.
     pub last_switch_ns: u64,
-    /// The smallest recent distance of ktime ahead of the rq clock, as a wrapping difference.
-    pub offset_ns: u64,
-    /// When `offset_ns` was last checked, rq clock. 0 before the first time.
-    pub calibrated_ns: u64,
+    /// The latest readings.
+    pub readings: [ClockReading; CLOCK_READINGS],
+    /// Where the newest of them is.
+    pub newest: u64,
+    /// The best of them, as it would have been read with the newest.
+    pub best: ClockReading,
+    /// The reading that the drift is measured from.
+    pub anchor: ClockReading,
+    /// How fast ktime gains on the rq clock, in 2^-20 (about a millionth); a signed number.
+    pub drift: u64,
+    /// Not 0 once `drift` has been measured.
+    pub drift_known: u64,
 }
 
 /// All that the kernel programs keep of one CPU.

@@ -49,8 +49,8 @@ pub struct SchedSample {
     /// Low [`WAIT_BITS`](Self::WAIT_BITS): run-queue latency of `next`, ns. Above: `FLAG_*`.
     pub wait_and_flags: u64,
     /// Low [`SLICE_BITS`](Self::SLICE_BITS): time that `prev` held the CPU, ns. Above: the clock
-    /// skip, or with [`FLAG_THROTTLED`](Self::FLAG_THROTTLED) the throttled share of the wait. A wait
-    /// has one of them at most, since a skipped clock reads as no wait.
+    /// skip, or with [`FLAG_THROTTLED`](Self::FLAG_THROTTLED) the throttled share of the wait: beside
+    /// the milliseconds of a throttle, a skip is nothing.
     pub slice_and_share: u64,
 }
 

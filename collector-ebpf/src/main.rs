@@ -11,6 +11,8 @@ mod kernel_types;
 mod batch;
 mod emit;
 
+mod clock;
+
 mod block_io;
 mod cgroup_life;
 mod oom;

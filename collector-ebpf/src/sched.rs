@@ -12,29 +12,22 @@
 //!   the kernel's own note of its start, but it is left untouched when a task is resumed that was
 //!   preempted just before it went to sleep (its state no longer running, so never queued): the
 //!   slice would then hold the time that it was off the CPU.
-//! * **Clock skip**: on a wakeup preemption the scheduler skips the update of the run queue's clock,
-//!   so the wait reads 0 however late the switch comes. That 0 is how a skip is told: the flag that
-//!   asked for it (`RQCF_ACT_SKIP`) is cleared before the tracepoint on newer kernels. Then the time
-//!   is taken from ktime, less the smallest recent distance of the two clocks on this CPU. When the
-//!   skip was for another task than the one picked, the gap is not seen: it goes to the slice of
-//!   `next` instead of its wait.
+//! * **Clock skip**: when a wakeup asks for a switch, the scheduler skips the update of the run
+//!   queue's clock, so the wait reads 0 however late the switch comes. The flag that asked for it
+//!   (`RQCF_ACT_SKIP`) is cleared before the tracepoint on newer kernels, so a skip is told by that 0,
+//!   or by the idle task being the one that leaves: only a wakeup makes it. Then the time is taken
+//!   from ktime ([`clock`]). When a busy CPU's skip was for another task than the one picked, the gap is
+//!   not seen: it goes to the slice of `next` instead of its wait.
 
-use aya_ebpf::{helpers::bpf_ktime_get_ns, macros::btf_tracepoint, programs::BtfTracePointContext};
-use collector_common::{cpu::ClockState, sample::SchedSample, signal::Signal};
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
+use collector_common::{sample::SchedSample, signal::Signal};
 
 use crate::{
     batch::{self, SchedBatch},
+    clock,
     kernel_types::{Task, has_prev_state_arg},
     throttle,
 };
-
-/// How often the distance of the clocks is checked. More often costs a clock read more; less often
-/// lets the distance creep further, and that much of a skip is not seen.
-const CALIBRATE_NS: u64 = 100_000;
-
-/// The distance may grow by 1/1024 of the time that passes: faster than any clock is slewed (500
-/// ppm), so that an old minimum never outlives its truth.
-const CREEP_SHIFT: u32 = 10;
 
 #[btf_tracepoint(function = "sched_switch")]
 pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
@@ -48,23 +41,23 @@ pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
     let next = Task::new(ctx.arg(2));
 
     // SAFETY: the state is this CPU's own, and `sched_switch` runs with interrupts off.
-    let clock = unsafe { &mut (*cpu).clock };
+    let clock_state = unsafe { &mut (*cpu).clock };
     let run_queue_now = next.cfs_run_queue().run_queue().clock();
-    let next_is_idle = next.is_idle();
+    let (prev_is_idle, next_is_idle) = (prev.is_idle(), next.is_idle());
     let queued = if next_is_idle { 0 } else { next.last_queued() };
-    let skip = if queued == run_queue_now {
-        skipped(clock, run_queue_now)
+    let skip = if queued == run_queue_now || (prev_is_idle && !next_is_idle) {
+        clock::skipped(clock_state, run_queue_now)
     } else {
-        calibrate(clock, run_queue_now);
+        clock::calibrate(clock_state, run_queue_now);
         0
     };
     let now = run_queue_now.wrapping_add(skip);
-    let slice_start = clock.last_switch_ns;
-    clock.last_switch_ns = now;
+    let slice_start = clock_state.last_switch_ns;
+    clock_state.last_switch_ns = now;
 
     let mut flags = 0;
     let (mut next_cgroup, mut wait) = (0, 0);
-    // The skip, or which share of the wait was throttled: a wait has one of them at most.
+    // The skip, or which share of the wait was throttled: beside a throttle, a skip is nothing.
     let mut skip_or_share = skip;
     if next_is_idle {
         flags |= SchedSample::FLAG_NEXT_IDLE;
@@ -80,7 +73,7 @@ pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
             if wait >> SchedSample::WAIT_BITS != 0 {
                 flags |= SchedSample::FLAG_NO_WAIT | SchedSample::FLAG_NEGATIVE;
                 wait = 0;
-            } else if skip == 0 {
+            } else {
                 let throttled = throttle::throttled_part(cpu, next, next_cgroup, queued, now);
                 if throttled != 0 {
                     flags |= SchedSample::FLAG_THROTTLED;
@@ -91,7 +84,7 @@ pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
     }
 
     let (mut prev_cgroup, mut slice) = (0, 0);
-    if prev.is_idle() {
+    if prev_is_idle {
         flags |= SchedSample::FLAG_PREV_IDLE;
     } else {
         prev_cgroup = prev.cgroup_id();
@@ -133,46 +126,4 @@ pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
     };
     batch::commit::<SchedBatch>(cpu, now);
     0
-}
-
-/// Keeps the smallest recent distance of ktime ahead of the run queue's clock, from a reading of the
-/// latter that is fresh (a stale one only looks further away, and the minimum ignores it).
-#[inline(always)]
-fn calibrate(clock: &mut ClockState, run_queue_now: u64) {
-    if run_queue_now.wrapping_sub(clock.calibrated_ns) <= CALIBRATE_NS {
-        return;
-    }
-    // SAFETY: a helper without preconditions.
-    let measured = unsafe { bpf_ktime_get_ns() }.wrapping_sub(run_queue_now);
-    let crept = crept_offset(clock, run_queue_now);
-    let closer = (measured.wrapping_sub(crept) as i64) < 0;
-    clock.offset_ns = if clock.calibrated_ns == 0 || closer {
-        measured
-    } else {
-        crept
-    };
-    clock.calibrated_ns = run_queue_now;
-}
-
-/// How far the run queue's clock is behind; 0 when it is not, or before the first calibration.
-#[inline(always)]
-fn skipped(clock: &ClockState, run_queue_now: u64) -> u64 {
-    if clock.calibrated_ns == 0 {
-        return 0;
-    }
-    // SAFETY: a helper without preconditions.
-    let now = unsafe { bpf_ktime_get_ns() }.wrapping_sub(crept_offset(clock, run_queue_now));
-    let skip = now.wrapping_sub(run_queue_now);
-    if (skip as i64) < 0 {
-        0
-    } else {
-        skip.min(SchedSample::MAX_SKIP_NS)
-    }
-}
-
-/// What the smallest distance of the clocks may have become since it was checked.
-#[inline(always)]
-fn crept_offset(clock: &ClockState, run_queue_now: u64) -> u64 {
-    let age = run_queue_now.wrapping_sub(clock.calibrated_ns);
-    clock.offset_ns.wrapping_add(age >> CREEP_SHIFT)
 }

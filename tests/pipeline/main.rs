@@ -8,3 +8,4 @@ mod bad_input;
 mod cgroups;
 mod life;
 mod prometheus;
+mod witness;

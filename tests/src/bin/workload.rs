@@ -38,6 +38,12 @@ enum Work {
         threads: usize,
         milliseconds: u64,
     },
+    /// Some threads on one CPU sleep most of the time, so that they wake it from idling.
+    Doze {
+        cpu: usize,
+        threads: usize,
+        milliseconds: u64,
+    },
     /// A thread that waits on one CPU is moved to another, again and again.
     Migrate { milliseconds: u64 },
     /// Touches memory until it is stopped.
@@ -72,6 +78,15 @@ fn main() -> Result<()> {
         } => {
             let time = Duration::from_millis(milliseconds);
             let threads: Vec<_> = (0..threads).map(|_| busy(cpu, time)).collect();
+            join_all(threads)
+        }
+        Work::Doze {
+            cpu,
+            threads,
+            milliseconds,
+        } => {
+            let time = Duration::from_millis(milliseconds);
+            let threads: Vec<_> = (0..threads).map(|_| doze(cpu, time)).collect();
             join_all(threads)
         }
         Work::Migrate { milliseconds } => migrate(Duration::from_millis(milliseconds)),
@@ -109,6 +124,21 @@ fn busy(cpu: usize, time: Duration) -> JoinHandle<ThreadCounts> {
         let start = Instant::now();
         while start.elapsed() < time {
             std::hint::spin_loop();
+        }
+        read_own_thread()
+    })
+}
+
+fn doze(cpu: usize, time: Duration) -> JoinHandle<ThreadCounts> {
+    std::thread::spawn(move || {
+        pin(cpu);
+        let start = Instant::now();
+        while start.elapsed() < time {
+            std::thread::sleep(Duration::from_millis(1));
+            let awake = Instant::now();
+            while awake.elapsed() < Duration::from_micros(20) {
+                std::hint::spin_loop();
+            }
         }
         read_own_thread()
     })
