@@ -6,10 +6,17 @@ use collector::host::HierarchyId;
 use collector_common::{sample::BlockSample, signal::Signal};
 use collector_tests::{
     cgroup::TestCgroup,
+    null_disk::NullDisk,
     observe::{Observation, Seen, Settings},
 };
 
 const BYTES: u64 = 8 << 20;
+
+/// `REQ_OP_WRITE`.
+const WRITE: u32 = 1;
+
+/// Samples that are not the whole time of a request.
+const PARTIAL_OR_EMPTY: u32 = BlockSample::FLAG_PARTIAL | BlockSample::FLAG_EMPTY_FLUSH;
 
 /// Bytes written to the disk that `/` is on, as the disk counts them.
 fn device_written() -> u64 {
@@ -55,8 +62,6 @@ fn write(cgroup: &TestCgroup, arguments: &[&str]) -> (Seen, u64) {
 
 /// Bytes of writes, of one cgroup or of all.
 fn bytes_of(seen: &Seen, id: Option<u64>) -> u64 {
-    /// `REQ_OP_WRITE`.
-    const WRITE: u32 = 1;
     seen.block
         .iter()
         .filter(|sample| sample.operation == WRITE && id.is_none_or(|id| sample.cgroup == id))
@@ -89,6 +94,81 @@ fn direct_writes_are_the_writers_to_the_byte() {
         own.iter()
             .all(|sample| sample.flags & BlockSample::FLAG_ERROR == 0)
     );
+}
+
+/// How long the disks were at writes, each from its request to its completion, as the kernel adds it
+/// up: the eleventh field, in milliseconds.
+fn device_write_time() -> Duration {
+    let stat = fs::read_to_string("/proc/diskstats").expect("/proc/diskstats");
+    let milliseconds = stat
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>())
+        .filter(|fields| Path::new("/sys/block").join(fields[2]).exists())
+        .map(|fields| fields[10].parse::<u64>().expect("milliseconds"))
+        .sum();
+    Duration::from_millis(milliseconds)
+}
+
+#[test]
+fn the_time_in_queue_and_device_adds_up_to_the_disks_own() {
+    let cgroup = TestCgroup::new("cgscope-disk-time");
+    let before = device_write_time();
+    let (seen, _) = write(&cgroup, &["--direct"]);
+    let kernel = device_write_time() - before;
+    let ours: u64 = seen
+        .block
+        .iter()
+        .filter(|sample| sample.operation == WRITE && sample.flags & PARTIAL_OR_EMPTY == 0)
+        .map(|sample| sample.queue_ns + sample.device_ns)
+        .sum();
+    let ours = Duration::from_nanos(ours);
+    println!("{ours:?}, the disk's own {kernel:?}");
+    assert!(
+        kernel > Duration::from_millis(20),
+        "{kernel:?}: nothing was put to the test"
+    );
+    // Others may write just before and after the observation.
+    assert!(
+        ours.abs_diff(kernel) < kernel / 10 + Duration::from_millis(5),
+        "{ours:?}, not {kernel:?}"
+    );
+}
+
+/// The typical time that a device which completes after a set time is seen to take.
+fn median_device_time(name: &str, completion: Duration) -> Duration {
+    let disk = NullDisk::new(name, completion);
+    let cgroup = TestCgroup::new("cgscope-null");
+    let id = cgroup.block_key().id.0;
+    let observation = Observation::start(Settings::default());
+    // 64 KiB at a time.
+    let bytes = (64 * (64 << 10)).to_string();
+    let _counts = cgroup.run(&["write", &disk.path(), &bytes, "--direct"]);
+    std::thread::sleep(Duration::from_millis(1200));
+    let (seen, _) = observation.finish();
+    let mut times: Vec<u64> = seen
+        .block
+        .iter()
+        .filter(|sample| sample.cgroup == id && sample.operation == WRITE)
+        .map(|sample| sample.device_ns)
+        .collect();
+    assert_eq!(times.len(), 64, "one completion for each write");
+    times.sort_unstable();
+    assert!(Duration::from_nanos(times[0]) >= completion, "{times:?}");
+    Duration::from_nanos(times[times.len() / 2])
+}
+
+#[test]
+#[ignore = "needs the module null_blk, which `cargo xtask vm` loads"]
+fn a_device_of_a_set_speed_takes_that_long() {
+    let set = [Duration::from_millis(4), Duration::from_millis(24)];
+    let seen = [
+        median_device_time("cgscope-fast", set[0]),
+        median_device_time("cgscope-slow", set[1]),
+    ];
+    println!("set {set:?}, seen {seen:?}");
+    // What the timer and the interrupt add is in both, so that the difference is without it.
+    let (set, seen) = (set[1] - set[0], seen[1] - seen[0]);
+    assert!(seen.abs_diff(set) < set / 50, "{seen:?}, not {set:?}");
 }
 
 #[test]

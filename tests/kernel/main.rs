@@ -2,6 +2,7 @@
 
 mod block_io;
 mod cgroup_life;
+mod identity;
 mod loss;
 mod oom;
 mod sched;

@@ -13,6 +13,8 @@ pub mod daemon;
 
 pub mod exposition;
 
+pub mod null_disk;
+
 pub mod observe;
 
 pub mod switching;
