@@ -6,16 +6,20 @@ use tracing_subscriber::EnvFilter;
 
 use super::exit::Failure;
 
-/// Starts logging what `filter` lets through.
-pub fn start(filter: &str) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(filter).map_err(|error| {
+/// Parses a log filter.
+pub fn filter(text: &str) -> Result<EnvFilter, Failure> {
+    EnvFilter::try_new(text).map_err(|error| {
         Failure::Usage(format!(
-            "the log filter {filter:?} is not understood ({error}); write info, debug, or \
+            "the log filter {text:?} is not understood ({error}); write info, debug, or \
              collector::drain=debug,info"
         ))
-    })?;
+    })
+}
+
+/// Starts logging what the filter lets through.
+pub fn start(text: &str) -> Result<(), Failure> {
     tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_env_filter(filter(text)?)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)

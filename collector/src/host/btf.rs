@@ -84,6 +84,11 @@ impl KernelBtf {
         }
     }
 
+    /// Parses the bytes of a BTF file.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, btf_rs::Error> {
+        Btf::from_bytes(bytes).map(|btf| Self { btf })
+    }
+
     /// Offset in bytes of a member, `a.b.c` being a member of a member. Members of unnamed structs
     /// and unions count as the outer's own, as in C.
     pub fn offset(&self, structure: &str, path: &str) -> Result<u64, Missing> {
