@@ -186,4 +186,21 @@ fn the_seed_of_types_in_a_circle_is_read() {
     let file = btf.file();
     assert!(KernelBtf::from_bytes(&file).is_ok());
     expect_seed("btf_file", "circle", &file);
+
+    // In itself twice, without a name: as many ways to a member as 2 to the power of the depth.
+    let mut btf = Btf::new();
+    let itself = btf.last + 1;
+    let unnamed = [("", itself, 0), ("", itself, 64)];
+    btf.structure(STRUCT, "task_struct", 16, &unnamed);
+    expect_seed("btf_file", "doubling", &btf.file());
+}
+
+#[test]
+fn the_seed_of_members_beyond_their_struct_is_read() {
+    let mut btf = Btf::new();
+    let int = btf.int("int", 4);
+    let entity = btf.structure(STRUCT, "sched_entity", 8, &[("cfs_rq", int, 32)]);
+    let members = [("flags", int, 32), ("pid", int, 64), ("se", entity, 32)];
+    btf.structure(STRUCT, "task_struct", 8, &members);
+    expect_seed("btf_file", "beyond", &btf.file());
 }

@@ -52,7 +52,7 @@ mod tests {
             match filter(odd) {
                 Ok(_) => {}
                 Err(Failure::Usage(message)) => {
-                    assert!(message.contains("log filter"), "{message}")
+                    assert!(message.contains("log filter"), "{message}");
                 }
                 Err(other) => panic!("{odd:?}: {other}"),
             }
