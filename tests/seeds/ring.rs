@@ -83,8 +83,8 @@ fn switch(prev: u64, next: u64, flags: u64) -> SchedSample {
     SchedSample {
         next_cgroup: next,
         prev_cgroup: prev,
-        wait_and_flags: 20_000 | flags,
-        slice_and_skip: 3_000_000 | 7 << SchedSample::SLICE_BITS,
+        wait_and_flags: 20_000 + flags,
+        slice_and_skip: 3_000_000 + (7 << SchedSample::SLICE_BITS),
     }
 }
 
@@ -175,7 +175,8 @@ fn seeds_of_samples_are_good_batches() {
         .samples(&batch(Signal::Sched, &switches[..1]));
     expect_seed("ring_samples", "completions", &ring.bytes);
 
-    let disks: Vec<_> = (0..BLOCK_BATCH as u32)
+    let disks: Vec<_> = (0..)
+        .take(BLOCK_BATCH)
         .map(|disk| completion(u64::from(disk % 3), disk << 20, disk % 4, 0))
         .collect();
     let ring = Ring::default().samples(&batch(Signal::BlockIo, &disks));
