@@ -21,6 +21,8 @@ mod run;
 
 mod test;
 
+mod fuzz;
+
 mod bench;
 
 mod docs;
@@ -63,6 +65,14 @@ enum Task {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
+    /// Fuzz every parser of foreign bytes for a while, or one of them
+    Fuzz {
+        /// Which, of the files in `fuzz/fuzz_targets` [default: all]
+        target: Option<String>,
+        /// For how long each
+        #[arg(long, default_value_t = fuzz::SECONDS)]
+        seconds: u32,
+    },
     /// Measure what cgscope costs
     Bench {
         /// Passed on to criterion
@@ -86,6 +96,7 @@ fn main() -> ExitCode {
         Task::Build => build::release(),
         Task::Run { arguments } => run::daemon(&arguments),
         Task::Test { arguments } => test::all(&arguments),
+        Task::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
         Task::Bench { arguments } => bench::all(&arguments),
         Task::Docs { check: false } => docs::generate(),
         Task::Docs { check: true } => docs::check(),
