@@ -21,6 +21,8 @@ pub const OPERATIONS: [(u32, Operation); 4] = [
 pub struct Sums {
     /// Run-queue waits in the histograms.
     waits: u64,
+    /// The parts of those waits that were a bandwidth limit, ns.
+    throttled_ns: u64,
     /// Time slices in the histograms.
     slices: u64,
     /// Switches away from a task.
@@ -51,6 +53,8 @@ impl Sums {
         };
         if let Some(sched) = sched {
             sums.waits = sched.wait.count();
+            sums.throttled_ns = sched.throttled_ns;
+            assert!(sched.throttled_ns <= sched.wait.sum_ns(), "more than all");
             sums.slices = sched.slice.count();
             sums.switches = sched.voluntary + sched.involuntary;
         }
@@ -61,8 +65,11 @@ impl Sums {
         let mut sums = Self::default();
         for sample in samples {
             let fits = |unknown, ns| !sample.has(unknown) && ns <= WindowedHistogram::REACH;
-            if !sample.has(SchedSample::FLAG_NEXT_IDLE) {
-                sums.waits += u64::from(fits(SchedSample::FLAG_NO_WAIT, sample.wait_ns()));
+            if !sample.has(SchedSample::FLAG_NEXT_IDLE)
+                && fits(SchedSample::FLAG_NO_WAIT, sample.wait_ns())
+            {
+                sums.waits += 1;
+                sums.throttled_ns += sample.throttled_ns();
             }
             if !sample.has(SchedSample::FLAG_PREV_IDLE) {
                 sums.switches += 1;
@@ -94,12 +101,14 @@ impl AddAssign for Sums {
     fn add_assign(&mut self, other: Self) {
         let Self {
             waits,
+            throttled_ns,
             slices,
             switches,
             device_times,
             bytes,
         } = other;
         self.waits += waits;
+        self.throttled_ns += throttled_ns;
         self.slices += slices;
         self.switches += switches;
         self.device_times += device_times;

@@ -84,7 +84,7 @@ fn switch(prev: u64, next: u64, flags: u64) -> SchedSample {
         next_cgroup: next,
         prev_cgroup: prev,
         wait_and_flags: 20_000 + flags,
-        slice_and_skip: 3_000_000 + (7 << SchedSample::SLICE_BITS),
+        slice_and_share: 3_000_000 + (7 << SchedSample::SLICE_BITS),
     }
 }
 
