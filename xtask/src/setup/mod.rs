@@ -13,7 +13,7 @@ use self::{
 
 mod step;
 
-mod platform;
+pub(crate) mod platform;
 
 mod apt;
 mod service_policy;
@@ -28,7 +28,9 @@ mod programs;
 pub(crate) enum Scope {
     /// What building and running the daemon needs.
     Build,
-    /// The same, and what lints and tests need.
+    /// The same, and what tests in virtual machines need.
+    Machines,
+    /// All that, and what lints and tests need.
     Tests,
 }
 
@@ -39,9 +41,12 @@ pub(crate) fn ensure(scope: Scope) -> anyhow::Result<()> {
         Box::new(KernelCompiler::new(&apt)),
         Box::new(BpfLinker::new(&apt)),
     ];
+    if matches!(scope, Scope::Machines | Scope::Tests) {
+        steps.push(Box::new(Programs::for_machines(&apt)));
+    }
     if scope == Scope::Tests {
         steps.push(Box::new(KernelLints::new(&apt)));
-        steps.push(Box::new(Programs::new(&apt)));
+        steps.push(Box::new(Programs::for_tests(&apt)));
     }
     // Every step is tried, so that one run names everything that is missing.
     let failed = steps
