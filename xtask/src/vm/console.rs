@@ -53,6 +53,9 @@ const FATAL: [&str; 6] = [
 /// How a test says that it proves nothing here.
 const SKIPPED: &str = "skipped:";
 
+/// What follows every panic and says nothing of it.
+const ADVICE: &str = "note: run with `RUST_BACKTRACE=1`";
+
 /// A failed test's output can be long, and the whole console has been seen before.
 const MOST_REASON_LINES: usize = 12;
 
@@ -141,7 +144,7 @@ impl Console {
     fn shown_line(&mut self, test: TestName, line: &str) {
         let skipped = line.trim_start().strip_prefix(SKIPPED);
         match self.outcomes.get(&test) {
-            Some(Outcome::Failed) if !line.trim().is_empty() => {
+            Some(Outcome::Failed) if !line.trim().is_empty() && !line.starts_with(ADVICE) => {
                 let reason = self.reasons.entry(test).or_default();
                 if reason.len() < MOST_REASON_LINES {
                     reason.push(line.trim_end().to_owned());

@@ -76,7 +76,7 @@ pub(crate) fn run(
         let left = deadline.saturating_duration_since(Instant::now());
         match lines.recv_timeout(left) {
             Ok(line) => {
-                println!("{prefix} {line}");
+                println!("{prefix} {:>3} s: {line}", start.elapsed().as_secs());
                 console.line(&line);
                 if cut_short.is_none()
                     && let Some(fatal) = &console.fatal
@@ -138,7 +138,7 @@ fn qemu(kernel: &Unpacked, initramfs: &Path, mode: Mode, disk: &Path) -> Command
         ))
         .arg("-append")
         .arg(format!(
-            "console=ttyS0 quiet loglevel=3 panic=-1 oops=panic random.trust_cpu=on \
+            "console=ttyS0 quiet loglevel=3 panic=-1 oops=panic random.trust_cpu=on tsc=reliable \
              cgscope.cgroup={}",
             mode.name()
         ))
