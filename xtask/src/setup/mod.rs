@@ -14,7 +14,7 @@ use self::{
 
 mod step;
 
-mod platform;
+pub(crate) mod platform;
 
 mod apt;
 mod cargo_install;
@@ -31,7 +31,9 @@ mod programs;
 pub(crate) enum Scope {
     /// What building and running the daemon needs.
     Build,
-    /// The same, and what lints and tests need, the fuzzer included.
+    /// The same, and what tests in virtual machines need.
+    Machines,
+    /// All that, and what lints, tests and the fuzzer need.
     Tests,
     /// What the fuzzer needs, and nothing else: it loads no kernel programs.
     Fuzz,
@@ -44,11 +46,14 @@ pub(crate) fn ensure(scope: Scope) -> anyhow::Result<()> {
         steps.push(Box::new(KernelCompiler::new(&apt)));
         steps.push(Box::new(BpfLinker::new(&apt)));
     }
+    if matches!(scope, Scope::Machines | Scope::Tests) {
+        steps.push(Box::new(Programs::for_machines(&apt)));
+    }
     if scope == Scope::Tests {
         steps.push(Box::new(KernelLints::new(&apt)));
-        steps.push(Box::new(Programs::new(&apt)));
+        steps.push(Box::new(Programs::for_tests(&apt)));
     }
-    if scope != Scope::Build {
+    if matches!(scope, Scope::Fuzz | Scope::Tests) {
         steps.push(Box::new(CargoFuzz::new(&apt)));
     }
     // Every step is tried, so that one run names everything that is missing.
