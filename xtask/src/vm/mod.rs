@@ -48,7 +48,7 @@ pub(crate) struct Choice {
         value_name = "SERIES",
         value_delimiter = ',',
         default_value = ALL,
-        value_parser = PossibleValuesParser::new(["5.10", "6.1", "6.12", "7.2", ALL]),
+        value_parser = PossibleValuesParser::new(KERNELS.iter().map(|kernel| kernel.series).chain([ALL])),
     )]
     kernels: Vec<String>,
     /// Which cgroup hierarchies are mounted [default: each in turn]
@@ -133,8 +133,11 @@ pub(crate) fn matrix(choice: &Choice, arguments: &[String]) -> anyhow::Result<Ta
     let programs = Programs::build(arguments)?;
     for suite in &programs.suites {
         println!("vm: {}: {} tests", suite.name, suite.tests.len());
-        if let Some(without) = suite.without {
-            println!("vm: {}: left out: {without}", suite.name);
+        for left_out in suite.without {
+            println!(
+                "vm: {}: left out: {} {}",
+                suite.name, left_out.module, left_out.why
+            );
         }
     }
     let scratch = tempfile::tempdir().context("cannot make a temporary folder")?;

@@ -24,7 +24,7 @@ pub(crate) struct Suite {
     /// The tests that these arguments select.
     pub(crate) tests: Vec<String>,
     /// What is left out of this suite, and why.
-    pub(crate) without: Option<&'static str>,
+    pub(crate) without: &'static [LeftOut],
 }
 
 #[derive(Debug)]
@@ -34,15 +34,29 @@ pub(crate) struct Programs {
     pub(crate) cgscope: PathBuf,
 }
 
-/// Suites that run in a virtual machine; a module that cannot, and the reason.
-const SUITES: [(&str, Option<(&str, &str)>); 2] = [
-    ("kernel", None),
+/// Tests of a suite that do not run in a virtual machine.
+#[derive(Debug)]
+pub(crate) struct LeftOut {
+    /// What their names begin with.
+    pub(crate) module: &'static str,
+    pub(crate) why: &'static str,
+}
+
+/// Suites that run in a virtual machine, and what of them does not.
+const SUITES: [(&str, &[LeftOut]); 2] = [
+    ("kernel", &[]),
     (
         "pipeline",
-        Some((
-            "prometheus::",
-            "prometheus:: compares with a Prometheus that is installed here alone",
-        )),
+        &[
+            LeftOut {
+                module: "prometheus::",
+                why: "compares with a Prometheus that is installed here alone",
+            },
+            LeftOut {
+                module: "witness::",
+                why: "compares with a runqlat that is installed here alone",
+            },
+        ],
     ),
 ];
 
@@ -58,19 +72,19 @@ impl Programs {
         };
         let workload = take("workload")?;
         let mut suites = Vec::new();
-        for (name, left_out) in SUITES {
+        for (name, without) in SUITES {
             let binary = take(name)?;
             let mut all = vec!["--include-ignored".to_owned()];
             all.extend_from_slice(arguments);
-            if let Some((filter, _)) = left_out {
-                all.extend(["--skip".to_owned(), filter.to_owned()]);
+            for left_out in without {
+                all.extend(["--skip".to_owned(), left_out.module.to_owned()]);
             }
             suites.push(Suite {
                 name,
                 tests: list(&binary, &all)?,
                 binary,
                 arguments: all,
-                without: left_out.map(|(_, why)| why),
+                without,
             });
         }
         if suites.iter().all(|suite| suite.tests.is_empty()) {
