@@ -201,7 +201,7 @@ mod tests {
             binary: PathBuf::new(),
             arguments: vec!["it's; $here".into()],
             tests: tests.iter().map(|&test| test.into()).collect(),
-            without: None,
+            without: &[],
         };
         let text = script(&[suite(&["a::b"]), suite(&[])]);
         assert!(text.contains(r"'it'\''s; $here'"), "{text}");
