@@ -75,7 +75,7 @@ fn write(cgroup: &TestCgroup, arguments: &[&str]) -> (Seen, DiskCounts) {
     );
     let counted = DiskCounts {
         bytes: after.bytes - before.bytes,
-        time: after.time - before.time,
+        time: after.time.abs_diff(before.time),
     };
     (seen, counted)
 }
@@ -176,7 +176,7 @@ fn a_device_of_a_set_speed_takes_that_long() {
     ];
     println!("set {set:?}, seen {seen:?}");
     // What the timer and the interrupt add is in both, so that the difference is without it.
-    let (set, seen) = (set[1] - set[0], seen[1] - seen[0]);
+    let (set, seen) = (set[1].abs_diff(set[0]), seen[1].abs_diff(seen[0]));
     assert!(seen.abs_diff(set) < set / 50, "{seen:?}, not {set:?}");
 }
 

@@ -74,7 +74,7 @@ fn main() -> Result<()> {
     let mut counts = match arguments.work {
         Work::PingPong { cpu, milliseconds } => {
             ping_pong_until(cpu, Duration::from_millis(milliseconds), move || {
-                leave_cgroups(&leave)
+                leave_cgroups(&leave);
             })
             .join()
             .expect("the two threads")
