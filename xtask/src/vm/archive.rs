@@ -19,6 +19,7 @@ const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 #[derive(Debug)]
 pub(crate) struct PrivateApt {
+    folder: PathBuf,
     configuration: PathBuf,
 }
 
@@ -44,7 +45,10 @@ impl PrivateApt {
         write(&sources, &addresses.sources(suites))?;
         let configuration = folder.join("apt.conf");
         write(&configuration, &configuration_text(folder, &sources))?;
-        let apt = Self { configuration };
+        let apt = Self {
+            folder: folder.to_owned(),
+            configuration,
+        };
         apt.run("apt-get", &["update", "--error-on=any"])?;
         Ok(apt)
     }
@@ -62,7 +66,7 @@ impl PrivateApt {
 
     /// Unpacks a candidate's packages into `root`; nothing is installed.
     pub(crate) fn unpack(&self, candidate: &Candidate, root: &Path) -> anyhow::Result<()> {
-        let folder = tempfile::tempdir_in(self.folder()).context("cannot make a folder")?;
+        let folder = tempfile::tempdir_in(&self.folder).context("cannot make a folder")?;
         let wanted: Vec<String> = candidate
             .packages
             .iter()
@@ -79,10 +83,6 @@ impl PrivateApt {
             checked(Command::new("dpkg").arg("-x").arg(&package).arg(root))?;
         }
         Ok(())
-    }
-
-    fn folder(&self) -> &Path {
-        self.configuration.parent().unwrap_or(Path::new("."))
     }
 
     fn run(&self, program: &str, arguments: &[&str]) -> anyhow::Result<String> {

@@ -89,8 +89,7 @@ fn fetch(kernel: &Kernel, cache: &Path, root: &Path) -> anyhow::Result<()> {
                     "vm: fetched {} {}",
                     candidate.packages[0], candidate.version
                 );
-                return fs::rename(&unpacked, root)
-                    .with_context(|| format!("cannot keep it as {}", root.display()));
+                return keep(&unpacked, root);
             }
             Err(error) => {
                 println!("vm: not to be had: {}: {error:#}", candidate.packages[0]);
@@ -105,6 +104,15 @@ fn fetch(kernel: &Kernel, cache: &Path, root: &Path) -> anyhow::Result<()> {
         "the archive does not hold what it names: {}",
         refused.join(", ")
     )
+}
+
+/// Gives it its final name, unless another run was faster.
+fn keep(unpacked: &Path, root: &Path) -> anyhow::Result<()> {
+    let renamed = fs::rename(unpacked, root);
+    if renamed.is_err() && root.exists() {
+        return Ok(());
+    }
+    renamed.with_context(|| format!("cannot keep it as {}", root.display()))
 }
 
 /// Lets `depmod` write down which module needs which.

@@ -5,7 +5,9 @@
 
 use std::{
     collections::BTreeSet,
-    env, fs,
+    env,
+    fmt::Write as _,
+    fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -84,7 +86,7 @@ impl UserSpace {
             let file = kernel.modules.join(&insertion.file);
             let (name, content) = uncompressed(&file)?;
             archive.file(&format!("modules/{name}"), 0o644, &content);
-            lines.push_str(&format!("{name} {}\n", insertion.options));
+            writeln!(lines, "{name} {}", insertion.options)?;
         }
         archive.file("modules/order", 0o644, lines.as_bytes());
         Ok(archive.finish())
@@ -93,18 +95,20 @@ impl UserSpace {
 
 /// What the init script runs.
 fn script(suites: &[Suite]) -> String {
-    let mut text = String::new();
-    for suite in suites.iter().filter(|suite| !suite.tests.is_empty()) {
-        text.push_str(&format!(
-            "run {} --test-threads=1 --show-output --color=never",
-            suite.name
-        ));
-        for argument in &suite.arguments {
-            text.push_str(&format!(" '{}'", argument.replace('\'', r"'\''")));
-        }
-        text.push('\n');
-    }
-    text
+    let lines = suites
+        .iter()
+        .filter(|suite| !suite.tests.is_empty())
+        .map(|suite| {
+            let fixed = ["--test-threads=1", "--show-output", "--color=never"].map(str::to_owned);
+            let quoted = suite
+                .arguments
+                .iter()
+                .map(|argument| format!("'{}'", argument.replace('\'', r"'\''")));
+            let words = ["run".to_owned(), suite.name.to_owned()];
+            let words: Vec<String> = words.into_iter().chain(fixed).chain(quoted).collect();
+            words.join(" ") + "\n"
+        });
+    lines.collect()
 }
 
 fn find(program: &str) -> anyhow::Result<PathBuf> {
@@ -147,16 +151,14 @@ fn parse_libraries(ldd: &str) -> Vec<String> {
 
 /// A module as the guest's `insmod` takes it, and its file's name then.
 fn uncompressed(file: &Path) -> anyhow::Result<(String, Vec<u8>)> {
-    let name = file
-        .file_name()
-        .map(|name| name.to_string_lossy().into_owned())
-        .unwrap_or_default();
-    let program = if name.ends_with(".xz") {
-        "xz"
-    } else if name.ends_with(".zst") {
-        "zstd"
-    } else {
-        return Ok((name, read(file)?));
+    let name = |path: Option<&std::ffi::OsStr>| {
+        path.map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default()
+    };
+    let program = match name(file.extension()).as_str() {
+        "xz" => "xz",
+        "zst" => "zstd",
+        _ => return Ok((name(file.file_name()), read(file)?)),
     };
     let output = Command::new(program)
         .args(["--decompress", "--stdout", "--quiet"])
@@ -166,8 +168,7 @@ fn uncompressed(file: &Path) -> anyhow::Result<(String, Vec<u8>)> {
     if !output.status.success() {
         bail!("{program} cannot unpack {}", file.display());
     }
-    let name = name.rsplit_once('.').map_or("", |(name, _)| name);
-    Ok((name.to_owned(), output.stdout))
+    Ok((name(file.file_stem()), output.stdout))
 }
 
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {

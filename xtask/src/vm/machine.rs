@@ -23,13 +23,16 @@ use super::{
 };
 
 /// Three times what a run takes.
-const TIME_LIMIT: Duration = Duration::from_secs(9 * 60);
+const TIME_LIMIT: Duration = Duration::from_mins(9);
 
 /// What a dying kernel has left to say is said in this time.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Room for the tests' files; the disk's file here has holes.
 const DISK_BYTES: u64 = 512 << 20;
+
+/// Lines of the console that wait for us; when there are more, the machine waits.
+const UNREAD_LINES: usize = 1024;
 
 /// How a machine's life went.
 #[derive(Debug)]
@@ -150,7 +153,7 @@ fn qemu(kernel: &Unpacked, initramfs: &Path, mode: Mode, disk: &Path) -> Command
 
 /// Lines as they come, from a thread of their own, so that waiting for one can end.
 fn lines_of(output: ChildStdout) -> Receiver<String> {
-    let (sender, receiver) = mpsc::channel();
+    let (sender, receiver) = mpsc::sync_channel(UNREAD_LINES);
     thread::spawn(move || {
         let mut output = BufReader::new(output);
         let mut line = Vec::new();

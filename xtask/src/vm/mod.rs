@@ -48,7 +48,7 @@ pub(crate) struct Choice {
         value_name = "SERIES",
         value_delimiter = ',',
         default_value = ALL,
-        value_parser = PossibleValuesParser::new(["5.10", "6.1", "6.12", "7.2", ALL]),
+        value_parser = PossibleValuesParser::new(KERNELS.iter().map(|kernel| kernel.series).chain([ALL])),
     )]
     kernels: Vec<String>,
     /// Which cgroup hierarchies are mounted [default: each in turn]

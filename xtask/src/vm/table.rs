@@ -84,9 +84,8 @@ impl Row {
 
     /// What a test said, or why it said nothing.
     fn reason(&self, test: &TestName) -> Vec<String> {
-        let life = match &self.life {
-            Ok(life) => life,
-            Err(_) => return vec!["did not run".to_owned()],
+        let Ok(life) = &self.life else {
+            return vec!["did not run".to_owned()];
         };
         if let Some(said) = life.console.reasons.get(test) {
             // The first line of a panic tells where, the others what.
