@@ -14,6 +14,9 @@ off() {
     sleep 60
 }
 
+# The boot loader has left its last line open.
+echo
+
 must() {
     "$@" && return
     echo "vm: broken: $*"
@@ -105,7 +108,8 @@ run() {
 }
 . /tests/suites
 if [ $failed = 1 ]; then
-    dmesg | tail -n 40 | sed 's/^/vm: log: /'
+    # What a kernel says of an OOM kill would bury the rest.
+    dmesg | grep -E 'WARNING|BUG|cut here|[Ee]rror|stall|lockup|taint' | tail -n 40 | sed 's/^/vm: log: /'
 fi
 echo "vm: done"
 off
