@@ -59,7 +59,7 @@ fn check(config: &Config) {
         max_cgroups,
         lock_file,
     } = config;
-    assert!((Duration::from_secs(1)..=Duration::from_secs(3600)).contains(interval));
+    assert!((Duration::from_secs(1)..=Duration::from_hours(1)).contains(interval));
     assert!((1..=1_000_000).contains(max_cgroups));
     let names: Vec<_> = signals.iter().map(|signal| signal.name()).collect();
     assert!(!names.is_empty());
