@@ -38,7 +38,10 @@ fn value(text: &str) {
     if let Ok(duration) = parse_duration(text) {
         assert_eq!(parse_duration(&said(duration)).ok(), Some(duration));
     }
-    drop(logging::filter(text));
+    if let Ok(filter) = logging::filter(text) {
+        let again = logging::filter(&filter.to_string());
+        assert_eq!(again.ok(), Some(filter));
+    }
 }
 
 fn said(duration: Duration) -> String {
