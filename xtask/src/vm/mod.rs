@@ -25,7 +25,6 @@ use crate::setup::{self, Scope};
 
 mod kernels;
 
-mod archive;
 mod cache;
 
 mod programs;

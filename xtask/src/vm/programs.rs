@@ -11,8 +11,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use serde_json::Value;
 
-use super::archive::checked;
-use crate::{build, workspace};
+use crate::{archive::checked, build, workspace};
 
 /// One test binary.
 #[derive(Debug)]
