@@ -114,7 +114,10 @@ fn main() -> ExitCode {
         Task::Setup { tests: true } => setup::ensure(setup::Scope::Tests),
         Task::Build => build::release(),
         Task::Run { arguments } => run::daemon(&arguments),
-        Task::Test { vm, arguments } => test::all(&arguments, vm),
+        Task::Test { vm, arguments } => {
+            let machines = vm.then(vm::Choice::default);
+            test::all(&arguments, machines.as_ref())
+        }
         Task::Vm { choice, arguments } => vm::all(&choice, &arguments),
         Task::Cross => cross::check(),
         Task::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
