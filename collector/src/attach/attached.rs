@@ -10,7 +10,11 @@ use aya::{
 use aya_log::EbpfLogger;
 use collector_common::{cpu::CpuState, signal::Signal};
 
-use super::plan::{AttachPlan, Hook, Program, SignalPlan};
+use super::{
+    plan::{AttachPlan, Program, SignalPlan},
+    requirements::Hook,
+    signal_state::SignalState,
+};
 use crate::error_chain;
 
 /// The object that `build.rs` makes of `collector-ebpf`.
@@ -55,31 +59,6 @@ pub enum LoadError {
         /// The map or program.
         name: &'static str,
     },
-}
-
-/// What became of a signal.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SignalState {
-    /// Its programs run.
-    On {
-        /// What this host does not give, though the signal works without it.
-        without: Vec<String>,
-    },
-    /// It is off.
-    Off {
-        /// Why.
-        reason: String,
-        /// What would change that.
-        remedy: String,
-    },
-}
-
-impl SignalState {
-    /// Whether the signal is on.
-    #[must_use]
-    pub const fn is_on(&self) -> bool {
-        matches!(self, Self::On { .. })
-    }
 }
 
 /// A program of the plan.
@@ -163,16 +142,19 @@ impl Attached {
     }
 
     fn bring_up(&mut self, signal: Signal, plan: &SignalPlan, kernel_types: &Btf) -> SignalState {
-        let (programs, without) = match plan {
+        let (programs, mut with, mut without) = match plan {
             SignalPlan::Off { reason, remedy } => {
                 return SignalState::Off {
                     reason: reason.clone(),
                     remedy: remedy.clone(),
                 };
             }
-            SignalPlan::On { programs, without } => (programs, without),
+            SignalPlan::On {
+                programs,
+                with,
+                without,
+            } => (programs, with.clone(), without.clone()),
         };
-        let mut without = without.clone();
         let first = self.programs.len();
         let mut failure = None;
         for program in programs {
@@ -182,17 +164,22 @@ impl Attached {
                 signal,
                 attached: outcome.is_ok(),
             });
-            match outcome {
-                Ok(()) => tracing::debug!(program = program.name, "attached"),
-                Err(why) if program.optional => without.push(format!("{}: {why}", program.name)),
-                Err(why) => {
+            match (outcome, program.optional) {
+                (Ok(()), extra) => {
+                    tracing::debug!(program = program.name, "attached");
+                    with.extend(extra.map(|extra| extra.to_string()));
+                }
+                (Err(why), Some(extra)) => {
+                    without.push(format!("{} ({}: {why})", extra.gives, program.name));
+                }
+                (Err(why), None) => {
                     failure = Some(format!("{} cannot be attached: {why}", program.name));
                     break;
                 }
             }
         }
         let Some(reason) = failure else {
-            return SignalState::On { without };
+            return SignalState::On { with, without };
         };
         // A signal with half its programs would give half its numbers.
         for program in &mut self.programs[first..] {

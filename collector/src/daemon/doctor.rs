@@ -30,6 +30,8 @@ struct SignalReport {
     name: &'static str,
     on: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    with: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     without: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
@@ -76,9 +78,10 @@ fn examine(config: &Config) -> Report {
         signals: signals
             .into_iter()
             .map(|(signal, state)| match state {
-                SignalState::On { without } => SignalReport {
+                SignalState::On { with, without } => SignalReport {
                     name: signal.name(),
                     on: true,
+                    with,
                     without,
                     reason: None,
                     remedy: None,
@@ -86,6 +89,7 @@ fn examine(config: &Config) -> Report {
                 SignalState::Off { reason, remedy } => SignalReport {
                     name: signal.name(),
                     on: false,
+                    with: Vec::new(),
                     without: Vec::new(),
                     reason: Some(reason),
                     remedy: Some(remedy).filter(|remedy| !remedy.is_empty()),
@@ -118,6 +122,7 @@ fn in_words(report: &Report) -> String {
     for signal in &report.signals {
         let state = if signal.on { "on" } else { "off" };
         lines.push(format!("{:<12} {state}", signal.name));
+        let with = signal.with.iter().map(|what| format!("with {what}"));
         let without = signal.without.iter().map(|what| format!("without {what}"));
         let reason = signal
             .reason
@@ -128,7 +133,7 @@ fn in_words(report: &Report) -> String {
             .iter()
             .map(|remedy| format!("to fix: {remedy}"));
         lines.extend(
-            without
+            with.chain(without)
                 .chain(reason)
                 .chain(remedy)
                 .map(|line| format!("{:12}   {line}", "")),

@@ -86,7 +86,7 @@ pub fn run(config: &Config) -> Result<(), Failure> {
             .filter(|(_, state)| state.is_on())
             .map(|(signal, _)| *signal)
             .collect(),
-        throttling_known: host.plan.throttling_known,
+        throttling_known: host.plan.throttling_known(),
     });
     let drainer = Drainer::new(attached).map_err(|error| Failure::internal(&error))?;
     let drain = DrainThread {
@@ -181,8 +181,8 @@ fn tell(host: &Host, signals: &[(collector_common::signal::Signal, SignalState)]
     for (signal, state) in signals {
         let name = signal.name();
         match state {
-            SignalState::On { without } if without.is_empty() => tracing::info!("{name}: on"),
-            SignalState::On { without } => {
+            SignalState::On { without, .. } if without.is_empty() => tracing::info!("{name}: on"),
+            SignalState::On { without, .. } => {
                 tracing::info!("{name}: on, without {}", without.join(", without "));
             }
             SignalState::Off { reason, remedy } => {

@@ -139,10 +139,22 @@ impl KernelTypes {
 
     /// What a tracepoint passes.
     pub fn tracepoint(&self, name: &str) -> Result<&Prototype, Missing> {
-        match self.tracepoints.get(name) {
-            Some(Ok(prototype)) => Ok(prototype),
-            Some(Err(missing)) => Err(missing.clone()),
-            None => Err(Missing::field_not_asked_for(name)),
-        }
+        known(&self.tracepoints, name)
+    }
+
+    /// What a function takes.
+    pub fn function(&self, name: &str) -> Result<&Prototype, Missing> {
+        known(&self.functions, name)
+    }
+}
+
+fn known<'a>(
+    prototypes: &'a BTreeMap<&'static str, Result<Prototype, Missing>>,
+    name: &str,
+) -> Result<&'a Prototype, Missing> {
+    match prototypes.get(name) {
+        Some(Ok(prototype)) => Ok(prototype),
+        Some(Err(missing)) => Err(missing.clone()),
+        None => Err(Missing::field_not_asked_for(name)),
     }
 }

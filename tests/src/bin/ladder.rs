@@ -121,8 +121,9 @@ impl Rung {
                         programs: vec![Program {
                             name: "sched_floor",
                             hook: Hook::Tracepoint("sched_switch"),
-                            optional: false,
+                            optional: None,
                         }],
+                        with: Vec::new(),
                         without: Vec::new(),
                     },
                 )];
