@@ -15,6 +15,8 @@ pub mod signal_state;
 
 pub mod attached;
 
+pub mod document;
+
 #[cfg(test)]
 mod tests;
 

@@ -185,7 +185,7 @@ const SCHED: Requirements = Requirements {
                 Way {
                     // The argument came in 5.18 as the second one (commit fa2c3254d7cf), and went to the
                     // end before that release.
-                    from: "sched_switch with the state of the task that leaves",
+                    from: "with the state of the task that leaves",
                     since: Some(since("5.18", "9c2136be0878")),
                     sets: &["HAS_PREV_STATE_ARG"],
                     ..tracepoint(
@@ -200,8 +200,11 @@ const SCHED: Requirements = Requirements {
                     )
                 },
                 Way {
-                    from: "sched_switch, and the state of the task that leaves from the task",
+                    from: "the state of the task that leaves is read from the task",
                     needs: &[Need::Field("OFF_TASK_STATE")],
+                    lacks: Some(
+                        "certainty whether a switch was voluntary, when a wakeup comes just then",
+                    ),
                     ..tracepoint(
                         "sched_switch",
                         "sched_switch",
@@ -318,18 +321,17 @@ const OOM: Requirements = Requirements {
             built_with: &[],
             ways: &[
                 Way {
-                    from: "mark_victim with the victim's task",
+                    from: "with the victim's task; also in stable releases that took it over, as 5.10.262",
                     needs: &[
                         Need::Field("OFF_TASK_TGID"),
                         Need::Field("OFF_TASK_COMM"),
                         Need::TaskCgroup,
                     ],
-                    // And in stable releases that took it over.
                     since: Some(since("6.8", "72ba14deb40a")),
                     ..tracepoint("oom_victim", "mark_victim", &["task_struct*"])
                 },
                 Way {
-                    from: "mark_victim with the victim's pid",
+                    from: "with the victim's pid",
                     lacks: Some(
                         "the victim's name and cgroup from the kernel (looked up by pid, at once)",
                     ),
