@@ -1,6 +1,9 @@
 //! Programs in the kernel: loaded, attached, and gone when this is dropped.
 
-use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::{
+    borrow::Cow,
+    os::fd::{AsFd as _, AsRawFd as _},
+};
 
 use aya::{
     Btf, Ebpf, EbpfLoader, RawTracePointRunOptions, TestRun as _,
@@ -11,11 +14,12 @@ use aya_log::EbpfLogger;
 use collector_common::{cpu::CpuState, signal::Signal};
 
 use super::{
-    plan::{AttachPlan, Program, SignalPlan},
+    plan::{AttachPlan, Entry, Program, SignalPlan},
     requirements::Hook,
     signal_state::SignalState,
+    type_check,
 };
-use crate::error_chain;
+use crate::{error_chain, host::CgroupKey};
 
 /// The object that `build.rs` makes of `collector-ebpf`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/cgscope-ebpf.o"));
@@ -32,6 +36,9 @@ pub struct LoadSettings {
     pub events_ring_bytes: u32,
     /// Whether the programs log (to the daemon's log, at debug level).
     pub log: bool,
+    /// The cgroup of this process where tasks are attributed, if it is known: one of the facts that
+    /// types from elsewhere are checked against.
+    pub own_cgroup: Option<CgroupKey>,
 }
 
 /// Nothing could be loaded at all. A single program that cannot be is not an error: its signal is
@@ -78,6 +85,8 @@ pub struct Attached {
     ebpf: Ebpf,
     /// Whether the programs log.
     logs: bool,
+    /// Which of its entries a program on a tracepoint has.
+    entry: Entry,
     /// What became of each signal.
     pub signals: Vec<(Signal, SignalState)>,
     /// Each program of the plan.
@@ -98,7 +107,10 @@ pub struct Rings {
 impl Attached {
     /// Loads and attaches what the plan says.
     pub fn new(plan: &AttachPlan, settings: LoadSettings) -> Result<Self, LoadError> {
-        let kernel_types = Btf::from_sys_fs().map_err(LoadError::Btf)?;
+        let kernel_types = match plan.entry {
+            Entry::Typed => Some(Btf::from_sys_fs().map_err(LoadError::Btf)?),
+            Entry::Raw => None,
+        };
         let log_level = if settings.log {
             aya_log::Level::Debug as u8
         } else {
@@ -120,12 +132,17 @@ impl Attached {
         let mut attached = Self {
             ebpf,
             logs: settings.log,
+            entry: plan.entry,
             signals: Vec::new(),
             programs: Vec::new(),
         };
         attached.load_flush()?;
+        let distrust = type_check::distrust(&mut attached.ebpf, plan, settings.own_cgroup);
         for (signal, signal_plan) in &plan.signals {
-            let state = attached.bring_up(*signal, signal_plan, &kernel_types);
+            let state = match (signal_plan, &distrust) {
+                (SignalPlan::On { .. }, Some(off)) => off.clone(),
+                _ => attached.bring_up(*signal, signal_plan, kernel_types.as_ref()),
+            };
             attached.signals.push((*signal, state));
         }
         Ok(attached)
@@ -141,7 +158,12 @@ impl Attached {
             .map_err(|error| LoadError::Object(Box::new(aya::EbpfError::ProgramError(error))))
     }
 
-    fn bring_up(&mut self, signal: Signal, plan: &SignalPlan, kernel_types: &Btf) -> SignalState {
+    fn bring_up(
+        &mut self,
+        signal: Signal,
+        plan: &SignalPlan,
+        kernel_types: Option<&Btf>,
+    ) -> SignalState {
         let (programs, mut with, mut without) = match plan {
             SignalPlan::Off { reason, remedy } => {
                 return SignalState::Off {
@@ -184,8 +206,12 @@ impl Attached {
         // A signal with half its programs would give half its numbers.
         for program in &mut self.programs[first..] {
             program.attached = false;
-            let unloaded = match self.ebpf.program_mut(program.name) {
+            let unloaded = match self
+                .ebpf
+                .program_mut(&object_name(program.name, self.entry))
+            {
                 Some(aya::programs::Program::BtfTracePoint(loaded)) => loaded.unload(),
+                Some(aya::programs::Program::RawTracePoint(loaded)) => loaded.unload(),
                 Some(aya::programs::Program::FEntry(loaded)) => loaded.unload(),
                 _ => Ok(()),
             };
@@ -197,22 +223,30 @@ impl Attached {
         SignalState::Off { reason, remedy }
     }
 
-    fn attach(&mut self, program: &Program, kernel_types: &Btf) -> Result<(), String> {
+    fn attach(&mut self, program: &Program, kernel_types: Option<&Btf>) -> Result<(), String> {
         let loaded = self
             .ebpf
-            .program_mut(program.name)
+            .program_mut(&object_name(program.name, self.entry))
             .ok_or_else(|| "the object does not have it".to_owned())?;
-        let outcome = match program.hook {
-            Hook::Tracepoint(tracepoint) => {
-                <&mut BtfTracePoint>::try_from(loaded).and_then(|typed| {
-                    typed.load(tracepoint, kernel_types)?;
+        let outcome = match (program.hook, kernel_types) {
+            (Hook::Tracepoint(tracepoint), Some(types)) => <&mut BtfTracePoint>::try_from(loaded)
+                .and_then(|typed| {
+                    typed.load(tracepoint, types)?;
                     typed.attach().map(drop)
-                })
+                }),
+            (Hook::Tracepoint(tracepoint), None) => <&mut RawTracePoint>::try_from(loaded)
+                .and_then(|raw| {
+                    raw.load()?;
+                    raw.attach(tracepoint).map(drop)
+                }),
+            (Hook::FunctionEntry(function), Some(types)) => <&mut FEntry>::try_from(loaded)
+                .and_then(|typed| {
+                    typed.load(function, types)?;
+                    typed.attach().map(drop)
+                }),
+            (Hook::FunctionEntry(_), None) => {
+                return Err("the kernel has no types of its own".to_owned());
             }
-            Hook::FunctionEntry(function) => <&mut FEntry>::try_from(loaded).and_then(|typed| {
-                typed.load(function, kernel_types)?;
-                typed.attach().map(drop)
-            }),
         };
         outcome.map_err(|error| explain(program, &error))
     }
@@ -265,8 +299,20 @@ impl Attached {
     /// The file descriptor of an attached program.
     #[must_use]
     pub fn program_fd(&self, name: &str) -> Option<i32> {
-        let fd = self.ebpf.program(name)?.fd().ok()?;
+        let fd = self
+            .ebpf
+            .program(&object_name(name, self.entry))?
+            .fd()
+            .ok()?;
         Some(fd.as_fd().as_raw_fd())
+    }
+}
+
+/// What the object calls the entry of a program that is to be loaded.
+fn object_name(name: &str, entry: Entry) -> Cow<'_, str> {
+    match entry {
+        Entry::Typed => name.into(),
+        Entry::Raw => format!("{name}_raw").into(),
     }
 }
 

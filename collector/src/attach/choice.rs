@@ -24,6 +24,8 @@ pub(super) struct Facts<'a> {
     pub(super) types: &'a KernelTypes,
     /// Where tasks are attributed.
     pub(super) tasks: Option<TaskHierarchy>,
+    /// Whether the kernel has types of its own, so that typed programs can be attached.
+    pub(super) has_own_types: bool,
 }
 
 /// What becomes of a part.
@@ -95,6 +97,9 @@ impl Facts<'_> {
     fn check_hook(self, program: &ProgramAt) -> Result<(), Why> {
         let (name, passed) = match program.hook {
             Hook::Tracepoint(name) => (name, self.types.tracepoint(name)),
+            Hook::FunctionEntry(_) if !self.has_own_types => {
+                return Err("fentry needs type information of the kernel's own".to_owned());
+            }
             Hook::FunctionEntry(name) => (name, self.types.function(name)),
         };
         let passed = passed.map_err(in_words)?;

@@ -13,6 +13,8 @@ pub mod plan;
 
 pub mod signal_state;
 
+mod type_check;
+
 pub mod attached;
 
 pub mod document;
@@ -21,6 +23,6 @@ pub mod document;
 mod tests;
 
 pub use attached::{Attached, LoadError, LoadSettings, ProgramState, Rings};
-pub use plan::{AttachPlan, Program, SignalPlan, TaskHierarchy};
+pub use plan::{AttachPlan, Entry, Program, SignalPlan, TaskHierarchy};
 pub use requirements::{Hook, OOM_LIMIT};
 pub use signal_state::SignalState;

@@ -3,7 +3,7 @@
 //! In: what the kernel offers, the [table of requirements](super::requirements), what is wanted. Out: a
 //! plan that can be printed. The same facts give the same plan: nothing here asks the kernel.
 
-use std::{collections::BTreeSet, fmt};
+use std::{collections::BTreeSet, fmt, path::PathBuf};
 
 use collector_common::signal::Signal;
 
@@ -26,6 +26,15 @@ pub enum TaskHierarchy {
     V2,
     /// The v1 hierarchy of the `cpu` controller.
     V1Cpu,
+}
+
+/// Which entry of the tracepoint programs is loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// The one whose arguments have types: kernel structs are read by plain loads.
+    Typed,
+    /// The one for kernels without types of their own: each load is a call of a helper.
+    Raw,
 }
 
 /// A program of the object, and where it goes.
@@ -74,6 +83,12 @@ pub enum SignalPlan {
 pub struct AttachPlan {
     /// One entry for each signal.
     pub signals: Vec<(Signal, SignalPlan)>,
+    /// How the programs on tracepoints are entered.
+    pub entry: Entry,
+    /// The file that the types are from, when it is not the kernel's own: to be checked first.
+    pub external_btf: Option<PathBuf>,
+    /// Where tasks are attributed.
+    pub tasks: Option<TaskHierarchy>,
     /// Globals of the object, and their values.
     pub globals: Vec<(&'static str, u64)>,
     /// How this kernel numbers the block operations.
@@ -90,7 +105,7 @@ impl AttachPlan {
     ) -> Self {
         let types = match &support.types {
             Ok(types) => types,
-            Err(why) => return Self::all_off(&error_chain(why), remedy(why)),
+            Err(why) => return Self::all_off(&error_chain(why), types_remedy(support, why)),
         };
         let missing = support.privileges.missing_for_tracing();
         if !missing.is_empty() {
@@ -100,7 +115,11 @@ impl AttachPlan {
             );
             return Self::all_off(&why, "run as root, or with these capabilities");
         }
-        let facts = Facts { types, tasks };
+        let facts = Facts {
+            types,
+            tasks,
+            has_own_types: support.has_own_types,
+        };
         let mut globals = facts.globals();
         let signals = REQUIREMENTS
             .iter()
@@ -112,8 +131,11 @@ impl AttachPlan {
                     return (signal, SignalPlan::Off { reason, remedy });
                 }
                 let plan = facts.choose_all(requirements).map_or_else(
-                    |reason| SignalPlan::Off {
-                        reason,
+                    |why| SignalPlan::Off {
+                        reason: match &support.external_btf {
+                            Some(file) => format!("{why}, says {}", file.display()),
+                            None => why,
+                        },
                         remedy: kernel_that_has_it(requirements),
                     },
                     |choices| {
@@ -126,6 +148,13 @@ impl AttachPlan {
             .collect();
         Self {
             signals,
+            entry: if support.has_own_types {
+                Entry::Typed
+            } else {
+                Entry::Raw
+            },
+            external_btf: support.external_btf.clone(),
+            tasks,
             globals,
             operations: facts.operations(),
         }
@@ -142,6 +171,9 @@ impl AttachPlan {
                 .into_iter()
                 .map(|signal| (signal, off.clone()))
                 .collect(),
+            entry: Entry::Typed,
+            external_btf: None,
+            tasks: None,
             globals: Vec::new(),
             operations: Vec::new(),
         }
@@ -233,9 +265,16 @@ fn kernel_that_has_it(requirements: &Requirements) -> String {
 }
 
 /// What to do about types that cannot be had.
-fn remedy(why: &BtfError) -> &'static str {
+fn types_remedy(support: &KernelSupport, why: &BtfError) -> &'static str {
     match why {
-        BtfError::Absent { .. } => "boot a kernel with CONFIG_DEBUG_INFO_BTF=y",
-        BtfError::Unusable { .. } => "give --btf the BTF of the running kernel, or leave it out",
+        _ if support.external_btf.is_some() => {
+            "give --btf raw BTF of the kernel that runs, or leave it out"
+        }
+        BtfError::Absent { .. } => {
+            "boot a kernel with CONFIG_DEBUG_INFO_BTF=y, or give --btf a file with the BTF of this very \
+             kernel, made from its vmlinux with `pahole --btf_encode_detached FILE vmlinux` or taken \
+             from an archive such as BTFHub"
+        }
+        _ => "give --btf a file with the BTF of this very kernel",
     }
 }

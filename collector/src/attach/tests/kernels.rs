@@ -1,11 +1,17 @@
 //! Kernels that users have, by what makes each different.
 
+use std::path::{Path, PathBuf};
+
 use collector_common::signal::Signal;
 
 use super::{
-    assert_off, current, global, layout_without, no, passes, plan, programs, with, without,
+    assert_off, current, global, layout_without, no, passes, plan, plan_of, programs, remedy,
+    support, with, without,
 };
-use crate::{attach::OOM_LIMIT, host::support::KernelTypes};
+use crate::{
+    attach::{Entry, OOM_LIMIT, TaskHierarchy},
+    host::support::{KernelSupport, KernelTypes},
+};
 
 /// What 5.10 is known by: no state among the arguments, the disk in the request, an `int` for an error,
 /// no clock of a cgroup's own throttling; and, in its first releases, only a pid of the victim.
@@ -94,8 +100,49 @@ fn the_remedy_names_what_the_kernel_must_be_built_with() {
     let mut types = current();
     types.layout = layout_without(&["OFF_BIO_BLKG"]);
     let plan = plan(types);
-    let crate::attach::SignalPlan::Off { remedy, .. } = super::of(&plan, Signal::BlockIo) else {
-        panic!("on")
-    };
+    let remedy = remedy(&plan, Signal::BlockIo);
     assert!(remedy.contains("CONFIG_BLK_CGROUP"), "{remedy}");
+}
+
+/// A kernel of today that shows no types, and a file with them.
+fn without_own_types() -> KernelSupport {
+    KernelSupport {
+        external_btf: Some(PathBuf::from("/tmp/types")),
+        has_own_types: false,
+        ..support(current())
+    }
+}
+
+#[test]
+fn types_from_elsewhere_are_for_raw_entries_when_the_kernel_has_none() {
+    let plan = plan_of(&without_own_types(), Some(TaskHierarchy::V2));
+    assert_off(&plan, &[], "");
+    assert_eq!(plan.entry, Entry::Raw);
+    assert_eq!(plan.external_btf.as_deref(), Some(Path::new("/tmp/types")));
+    // The entry of a function cannot be had so.
+    assert_eq!(programs(&plan, Signal::Oom), ["oom_victim"]);
+    let lost = without(&plan, Signal::Oom);
+    assert!(lost[0].contains("the limit's owner (fentry"), "{lost:?}");
+
+    let has_own_types = KernelSupport {
+        has_own_types: true,
+        ..without_own_types()
+    };
+    let plan = plan_of(&has_own_types, Some(TaskHierarchy::V2));
+    assert_eq!(plan.entry, Entry::Typed);
+    assert!(plan.external_btf.is_some(), "to be checked all the same");
+    assert_eq!(programs(&plan, Signal::Oom), ["oom_victim", OOM_LIMIT]);
+    let own = plan_of(&support(current()), Some(TaskHierarchy::V2));
+    assert_eq!((own.entry, own.external_btf), (Entry::Typed, None));
+}
+
+#[test]
+fn what_a_file_lacks_is_said_of_the_file() {
+    let mut support = without_own_types();
+    support.types = Ok(KernelTypes {
+        layout: layout_without(&["OFF_RQ_CLOCK"]),
+        ..current()
+    });
+    let plan = plan_of(&support, Some(TaskHierarchy::V2));
+    assert_off(&plan, &[Signal::Sched], "OFF_RQ_CLOCK, says /tmp/types");
 }

@@ -70,6 +70,8 @@ fn support(types: KernelTypes) -> KernelSupport {
     KernelSupport {
         release: "6.12.0".into(),
         types: Ok(types),
+        external_btf: None,
+        has_own_types: true,
         privileges: Privileges {
             effective: SYS_ADMIN,
         },
@@ -95,6 +97,13 @@ fn programs(plan: &AttachPlan, signal: Signal) -> Vec<&'static str> {
     match of(plan, signal) {
         SignalPlan::On { programs, .. } => programs.iter().map(|program| program.name).collect(),
         SignalPlan::Off { reason, .. } => panic!("{signal:?} is off: {reason}"),
+    }
+}
+
+fn remedy(plan: &AttachPlan, signal: Signal) -> &str {
+    match of(plan, signal) {
+        SignalPlan::Off { remedy, .. } => remedy,
+        SignalPlan::On { .. } => panic!("{signal:?} is on"),
     }
 }
 

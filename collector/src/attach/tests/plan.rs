@@ -6,7 +6,7 @@ use collector_common::signal::Signal;
 
 use super::{
     SYS_ADMIN, assert_off, current, global, layout_without, no, of, passes, plan, plan_of,
-    programs, support, with, without,
+    programs, remedy, support, with, without,
 };
 use crate::{
     attach::{AttachPlan, Hook, OOM_LIMIT, SignalPlan, TaskHierarchy},
@@ -74,10 +74,17 @@ fn without_btf_everything_is_off_and_the_remedy_fits_the_cause() {
     );
     assert!(!plan.anything_on());
     assert_eq!((plan.globals.len(), plan.operations.len()), (0, 0));
-    let SignalPlan::Off { remedy, .. } = of(&plan, Signal::Sched) else {
-        panic!("on")
+    for part in ["CONFIG_DEBUG_INFO_BTF=y", "--btf", "pahole"] {
+        let remedy = remedy(&plan, Signal::Sched);
+        assert!(remedy.contains(part), "{remedy}");
+    }
+    // A file that was asked for is another matter.
+    let asked_for = KernelSupport {
+        external_btf: Some(PathBuf::from("/tmp/types")),
+        ..support
     };
-    assert!(remedy.contains("CONFIG_DEBUG_INFO_BTF=y"), "{remedy}");
+    let plan = plan_of(&asked_for, Some(TaskHierarchy::V2));
+    assert!(!remedy(&plan, Signal::Sched).contains("CONFIG"));
 }
 
 #[test]
@@ -321,8 +328,6 @@ fn a_signal_that_is_not_asked_for_is_off_and_says_how_to_ask() {
         &[Signal::BlockIo, Signal::Oom, Signal::CgroupLife],
         "not asked for",
     );
-    let SignalPlan::Off { remedy, .. } = of(&plan, Signal::Oom) else {
-        panic!("on")
-    };
-    assert_eq!(*remedy, format!("add {} to --signals", Signal::Oom.name()));
+    let how = format!("add {} to --signals", Signal::Oom.name());
+    assert_eq!(remedy(&plan, Signal::Oom), how);
 }

@@ -14,7 +14,6 @@ use collector_common::signal::Signal;
 pub use self::file::{ConfigError, FileConfig};
 use self::value::{ByteSize, SignalSet};
 use super::cli::RunArgs;
-use crate::host::btf::KERNEL_BTF;
 
 /// Everything decided. Where a default is given, it is here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,8 +30,8 @@ pub struct Config {
     pub signals: BTreeSet<Signal>,
     /// The log filter.
     pub log: String,
-    /// The kernel's types.
-    pub btf: PathBuf,
+    /// The kernel's types, when they are not to be its own.
+    pub btf: Option<PathBuf>,
     /// Size of the samples ring.
     pub samples_ring: ByteSize,
     /// How long a tombstone stays.
@@ -85,10 +84,7 @@ impl Config {
                 .unwrap_or_else(SignalSet::all)
                 .0,
             log: args.log.or(file.log).unwrap_or_else(|| "info".to_owned()),
-            btf: args
-                .btf
-                .or(file.btf)
-                .unwrap_or_else(|| PathBuf::from(KERNEL_BTF)),
+            btf: args.btf.or(file.btf),
             samples_ring: args
                 .samples_ring
                 .or(file.samples_ring)
