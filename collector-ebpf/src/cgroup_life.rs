@@ -70,6 +70,7 @@ fn send(arguments: &Arguments, kind: u32) -> i32 {
     };
     batch::count_observed(cpu, Signal::CgroupLife);
     let cgroup = Cgroup::new(arguments.pointer(0));
+    let path = arguments.text(1);
     // SAFETY: the scratch is this CPU's own, and interrupts are off.
     let scratch_ref = unsafe { &mut *scratch };
     // SAFETY: the helper checks the address itself; the room is as long as it is told.
@@ -77,7 +78,7 @@ fn send(arguments: &Arguments, kind: u32) -> i32 {
         bpf_probe_read_kernel_str(
             scratch_ref.path.as_mut_ptr().cast(),
             TRACE_PATH_LEN as u32,
-            arguments.text(1),
+            path,
         )
     };
     // The length counts the NUL. An unreadable path arrives empty: the daemon then looks for it.

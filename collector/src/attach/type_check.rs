@@ -86,7 +86,8 @@ fn look(ebpf: &mut Ebpf) -> Result<TypeCheck, CheckError> {
             .spawn_scoped(threads, || program.test_run(RawTracePointRunOptions::new()))
             .map_err(CheckError::Thread)?
             .join()
-            .map_err(|_| CheckError::Panicked)?
+            .ok()
+            .ok_or(CheckError::Panicked)?
             .map_err(CheckError::Program)
     })?;
     program.unload()?;

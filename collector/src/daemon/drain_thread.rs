@@ -35,18 +35,16 @@ pub struct DrainThread<'a> {
 impl DrainThread<'_> {
     /// Works until the daemon stops, then empties the rings once more.
     pub fn run(self) -> Result<(), DrainError> {
-        match self.drainer {
-            Some(drainer) => Draining {
-                drainer,
-                state: self.state,
-                ring_bytes: self.ring_bytes,
-            }
-            .run(self.rotation),
-            None => {
-                rotate_only(self.state, self.rotation);
-                Ok(())
-            }
-        }
+        let Some(drainer) = self.drainer else {
+            rotate_only(self.state, self.rotation);
+            return Ok(());
+        };
+        let draining = Draining {
+            drainer,
+            state: self.state,
+            ring_bytes: self.ring_bytes,
+        };
+        draining.run(self.rotation)
     }
 }
 

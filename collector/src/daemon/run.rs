@@ -73,7 +73,14 @@ pub fn run(config: &Config) -> Result<(), Failure> {
         Ok(mounts) => mounts,
         Err(error) => return Err(Failure::Unavailable(error_chain(error))),
     };
-    let (signals, attached) = attach(config, &host)?;
+    let attached = host
+        .attach(config)
+        .map_err(|error| Failure::Unavailable(error_chain(&error)))?;
+    let signals = match &attached {
+        Some(attached) => attached.signals.clone(),
+        None => host.plan.states_when_nothing_is_on(),
+    };
+    tell(&host, &signals);
     let state = Arc::new(prepare(config, &host, mounts, attached.as_ref()));
     let source = Arc::new(DaemonSource {
         state: Arc::clone(&state),
@@ -94,6 +101,7 @@ pub fn run(config: &Config) -> Result<(), Failure> {
         mounts,
         state: &state,
         interval: config.interval,
+        life_is_told: source.is_on(Signal::CgroupLife),
     };
 
     std::thread::scope(|threads| {
@@ -138,25 +146,6 @@ impl Drop for StopOnDrop<'_> {
     }
 }
 
-/// What became of each signal, and the programs of those that are on, if any was to be.
-fn attach(
-    config: &Config,
-    host: &Host,
-) -> Result<(Vec<(Signal, SignalState)>, Option<Attached>), Failure> {
-    let attached = host
-        .attach(config)
-        .map_err(|error| Failure::Unavailable(error_chain(&error)))?;
-    let signals = match &attached {
-        Some(attached) => attached.signals.clone(),
-        None => host.plan.states_when_nothing_is_on(),
-    };
-    tell(host, &signals);
-    if !signals.iter().any(|(_, state)| state.is_on()) {
-        tracing::warn!("no signal is on: there is nothing to serve but which cgroups there are");
-    }
-    Ok((signals, attached))
-}
-
 /// The start-up summary.
 fn tell(host: &Host, signals: &[(Signal, SignalState)]) {
     tracing::info!(
@@ -178,6 +167,9 @@ fn tell(host: &Host, signals: &[(Signal, SignalState)]) {
                 tracing::warn!("{name}: off, because {reason} ({remedy})");
             }
         }
+    }
+    if !signals.iter().any(|(_, state)| state.is_on()) {
+        tracing::warn!("no signal is on: there is nothing to serve but which cgroups there are");
     }
 }
 

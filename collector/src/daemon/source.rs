@@ -29,6 +29,16 @@ pub struct DaemonSource {
     pub throttling_known: bool,
 }
 
+impl DaemonSource {
+    /// Whether a signal is on.
+    #[must_use]
+    pub fn is_on(&self, signal: Signal) -> bool {
+        self.signals
+            .iter()
+            .any(|(of, state)| *of == signal && state.is_on())
+    }
+}
+
 impl Source for DaemonSource {
     fn snapshot(&self) -> Snapshot {
         let accounts = self.state.accounts().clone();

@@ -132,7 +132,7 @@ impl KernelSupport {
         let file = self
             .external_btf
             .as_deref()
-            .unwrap_or(Path::new(KERNEL_BTF));
+            .unwrap_or_else(|| Path::new(KERNEL_BTF));
         self.types.as_ref().ok().map(|_| file.display().to_string())
     }
 }
