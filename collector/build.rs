@@ -3,6 +3,8 @@
 //! In: the packages `collector-ebpf` and `collector-common`. Out: `$OUT_DIR/cgscope-ebpf.o`, which the
 //! daemon includes. The compiler's words are shown when it fails; otherwise they are in the build
 //! script's output, as cargo keeps it (`cargo build -vv`).
+//!
+//! For the fuzzer nothing is compiled and the object is empty: what is fuzzed loads no program.
 #![expect(clippy::print_stderr, reason = "where a build script speaks to people")]
 
 use std::{env, fs, path::PathBuf, process::ExitCode};
@@ -29,6 +31,15 @@ fn main() -> ExitCode {
 
 fn build() -> anyhow::Result<()> {
     let out_dir = PathBuf::from(variable("OUT_DIR")?);
+    let object = out_dir.join(BINARY).with_extension("o");
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=build");
+    // `cargo fuzz` sets `cfg(fuzzing)` for every crate.
+    if env::var_os("CARGO_CFG_FUZZING").is_some() {
+        return fs::write(&object, [])
+            .with_context(|| format!("cannot write {}", object.display()));
+    }
+
     let workspace = PathBuf::from(variable("CARGO_MANIFEST_DIR")?).join("..");
     let machine = Machine {
         arch: variable("CARGO_CFG_TARGET_ARCH")?,
@@ -46,8 +57,6 @@ fn build() -> anyhow::Result<()> {
             workspace.join(source).display()
         );
     }
-    println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rerun-if-changed=build");
 
     let toolchain = match Toolchain::find(machine.target()) {
         Ok(toolchain) => toolchain,
@@ -85,7 +94,6 @@ fn build() -> anyhow::Result<()> {
         .join(machine.target())
         .join("release")
         .join(BINARY);
-    let object = out_dir.join(BINARY).with_extension("o");
     fs::copy(&built, &object)
         .with_context(|| format!("cannot copy {} to {}", built.display(), object.display()))?;
     Ok(())

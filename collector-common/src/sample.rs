@@ -122,6 +122,10 @@ impl SchedSample {
 
     /// The part of the wait that was a CPU bandwidth limit, ns.
     #[must_use]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a share of at most 1 of 64 bits"
+    )]
     pub const fn throttled_ns(&self) -> u64 {
         if !self.has(Self::FLAG_THROTTLED) {
             return 0;

@@ -7,6 +7,7 @@ use collector_common::signal::Signal;
 use collector_tests::{
     cgroup::{TestCgroup, mounts},
     observe::{Observation, Settings},
+    skipped,
 };
 
 #[test]
@@ -75,7 +76,7 @@ fn a_cgroup_fills_and_empties_once_with_its_first_and_last_process() {
 fn a_renamed_cgroup_comes_with_its_new_path() {
     let mounts = mounts();
     let Some(hierarchy) = mounts.v1_with("cpu") else {
-        println!("skipped: only cgroup v1 can rename, and it is not mounted here");
+        skipped("only cgroup v1 can rename, and it is not mounted here");
         return;
     };
     let cgroup = TestCgroup::new("cgscope-old");

@@ -3,7 +3,9 @@
 use collector_common::{event::OomEvent, signal::Signal};
 use collector_tests::{
     cgroup::TestCgroup,
+    note,
     observe::{Observation, Settings},
+    skipped,
 };
 
 /// Whether there is a limit to run into. Kernels since 6.11 can be built without v1's (commit
@@ -11,7 +13,7 @@ use collector_tests::{
 fn can_limit_memory(cgroup: &TestCgroup) -> bool {
     let can = cgroup.mounts.memory_hierarchy().is_some();
     if !can {
-        println!("skipped: this host has no hierarchy of memory limits");
+        skipped("this host has no hierarchy of memory limits");
     }
     can
 }
@@ -22,7 +24,7 @@ fn assert_is_victim(kill: &OomEvent, cgroup: &TestCgroup) {
         assert_eq!(kill.victim_cgroup, cgroup.task_key().id.0);
         assert_eq!(&kill.comm[..9], b"workload\0");
     } else {
-        println!("note: this kernel tells no more of a victim than its pid");
+        note("this kernel tells no more of a victim than its pid");
     }
 }
 
@@ -74,7 +76,7 @@ fn one_process_past_its_limit_is_one_kill_with_its_pid_and_cgroup() {
     assert_eq!(kills.len(), 1, "{:?}", seen.oom);
     assert_is_victim(kills[0], &cgroup);
     if kills[0].flags & OomEvent::FLAG_LIMIT_OWNER == 0 {
-        println!("note: this kernel does not let the limit's owner be read");
+        note("this kernel does not let the limit's owner be read");
     } else {
         let memory = cgroup.mounts.memory_hierarchy().expect("it limits");
         assert_eq!(kills[0].limit_owner_cgroup, cgroup.key(memory).id.0);

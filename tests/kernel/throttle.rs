@@ -59,7 +59,11 @@ fn observe(cgroups: &[(&TestCgroup, &str)]) -> Seen {
     }
     let (seen, accounts) = observation.finish();
     let account = &accounts[Signal::Sched as usize];
-    assert_eq!(account.observed, account.recorded, "{account:?}");
+    assert_eq!(
+        account.observed,
+        account.recorded + account.in_flight,
+        "{account:?}"
+    );
     seen
 }
 

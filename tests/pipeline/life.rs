@@ -7,7 +7,7 @@ use std::{
 };
 
 use collector_tests::{
-    daemon::{Daemon, cgscope},
+    daemon::{Daemon, cgscope, run_to_end},
     switching::ping_pong,
 };
 
@@ -50,6 +50,10 @@ fn still_there(held: &BTreeSet<(&'static str, u32)>) -> BTreeSet<(&'static str, 
 
 #[test]
 fn it_stops_within_a_second_under_load_and_leaves_nothing_behind() {
+    // An emulated machine is slower by much: a second, where a process starts in a few milliseconds.
+    let start = Instant::now();
+    let _said = run_to_end(&["--version"]);
+    let most = Duration::from_secs(1) + 10 * start.elapsed();
     let start = Instant::now();
     let daemon = Daemon::start(&[]);
     let until_ready = start.elapsed();
@@ -65,7 +69,7 @@ fn it_stops_within_a_second_under_load_and_leaves_nothing_behind() {
     std::thread::sleep(Duration::from_secs(1));
     let (status, took, log) = daemon.stop();
     assert_eq!(status.code(), Some(0), "{log}");
-    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert!(took < most, "{took:?}, not in {most:?}");
     let _counts = load.join().unwrap();
     // The kernel frees a program after a grace period.
     let freed = Instant::now();

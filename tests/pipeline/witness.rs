@@ -12,6 +12,7 @@ use std::{
 use collector_common::sample::SchedSample;
 use collector_tests::{
     cgroup::TestCgroup,
+    note,
     observe::{Observation, Settings},
 };
 use nix::{
@@ -95,7 +96,9 @@ fn shares(slots: &Slots) -> Vec<f64> {
 
 fn assert_within_a_bucket(ours: &Slots, theirs: &Slots) {
     let (all_ours, all_theirs): (u64, u64) = (ours.iter().sum(), theirs.iter().sum());
-    println!("ours   {all_ours:>8} {ours:?}\ntheirs {all_theirs:>8} {theirs:?}");
+    note(&format!(
+        "of {all_ours} waits {ours:?}, of runqlat's {all_theirs} {theirs:?}"
+    ));
     assert!(
         all_theirs > 1000,
         "only {all_theirs}: nothing was put to the test"
@@ -108,15 +111,14 @@ fn assert_within_a_bucket(ours: &Slots, theirs: &Slots) {
     let seen_by_one = all_ours.abs_diff(all_theirs) as f64 / all_theirs as f64;
     let tolerance = TOLERANCE + seen_by_one;
     let (ours, theirs) = (shares(ours), shares(theirs));
-    for slot in 0..theirs.len() {
+    for (slot, theirs) in theirs.iter().enumerate() {
         let a_bucket_less = slot.checked_sub(1).map_or(0.0, |below| ours[below]);
         let a_bucket_more = ours.get(slot + 1).copied().unwrap_or(1.0);
         let range = a_bucket_less - tolerance..=a_bucket_more + tolerance;
         assert!(
-            range.contains(&theirs[slot]),
-            "below {} us: {} of theirs, {range:?} of ours",
-            2_u64 << slot,
-            theirs[slot]
+            range.contains(theirs),
+            "below {} us: {theirs} of theirs, {range:?} of ours",
+            2_u64 << slot
         );
     }
 }

@@ -37,6 +37,18 @@ pub(crate) fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Says why a test ends without having compared anything: what this host lacks.
+#[expect(clippy::print_stdout, reason = "a test's output")]
+pub fn skipped(why: &str) {
+    println!("skipped: {why}");
+}
+
+/// Says what a test could not look at here.
+#[expect(clippy::print_stdout, reason = "a test's output")]
+pub fn note(what: &str) {
+    println!("note: {what}");
+}
+
 /// A binary that was built beside the running test.
 #[must_use]
 pub fn binary(name: &str) -> PathBuf {

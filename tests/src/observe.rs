@@ -78,6 +78,8 @@ pub struct Seen {
     pub cgroups: Vec<CgroupEvent>,
     /// The longest that a sample lay in a batch before it was drained.
     pub longest_delay: Duration,
+    /// The longest from one drain to the next.
+    pub longest_pause: Duration,
 }
 
 impl Sink for Seen {
@@ -150,9 +152,12 @@ impl Observation {
         let thread = std::thread::spawn(move || {
             let mut seen = Seen::default();
             let mut refreshed = Instant::now();
+            let mut last_drain = Instant::now();
             while !stopped.load(Ordering::Relaxed) {
                 std::thread::sleep(settings.drain_interval);
                 drainer.drain(&mut seen, usize::MAX);
+                seen.longest_pause = seen.longest_pause.max(last_drain.elapsed());
+                last_drain = Instant::now();
                 if refreshed.elapsed() >= Drainer::REFRESH {
                     drainer.refresh().expect("the counters can be read");
                     refreshed = Instant::now();

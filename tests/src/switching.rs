@@ -24,6 +24,16 @@ pub fn pin(cpu: usize) {
 /// switch. What the kernel counted of the two, all their lives.
 #[must_use]
 pub fn ping_pong(cpu: usize, time: Duration) -> JoinHandle<ThreadCounts> {
+    ping_pong_until(cpu, time, || ())
+}
+
+/// The same; `at_end` is called when the last byte is back, before the threads are counted.
+#[must_use]
+pub fn ping_pong_until(
+    cpu: usize,
+    time: Duration,
+    at_end: impl FnOnce() + Send + 'static,
+) -> JoinHandle<ThreadCounts> {
     let (mut from_here, mut to_other) = std::io::pipe().expect("a pipe");
     let (mut from_other, mut to_here) = std::io::pipe().expect("a pipe");
     let other = std::thread::spawn(move || {
@@ -49,6 +59,7 @@ pub fn ping_pong(cpu: usize, time: Duration) -> JoinHandle<ThreadCounts> {
                     .expect("the other thread answers");
             }
         }
+        at_end();
         drop(to_other);
         let mut counts = other.join().expect("the other thread ends");
         counts.add(&read_own_thread());

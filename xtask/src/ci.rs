@@ -16,7 +16,7 @@ pub(crate) fn all() -> anyhow::Result<()> {
     kernel_lints()?;
     host_lints()?;
     docs::check()?;
-    test::all(&[])
+    test::all(&[], false)
 }
 
 fn format() -> anyhow::Result<()> {

@@ -19,7 +19,11 @@ mod setup;
 mod build;
 mod run;
 
+mod tally;
 mod test;
+mod vm;
+
+mod fuzz;
 
 mod bench;
 
@@ -59,9 +63,28 @@ enum Task {
     },
     /// Set up, then run all tests: units, real kernel, real runtimes, real peers (as root)
     Test {
+        /// And on every supported kernel, in virtual machines
+        #[arg(long)]
+        vm: bool,
         /// Passed on to the test binaries: name filters and libtest's own options
         #[arg(last = true)]
         arguments: Vec<String>,
+    },
+    /// Run the tests on other kernels and cgroup modes, in virtual machines
+    Vm {
+        #[command(flatten)]
+        choice: vm::Choice,
+        /// Passed on to the test binaries: name filters and libtest's own options
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
+    /// Fuzz every parser of foreign bytes for a while, or one of them
+    Fuzz {
+        /// Which, of the files in `fuzz/fuzz_targets` [default: all]
+        target: Option<String>,
+        /// For how long each
+        #[arg(long, default_value_t = fuzz::SECONDS)]
+        seconds: u32,
     },
     /// Measure what cgscope costs
     Bench {
@@ -85,7 +108,9 @@ fn main() -> ExitCode {
         Task::Setup { tests: true } => setup::ensure(setup::Scope::Tests),
         Task::Build => build::release(),
         Task::Run { arguments } => run::daemon(&arguments),
-        Task::Test { arguments } => test::all(&arguments),
+        Task::Test { vm, arguments } => test::all(&arguments, vm),
+        Task::Vm { choice, arguments } => vm::all(&choice, &arguments),
+        Task::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
         Task::Bench { arguments } => bench::all(&arguments),
         Task::Docs { check: false } => docs::generate(),
         Task::Docs { check: true } => docs::check(),

@@ -1,7 +1,8 @@
 //! All tests, and one closing line that counts them.
+//!
+//! No test skips itself at run time on this machine: what it lacks fails the test that needs it.
 
 use std::{
-    fmt,
     io::{self, BufRead as _, BufReader, Write as _},
     process::Command,
 };
@@ -12,20 +13,13 @@ use nix::unistd::Uid;
 use crate::{
     build,
     setup::{self, Scope},
+    tally::Tally,
+    vm,
     workspace::{self, HOST_PACKAGES},
 };
 
-/// The outcome of all test binaries together.
-///
-/// No test skips itself at run time: what this machine lacks fails the test that needs it.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Tally {
-    passed: u64,
-    failed: u64,
-    ignored: u64,
-}
-
-pub(crate) fn all(arguments: &[String]) -> anyhow::Result<()> {
+/// With `machines`, the same tests then run on every supported kernel too.
+pub(crate) fn all(arguments: &[String], machines: bool) -> anyhow::Result<()> {
     if !Uid::effective().is_root() {
         bail!(
             "the tests load programs into the kernel and start container runtimes, as root; \
@@ -47,8 +41,19 @@ pub(crate) fn all(arguments: &[String]) -> anyhow::Result<()> {
             .args(["--lib", "--bins", "--tests", "--"])
             .args(arguments);
     }
-    let (tally, succeeded) = run_and_count(command)?;
+    let (mut tally, succeeded) = run_and_count(command)?;
+    let elsewhere = if machines {
+        Some(vm::matrix(&vm::Choice::default(), arguments)?)
+    } else {
+        None
+    };
+    if let Some(table) = &elsewhere {
+        tally.add(table.tally());
+    }
     println!("{tally}");
+    if let Some(table) = &elsewhere {
+        vm::verdict(table)?;
+    }
     if !succeeded || tally.failed > 0 {
         bail!("tests failed, see above");
     }
@@ -90,71 +95,4 @@ fn run_and_count(mut command: Command) -> anyhow::Result<(Tally, bool)> {
         .wait()
         .with_context(|| format!("cannot wait for `{shown}`"))?;
     Ok((tally, status.success()))
-}
-
-impl Tally {
-    fn count(&mut self, line: &str) {
-        let Some(result) = line.strip_prefix("test result: ") else {
-            return;
-        };
-        let counts = result.split_once(". ").map_or("", |(_, counts)| counts);
-        for count in counts.split(';') {
-            let Some((number, what)) = count.trim().split_once(' ') else {
-                continue;
-            };
-            let Ok(number) = number.parse::<u64>() else {
-                continue;
-            };
-            match what {
-                "passed" => self.passed += number,
-                "failed" => self.failed += number,
-                "ignored" => self.ignored += number,
-                _ => {}
-            }
-        }
-    }
-}
-
-impl fmt::Display for Tally {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            passed,
-            failed,
-            ignored,
-        } = self;
-        write!(
-            f,
-            "tests: {passed} passed, {failed} failed, {ignored} skipped"
-        )
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn tally(output: &str) -> Tally {
-        let mut tally = Tally::default();
-        output.lines().for_each(|line| tally.count(line));
-        tally
-    }
-
-    #[test]
-    fn results_of_several_binaries_add_up() {
-        let output = "running 4 tests\n\
-            test result: ok. 4 passed; 0 failed; 1 ignored; 0 measured; 7 filtered out; finished in 0.02s\n\
-            test result: FAILED. 2 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.00s\n";
-        assert_eq!(
-            tally(output).to_string(),
-            "tests: 6 passed, 3 failed, 1 skipped"
-        );
-    }
-
-    #[test]
-    fn other_lines_count_for_nothing() {
-        assert_eq!(
-            tally("test a ... ok\ntest result\n12 passed\n"),
-            Tally::default()
-        );
-    }
 }

@@ -70,6 +70,10 @@ pub struct Expired {
 /// How many cgroups without a place are remembered, to count each once.
 const MAX_REFUSED: usize = 1 << 16;
 
+/// How many times `max_owners` there may be, tombstones included, before it is crowded: twice as many
+/// tombstones as are kept, so that the next time is as many removals away.
+const MAX_CROWD: usize = 3;
+
 /// The moment of a change, on both clocks.
 pub type Moment = (Ktime, SystemTime);
 
@@ -166,6 +170,11 @@ impl CgroupTable {
             path_text(path)
         };
         if let Some(id) = self.by_path.get(&text).copied() {
+            let is_gone = |owner: &Owner| owner.exited.is_some();
+            // One that comes back needs a place like any other.
+            if self.owners.get(&id).is_some_and(is_gone) && self.is_full() {
+                return None;
+            }
             let owner = self.owners.get_mut(&id)?;
             if owner.exited.take().is_some() {
                 let identity = Arc::make_mut(&mut owner.identity);
@@ -178,10 +187,7 @@ impl CgroupTable {
             }
             return Some(id);
         }
-        // Counting the live ones takes long, and is needed only near the bound.
-        if self.owners.len() >= self.settings.max_owners
-            && self.live_owners() >= self.settings.max_owners
-        {
+        if self.is_full() {
             return None;
         }
         let container = self.recognizer.container(path);
@@ -419,13 +425,25 @@ impl CgroupTable {
         self.owners.iter().map(|(id, owner)| (*id, owner))
     }
 
+    /// Whether there are so many tombstones that the next [`expire`](Self::expire) should not be
+    /// waited for.
+    #[must_use]
+    pub fn is_crowded(&self) -> bool {
+        self.owners.len() > self.settings.max_owners.saturating_mul(MAX_CROWD)
+    }
+
+    /// Whether as many are there as may be.
+    fn is_full(&self) -> bool {
+        let most = self.settings.max_owners;
+        // Counting the live ones takes long, and is needed only near the bound.
+        self.owners.len() >= most && self.live_owners() >= most
+    }
+
     fn live_owners(&self) -> usize {
-        self.owners.len()
-            - self
-                .owners
-                .values()
-                .filter(|owner| owner.exited.is_some())
-                .count()
+        self.owners
+            .values()
+            .filter(|owner| owner.exited.is_none())
+            .count()
     }
 
     /// How many there are.

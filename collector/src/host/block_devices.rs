@@ -17,13 +17,18 @@ pub fn name(major: u32, minor: u32) -> String {
 
 fn name_in(links: &Path, major: u32, minor: u32) -> String {
     let number = format!("{major}:{minor}");
-    match fs::read_link(links.join(&number)) {
-        // In sysfs `!` stands for the `/` of a name such as `cciss/c0d0`.
-        Ok(target) => target
-            .file_name()
-            .map_or(number, |name| name.to_string_lossy().replace('!', "/")),
-        Err(_) => number,
-    }
+    fs::read_link(links.join(&number))
+        .ok()
+        .and_then(|target| name_in_link(&target))
+        .unwrap_or(number)
+}
+
+/// The name of the disk that a link leads to.
+#[must_use]
+pub fn name_in_link(target: &Path) -> Option<String> {
+    let name = target.file_name()?.to_string_lossy();
+    // In sysfs `!` stands for the `/` of a name such as `cciss/c0d0`.
+    Some(name.replace('!', "/"))
 }
 
 #[cfg(test)]

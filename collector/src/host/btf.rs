@@ -86,6 +86,10 @@ const ELF_MAGIC: &[u8] = b"\x7fELF";
 /// How deep a chain of typedefs, qualifiers and unnamed members may be. Real ones stay below 10.
 const MAX_DEPTH: u32 = 32;
 
+/// How many members are looked at for one question. Real structs have hundreds; but unnamed ones can
+/// contain themselves, and then there is no end.
+const MAX_MEMBERS: usize = 1 << 16;
+
 impl fmt::Debug for KernelBtf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KernelBtf").finish_non_exhaustive()
@@ -144,25 +148,40 @@ impl KernelBtf {
     }
 
     fn path_offset(&self, outer: &Type, path: &str) -> Option<u64> {
+        let (Type::Struct(layout) | Type::Union(layout)) = outer else {
+            return None;
+        };
         let mut current = outer.clone();
         let mut offset = 0;
+        let mut budget = MAX_MEMBERS;
         for name in path.split('.') {
-            let (member_offset, member_type) = self.member(&current, name, 0)?;
+            let (member_offset, member_type) = self.member(&current, name, 0, &mut budget)?;
             offset += member_offset;
             current = member_type;
         }
-        Some(offset)
+        // The kernel sees to this in its own types; a file may come from elsewhere.
+        (offset < layout.size() as u64).then_some(offset)
     }
 
     /// Offset and type of a direct member, looking through unnamed ones.
-    fn member(&self, outer: &Type, name: &str, depth: u32) -> Option<(u64, Type)> {
+    fn member(
+        &self,
+        outer: &Type,
+        name: &str,
+        depth: u32,
+        budget: &mut usize,
+    ) -> Option<(u64, Type)> {
         let (Type::Struct(layout) | Type::Union(layout)) = outer else {
             return None;
         };
         if depth > MAX_DEPTH {
             return None;
         }
+        *budget = budget.saturating_sub(layout.members.len());
         for member in &layout.members {
+            if *budget == 0 {
+                return None;
+            }
             let member_name = self.btf.resolve_name(member).ok()?;
             if member_name != name && !member_name.is_empty() {
                 continue;
@@ -170,7 +189,7 @@ impl KernelBtf {
             let member_type = self.strip(self.btf.resolve_chained_type(member).ok()?)?;
             let bits = member.bit_offset();
             if member_name.is_empty() {
-                if let Some((inner, found)) = self.member(&member_type, name, depth + 1) {
+                if let Some((inner, found)) = self.member(&member_type, name, depth + 1, budget) {
                     return Some((u64::from(bits / 8) + inner, found));
                 }
             } else if bits % 8 == 0 && member.bitfield_size().unwrap_or(0) == 0 {
@@ -331,6 +350,30 @@ mod tests {
                 "{unreadable}"
             );
         }
+    }
+
+    /// The fuzzer's: see `tests/seeds/btf.rs`.
+    fn seed(name: &str) -> KernelBtf {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/seeds/btf_file");
+        KernelBtf::load(&Path::new(folder).join(name)).unwrap()
+    }
+
+    #[test]
+    fn types_that_contain_themselves_are_given_up() {
+        for name in ["circle", "doubling"] {
+            let began = std::time::Instant::now();
+            assert!(seed(name).offset("task_struct", "pid").is_err());
+            // Without a bound it takes minutes.
+            assert!(began.elapsed().as_secs() < 10, "{name}");
+        }
+    }
+
+    #[test]
+    fn an_offset_is_within_its_struct() {
+        let btf = seed("beyond");
+        assert_eq!(btf.offset("task_struct", "flags"), Ok(4));
+        assert!(btf.offset("task_struct", "pid").is_err());
+        assert!(btf.offset("task_struct", "se.cfs_rq").is_err());
     }
 
     #[test]

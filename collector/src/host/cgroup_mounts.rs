@@ -1,16 +1,16 @@
 //! Which cgroup hierarchies there are, and where they can be read.
 
 use std::{
-    fmt,
+    ffi::OsString,
+    fmt, fs, io,
+    os::unix::ffi::OsStringExt as _,
     path::{Path, PathBuf},
 };
 
-use procfs::{
-    ProcessCGroup,
-    process::{MountInfo, Process},
+use super::{
+    HierarchyId,
+    membership::{self, Membership},
 };
-
-use super::HierarchyId;
 
 /// A mounted hierarchy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub struct Hierarchy {
     /// Where it is mounted.
     pub mount_point: PathBuf,
     /// What of it is mounted there: `/`, or the part that this process is allowed to see.
-    pub root: String,
+    pub root: Vec<u8>,
 }
 
 impl Hierarchy {
@@ -65,13 +65,13 @@ impl fmt::Display for Mode {
 #[derive(Debug, thiserror::Error)]
 pub enum MountsError {
     /// `/proc` does not say.
-    #[error("cannot read {what} of this process")]
+    #[error("cannot read {path}; is /proc mounted?")]
     Unreadable {
         /// The file.
-        what: &'static str,
+        path: &'static str,
         /// Why.
         #[source]
-        source: procfs::ProcError,
+        source: io::Error,
     },
     /// None is mounted where they should be.
     #[error(
@@ -87,17 +87,32 @@ pub enum MountsError {
 impl CgroupMounts {
     /// Reads what is mounted under `cgroup_root`, there or under `host_root`.
     pub fn read(host_root: &Path, cgroup_root: &Path) -> Result<Self, MountsError> {
-        let unreadable = |what| move |source| MountsError::Unreadable { what, source };
-        let this = Process::myself().map_err(unreadable("/proc/self"))?;
-        let mounts = this
-            .mountinfo()
-            .map_err(unreadable("/proc/self/mountinfo"))?;
-        let groups = this.cgroups().map_err(unreadable("/proc/self/cgroup"))?;
+        let read = |path| fs::read(path).map_err(|source| MountsError::Unreadable { path, source });
+        let mounts = read("/proc/self/mountinfo")?;
+        let memberships = read("/proc/self/cgroup")?;
+        Self::parse(&mounts, &memberships, host_root, cgroup_root)
+    }
+
+    /// As [`read`](Self::read), from the text of a process's `mountinfo` and `cgroup` files.
+    ///
+    /// Most of the mounts are none of ours, and others choose their names: a line that is not a
+    /// cgroup file system's, or not understood, passes.
+    pub fn parse(
+        mountinfo: &[u8],
+        memberships: &[u8],
+        host_root: &Path,
+        cgroup_root: &Path,
+    ) -> Result<Self, MountsError> {
+        let mounts: Vec<_> = mountinfo
+            .split(|byte| *byte == b'\n')
+            .filter_map(Mount::parse)
+            .collect();
+        let memberships = membership::parse(memberships);
         let below_host = cgroup_root
             .strip_prefix("/")
             .map_or_else(|_| cgroup_root.to_owned(), |path| host_root.join(path));
         for root in [cgroup_root, &below_host] {
-            let hierarchies = assemble(&mounts.0, &groups.0, root);
+            let hierarchies = assemble(&mounts, &memberships, root);
             if !hierarchies.is_empty() {
                 return Ok(Self { hierarchies });
             }
@@ -174,45 +189,82 @@ impl CgroupMounts {
     }
 }
 
-fn assemble(mounts: &[MountInfo], groups: &[ProcessCGroup], root: &Path) -> Vec<Hierarchy> {
-    let mut hierarchies: Vec<Hierarchy> = Vec::new();
-    for mount in mounts
-        .iter()
-        .filter(|mount| mount.mount_point.starts_with(root))
-    {
-        let group = match mount.fs_type.as_str() {
-            "cgroup2" => groups.iter().find(|group| group.hierarchy == 0),
-            // The mount's options name the controllers, as the group's line does.
-            "cgroup" => groups.iter().find(|group| {
-                group.hierarchy != 0
-                    && group
-                        .controllers
-                        .iter()
-                        .all(|name| match name.split_once('=') {
-                            Some((key, value)) => mount
-                                .super_options
-                                .get(key)
-                                .is_some_and(|of| of.as_deref() == Some(value)),
-                            None => mount.super_options.contains_key(name),
-                        })
-            }),
-            _ => continue,
+/// A line of `mountinfo`, of a cgroup file system.
+struct Mount<'a> {
+    root: Vec<u8>,
+    place: PathBuf,
+    is_v2: bool,
+    /// Those of v1 name the controllers.
+    options: Vec<&'a [u8]>,
+}
+
+impl<'a> Mount<'a> {
+    fn parse(line: &'a [u8]) -> Option<Self> {
+        // Between the mount's own fields, of which some are optional, and its file system's.
+        const SEPARATOR: &[u8] = b" - ";
+        let at = line
+            .windows(SEPARATOR.len())
+            .position(|window| window == SEPARATOR)?;
+        let mut own = line[..at].split(|byte| *byte == b' ').skip(3);
+        let mut of_type = line[at + SEPARATOR.len()..].split(|byte| *byte == b' ');
+        let is_v2 = match of_type.next()? {
+            b"cgroup2" => true,
+            b"cgroup" => false,
+            _ => return None,
         };
-        let Some(group) = group else { continue };
-        let id = HierarchyId(group.hierarchy);
+        Some(Self {
+            root: unescape(own.next()?),
+            place: OsString::from_vec(unescape(own.next()?)).into(),
+            is_v2,
+            options: of_type.nth(1)?.split(|byte| *byte == b',').collect(),
+        })
+    }
+}
+
+/// Undoes what the kernel does to spaces, line ends and backslashes in a path: `\040` for a space.
+fn unescape(mut field: &[u8]) -> Vec<u8> {
+    let mut path = Vec::with_capacity(field.len());
+    while let Some((&first, rest)) = field.split_first() {
+        let (byte, rest) = match *rest {
+            [
+                a @ b'0'..=b'3',
+                b @ b'0'..=b'7',
+                c @ b'0'..=b'7',
+                ref rest @ ..,
+            ] if first == b'\\' => ((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'), rest),
+            _ => (first, rest),
+        };
+        path.push(byte);
+        field = rest;
+    }
+    path
+}
+
+fn assemble(mounts: &[Mount<'_>], memberships: &[Membership<'_>], root: &Path) -> Vec<Hierarchy> {
+    let mut hierarchies: Vec<Hierarchy> = Vec::new();
+    for mount in mounts.iter().filter(|mount| mount.place.starts_with(root)) {
+        let membership = memberships.iter().find(|of| {
+            let is_v2 = of.hierarchy == HierarchyId::V2;
+            let has = |name: &&str| mount.options.contains(&name.as_bytes());
+            // The mount's options name the controllers, as the membership does.
+            is_v2 == mount.is_v2 && (is_v2 || of.controllers.iter().all(has))
+        });
+        let Some(membership) = membership else {
+            continue;
+        };
+        let id = membership.hierarchy;
         // The same hierarchy can be mounted twice, as a bind mount: the first will do.
         if hierarchies.iter().any(|known| known.id == id) {
             continue;
         }
         hierarchies.push(Hierarchy {
             id,
-            controllers: group
+            controllers: membership
                 .controllers
                 .iter()
-                .filter(|name| !name.is_empty())
-                .cloned()
+                .map(|name| (*name).to_owned())
                 .collect(),
-            mount_point: mount.mount_point.clone(),
+            mount_point: mount.place.clone(),
             root: mount.root.clone(),
         });
     }
@@ -221,16 +273,15 @@ fn assemble(mounts: &[MountInfo], groups: &[ProcessCGroup], root: &Path) -> Vec<
 
 #[cfg(test)]
 mod tests {
-    use procfs::{FromRead as _, ProcessCGroups, process::MountInfos};
-
     use super::*;
 
-    fn read(mounts: &str, groups: &str) -> CgroupMounts {
-        let mounts = MountInfos::from_read(mounts.as_bytes()).unwrap();
-        let groups = ProcessCGroups::from_read(groups.as_bytes()).unwrap();
-        CgroupMounts {
-            hierarchies: assemble(&mounts.0, &groups.0, Path::new("/sys/fs/cgroup")),
-        }
+    fn read(mounts: &str, memberships: &str) -> CgroupMounts {
+        parse(mounts.as_bytes(), memberships.as_bytes(), "/sys/fs/cgroup")
+    }
+
+    fn parse(mounts: &[u8], memberships: &[u8], cgroup_root: &str) -> CgroupMounts {
+        let roots = (Path::new("/"), Path::new(cgroup_root));
+        CgroupMounts::parse(mounts, memberships, roots.0, roots.1).unwrap()
     }
 
     const V2: &str = "35 24 0:30 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
@@ -270,6 +321,41 @@ mod tests {
         let mounts = read(&HYBRID[..HYBRID.find("34 24").unwrap()], HYBRID_GROUPS);
         assert_eq!(mounts.mode(), Mode::V1);
         assert!(mounts.v2().is_none());
+    }
+
+    #[test]
+    fn a_mount_of_another_kind_hides_nothing_however_odd_its_line() {
+        let plain = read(V2, "0::/\n");
+        // Any user can mount a FUSE file system below a directory of any name.
+        for odd in [
+            &b"90 24 0:60 / /home/u/\xff\xfe rw,nosuid shared:7 - fuse.sshfs h:/ rw,user_id=1\n"[..],
+            b"91 24 0:61 / /mnt rw - cgroup2\n",
+            b"92 24 0:62 / /mnt rw shared:none - ext4 /dev/sdb rw\n",
+            b"\n-\n - \n93\n",
+        ] {
+            let lines = [odd, V2.as_bytes(), odd].concat();
+            assert_eq!(
+                parse(&lines, b"0::/\n", "/sys/fs/cgroup"),
+                plain,
+                "{}",
+                odd.escape_ascii()
+            );
+        }
+    }
+
+    #[test]
+    fn what_the_kernel_escapes_in_a_path_is_what_it_was() {
+        let line = b"35 24 0:30 /a\\040b\\134c /my\\040cgroups\\011\xff rw - cgroup2 cgroup2 rw\n";
+        let mounts = parse(line, b"0::/\n", "/");
+        let v2 = mounts.v2().unwrap();
+        assert_eq!(
+            v2.mount_point.as_os_str().as_encoded_bytes(),
+            b"/my cgroups\t\xff"
+        );
+        assert_eq!(v2.root, b"/a b\\c");
+        for whole in [&b"/a\\"[..], b"/a\\04", b"/a\\999", b"/a\\477"] {
+            assert_eq!(unescape(whole), whole);
+        }
     }
 
     #[test]

@@ -40,22 +40,21 @@ pub const MAX_CGROUPS: usize = 100_000;
 #[must_use]
 pub fn walk(hierarchy: &Hierarchy) -> Walk {
     let mut walk = Walk::default();
-    let root = match hierarchy.root.as_str() {
+    let root = match hierarchy.root.as_slice() {
         // A cgroup namespace hides what is above; paths then begin at its root.
-        root if root.starts_with("/..") => "/",
+        root if root == b"/.." || root.starts_with(b"/../") => b"/",
         root => root,
     };
     match fs::metadata(&hierarchy.mount_point) {
         Ok(metadata) => {
-            walk.cgroups
-                .push((CgroupId(metadata.ino()), root.as_bytes().to_vec()));
+            walk.cgroups.push((CgroupId(metadata.ino()), root.to_vec()));
         }
         Err(_) => walk.unreadable += 1,
     }
-    let top = if root == "/" {
+    let top = if root == b"/" {
         Vec::new()
     } else {
-        root.as_bytes().to_vec()
+        root.to_vec()
     };
     let mut pending: Vec<(PathBuf, Vec<u8>)> = vec![(hierarchy.mount_point.clone(), top)];
     while let Some((directory, path)) = pending.pop() {

@@ -13,6 +13,8 @@ pub mod cgroup_id;
 
 pub mod cgroup_mounts;
 
+pub mod membership;
+
 pub mod cgroup_walk;
 
 pub mod block_devices;

@@ -7,7 +7,7 @@ use std::{
 
 use procfs::{WithCurrentSystemInfo as _, process::Process};
 
-use super::{CgroupKey, HierarchyId, cgroup_mounts::CgroupMounts};
+use super::{CgroupKey, HierarchyId, cgroup_mounts::CgroupMounts, membership};
 use crate::reconcile::snapshot::ProcessStats;
 
 /// Reads it. A figure that cannot be read is absent.
@@ -46,13 +46,11 @@ pub fn read_own_process() -> ProcessStats {
 /// The path of a process's cgroup in a hierarchy, from the hierarchy's root.
 #[must_use]
 pub fn cgroup_of(pid: u32, hierarchy: HierarchyId) -> Option<Vec<u8>> {
-    let process = Process::new(i32::try_from(pid).ok()?).ok()?;
-    let groups = process.cgroups().ok()?;
-    let group = groups
-        .0
+    let lines = fs::read(format!("/proc/{pid}/cgroup")).ok()?;
+    membership::parse(&lines)
         .into_iter()
-        .find(|group| group.hierarchy == hierarchy.0)?;
-    Some(group.pathname.into_bytes())
+        .find(|of| of.hierarchy == hierarchy)
+        .map(|of| of.path.to_vec())
 }
 
 /// The cgroup of this process where tasks are attributed, if it can be seen from here.

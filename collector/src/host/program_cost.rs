@@ -18,7 +18,7 @@ pub struct ProgramCounters {
 #[must_use]
 pub fn read_program_counters(fd: i32) -> Option<ProgramCounters> {
     let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;
-    Some(parse(&text))
+    Some(ProgramCounters::parse(&text))
 }
 
 /// Whether the kernel measures its programs.
@@ -27,19 +27,23 @@ pub fn are_programs_measured() -> bool {
     std::fs::read_to_string("/proc/sys/kernel/bpf_stats_enabled").is_ok_and(|on| on.trim() == "1")
 }
 
-fn parse(text: &str) -> ProgramCounters {
-    let fields: HashMap<&str, u64> = text
-        .lines()
-        .filter_map(|line| {
-            let (name, value) = line.split_once(':')?;
-            Some((name, value.trim().parse().ok()?))
-        })
-        .collect();
-    let field = |name| fields.get(name).copied().unwrap_or(0);
-    ProgramCounters {
-        runs: field("run_cnt"),
-        run_time_ns: field("run_time_ns"),
-        misses: field("recursion_misses"),
+impl ProgramCounters {
+    /// Reads the lines of the file, of which others pass. What is not there is 0.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        let fields: HashMap<&str, u64> = text
+            .lines()
+            .filter_map(|line| {
+                let (name, value) = line.split_once(':')?;
+                Some((name, value.trim().parse().ok()?))
+            })
+            .collect();
+        let field = |name| fields.get(name).copied().unwrap_or(0);
+        Self {
+            runs: field("run_cnt"),
+            run_time_ns: field("run_time_ns"),
+            misses: field("recursion_misses"),
+        }
     }
 }
 
@@ -52,13 +56,16 @@ mod tests {
         let text = "pos:\t0\nprog_tag:\t80990867de7cb73d\nrun_time_ns:\t120\nrun_cnt:\t3\n\
                     recursion_misses:\t1\n";
         assert_eq!(
-            parse(text),
+            ProgramCounters::parse(text),
             ProgramCounters {
                 runs: 3,
                 run_time_ns: 120,
                 misses: 1
             }
         );
-        assert_eq!(parse("pos: 0\n"), ProgramCounters::default());
+        assert_eq!(
+            ProgramCounters::parse("pos: 0\n"),
+            ProgramCounters::default()
+        );
     }
 }

@@ -138,7 +138,9 @@ impl KernelSupport {
 }
 
 impl KernelTypes {
-    fn ask(btf: &KernelBtf) -> Self {
+    /// Asks BTF for all of it.
+    #[must_use]
+    pub fn ask(btf: &KernelBtf) -> Self {
         Self {
             layout: Layout::resolve(btf),
             tracepoints: TRACEPOINTS

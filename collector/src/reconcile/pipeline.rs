@@ -130,6 +130,7 @@ impl Pipeline {
         for (key, change) in self.table.sync(hierarchy, &walked, now) {
             self.follow(key, change);
         }
+        self.make_room();
     }
 
     /// Lets go of tombstones whose time is over.
@@ -150,6 +151,13 @@ impl Pipeline {
             if is_early {
                 self.homeless.merge(&totals);
             }
+        }
+    }
+
+    /// Cgroups may come and go faster than [`expire`](Self::expire) is called.
+    fn make_room(&mut self) {
+        if self.table.is_crowded() {
+            self.expire(Ktime::now());
         }
     }
 
@@ -358,6 +366,7 @@ impl Sink for Pipeline {
                 self.cgroup(change, cgroup, if cut { b"" } else { path }, moment);
             }
         }
+        self.make_room();
         BatchOutcome::all_recorded(1)
     }
 }

@@ -1,7 +1,8 @@
 //! Work of a known kind in a known cgroup, for the tests to measure.
 //!
-//! Joins the cgroups whose `cgroup.procs` files it is given, does its work, and prints what the kernel
-//! counted of its own threads meanwhile as one line of JSON.
+//! Joins the cgroups whose `cgroup.procs` files it is given, does its work, leaves for others, and prints
+//! what the kernel counted of its own threads meanwhile as one line of JSON. What it does before and
+//! after, its counting and its end among that, is not work of those cgroups.
 
 use std::{
     ffi::OsString,
@@ -10,6 +11,7 @@ use std::{
     os::unix::{fs::OpenOptionsExt as _, process::CommandExt as _},
     path::{Path, PathBuf},
     process::Command,
+    sync::{Arc, Barrier},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -17,7 +19,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use collector_tests::{
-    switching::{pin, ping_pong},
+    switching::{pin, ping_pong_until},
     thread_counts::{ThreadCounts, read_own_thread},
 };
 use nix::{
@@ -30,6 +32,9 @@ struct Arguments {
     /// A `cgroup.procs` file to join.
     #[arg(long)]
     join: Vec<PathBuf>,
+    /// A `cgroup.procs` file to join when the work is done.
+    #[arg(long)]
+    leave: Vec<PathBuf>,
     #[command(subcommand)]
     work: Work,
 }
@@ -74,21 +79,25 @@ enum Work {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    for procs in &arguments.join {
-        fs::write(procs, "0").with_context(|| format!("cannot join {}", procs.display()))?;
-    }
+    join_cgroups(&arguments.join)?;
+    let leave = arguments.leave;
     let before = read_own_thread();
     let mut counts = match arguments.work {
-        Work::PingPong { cpu, milliseconds } => ping_pong(cpu, Duration::from_millis(milliseconds))
+        Work::PingPong { cpu, milliseconds } => {
+            ping_pong_until(cpu, Duration::from_millis(milliseconds), move || {
+                leave_cgroups(&leave);
+            })
             .join()
-            .expect("the two threads"),
+            .expect("the two threads")
+        }
         Work::Busy {
             cpu,
             threads,
             milliseconds,
         } => {
             let time = Duration::from_millis(milliseconds);
-            let threads: Vec<_> = (0..threads).map(|_| busy(cpu, time)).collect();
+            let end = End::new(threads, leave);
+            let threads: Vec<_> = (0..threads).map(|_| busy(cpu, time, &end)).collect();
             join_all(threads)
         }
         Work::Doze {
@@ -97,13 +106,15 @@ fn main() -> Result<()> {
             milliseconds,
         } => {
             let time = Duration::from_millis(milliseconds);
-            let threads: Vec<_> = (0..threads).map(|_| doze(cpu, time)).collect();
+            let end = End::new(threads, leave);
+            let threads: Vec<_> = (0..threads).map(|_| doze(cpu, time, &end)).collect();
             join_all(threads)
         }
-        Work::Migrate { milliseconds } => migrate(Duration::from_millis(milliseconds)),
+        Work::Migrate { milliseconds } => migrate(Duration::from_millis(milliseconds), leave),
         Work::HideKernelTypes { program } => return hide_kernel_types(&program),
         Work::Allocate { mebibytes } => {
             allocate(mebibytes);
+            leave_cgroups(&leave);
             ThreadCounts::default()
         }
         Work::Write {
@@ -113,6 +124,7 @@ fn main() -> Result<()> {
             sync,
         } => {
             write(&path, bytes, direct, sync)?;
+            leave_cgroups(&leave);
             ThreadCounts::default()
         }
     };
@@ -120,6 +132,42 @@ fn main() -> Result<()> {
     let mut out = std::io::stdout();
     writeln!(out, "{}", counts.to_json())?;
     Ok(())
+}
+
+fn join_cgroups(files: &[PathBuf]) -> Result<()> {
+    // A slice belongs to the cgroup in which it ends: the one before ends here.
+    std::thread::sleep(Duration::from_millis(1));
+    for procs in files {
+        fs::write(procs, "0").with_context(|| format!("cannot join {}", procs.display()))?;
+    }
+    Ok(())
+}
+
+fn leave_cgroups(files: &[PathBuf]) {
+    join_cgroups(files).expect("the cgroups to leave for");
+}
+
+/// Where threads wait for each other before they are counted, outside of the cgroups that they worked
+/// in.
+struct End {
+    all_done: Barrier,
+    leave: Vec<PathBuf>,
+}
+
+impl End {
+    fn new(threads: usize, leave: Vec<PathBuf>) -> Arc<Self> {
+        let all_done = Barrier::new(threads);
+        Arc::new(Self { all_done, leave })
+    }
+
+    /// What the kernel counted of the calling thread, when all are done.
+    fn count(&self) -> ThreadCounts {
+        if self.all_done.wait().is_leader() {
+            leave_cgroups(&self.leave);
+        }
+        self.all_done.wait();
+        read_own_thread()
+    }
 }
 
 fn join_all(threads: Vec<JoinHandle<ThreadCounts>>) -> ThreadCounts {
@@ -130,18 +178,20 @@ fn join_all(threads: Vec<JoinHandle<ThreadCounts>>) -> ThreadCounts {
     sum
 }
 
-fn busy(cpu: usize, time: Duration) -> JoinHandle<ThreadCounts> {
+fn busy(cpu: usize, time: Duration, end: &Arc<End>) -> JoinHandle<ThreadCounts> {
+    let end = Arc::clone(end);
     std::thread::spawn(move || {
         pin(cpu);
         let start = Instant::now();
         while start.elapsed() < time {
             std::hint::spin_loop();
         }
-        read_own_thread()
+        end.count()
     })
 }
 
-fn doze(cpu: usize, time: Duration) -> JoinHandle<ThreadCounts> {
+fn doze(cpu: usize, time: Duration, end: &Arc<End>) -> JoinHandle<ThreadCounts> {
+    let end = Arc::clone(end);
     std::thread::spawn(move || {
         pin(cpu);
         let start = Instant::now();
@@ -152,16 +202,18 @@ fn doze(cpu: usize, time: Duration) -> JoinHandle<ThreadCounts> {
                 std::hint::spin_loop();
             }
         }
-        read_own_thread()
+        end.count()
     })
 }
 
 /// Two busy threads share a CPU; a third thread moves one of them to the other CPU and back, so that
 /// it is often waiting when it is moved.
-fn migrate(time: Duration) -> ThreadCounts {
+fn migrate(time: Duration, leave: Vec<PathBuf>) -> ThreadCounts {
     use nix::{sched::CpuSet, sched::sched_setaffinity, unistd::Pid};
 
     let (send, receive) = std::sync::mpsc::sync_channel(1);
+    let end = End::new(3, leave);
+    let wanderer_end = Arc::clone(&end);
     let wanderer = std::thread::spawn(move || {
         pin(0);
         send.send(nix::unistd::gettid()).expect("the mover listens");
@@ -169,9 +221,9 @@ fn migrate(time: Duration) -> ThreadCounts {
         while start.elapsed() < time {
             std::hint::spin_loop();
         }
-        read_own_thread()
+        wanderer_end.count()
     });
-    let residents: Vec<_> = (0..2).map(|cpu| busy(cpu, time)).collect();
+    let residents: Vec<_> = (0..2).map(|cpu| busy(cpu, time, &end)).collect();
     let tid: Pid = receive.recv().expect("the wanderer told its id");
     let start = Instant::now();
     let mut cpu = 0;

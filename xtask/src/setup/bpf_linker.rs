@@ -1,16 +1,17 @@
 //! The linker of the kernel programs, built against the LLVM of the distribution.
 
-use std::{env, path::Path, process::Command};
+use std::{path::Path, process::Command};
 
-use anyhow::{Context as _, bail};
-
-use super::{apt::Apt, step::Step};
+use super::{apt::Apt, cargo_install::CargoInstall, step::Step};
 use crate::toolchain::find_linker;
 
-const VERSION: &str = "0.13.0";
-
 /// It links what the compiler writes, so its LLVM is at least as new as the compiler's.
-const LLVM: &str = "22";
+const BPF_LINKER: CargoInstall = CargoInstall {
+    package: "bpf-linker",
+    version: "0.13.0",
+    arguments: &["--no-default-features", "--features", "llvm-22"],
+    variables: &[("LLVM_PREFIX", LLVM_PREFIX)],
+};
 const LLVM_PACKAGE: &str = "llvm-22-dev";
 const LLVM_PREFIX: &str = "/usr/lib/llvm-22";
 
@@ -53,41 +54,21 @@ impl Step for BpfLinker<'_> {
         if !Path::new(LLVM_PREFIX).join("bin/llvm-config").exists() {
             self.apt.install(&[LLVM_PACKAGE])?;
         }
-        let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        command
-            .args([
-                "install",
-                "bpf-linker",
-                "--version",
-                VERSION,
-                "--locked",
-                "--force",
-            ])
-            .args([
-                "--no-default-features",
-                "--features",
-                &format!("llvm-{LLVM}"),
-            ])
-            .env("LLVM_PREFIX", LLVM_PREFIX)
-            .env_remove("CARGO_TARGET_DIR");
-        let status = command.status().context("cannot start cargo install")?;
-        if !status.success() {
-            bail!("cargo install bpf-linker failed ({status})");
-        }
-        Ok(())
+        BPF_LINKER.install()
     }
 
     fn remedy(&self) -> String {
         if self.apt.platform().is_debian_12() {
             format!(
-                "{}, then: LLVM_PREFIX={LLVM_PREFIX} cargo install bpf-linker --version {VERSION} \
-                 --locked --no-default-features --features llvm-{LLVM}",
-                self.apt.remedy(&[LLVM_PACKAGE])
+                "{}, then: {}",
+                self.apt.remedy(&[LLVM_PACKAGE]),
+                BPF_LINKER.remedy()
             )
         } else {
             format!(
-                "install bpf-linker {VERSION} or later from your distribution or its project's \
-                 releases, with an LLVM at least as new as that of `rustc +nightly -vV`"
+                "install bpf-linker {} or later from your distribution or its project's \
+                 releases, with an LLVM at least as new as that of `rustc +nightly -vV`",
+                BPF_LINKER.version
             )
         }
     }

@@ -7,18 +7,21 @@
 use anyhow::bail;
 
 use self::{
-    apt::Apt, bpf_linker::BpfLinker, host_compiler::HostCompiler, kernel_compiler::KernelCompiler,
-    kernel_lints::KernelLints, platform::Platform, programs::Programs, step::Step,
+    apt::Apt, bpf_linker::BpfLinker, cargo_fuzz::CargoFuzz, host_compiler::HostCompiler,
+    kernel_compiler::KernelCompiler, kernel_lints::KernelLints, platform::Platform,
+    programs::Programs, step::Step,
 };
 
 mod step;
 
-mod platform;
+pub(crate) mod platform;
 
 mod apt;
+mod cargo_install;
 mod service_policy;
 
 mod bpf_linker;
+mod cargo_fuzz;
 mod host_compiler;
 mod kernel_compiler;
 mod kernel_lints;
@@ -28,20 +31,30 @@ mod programs;
 pub(crate) enum Scope {
     /// What building and running the daemon needs.
     Build,
-    /// The same, and what lints and tests need.
+    /// The same, and what tests in virtual machines need.
+    Machines,
+    /// All that, and what lints, tests and the fuzzer need.
     Tests,
+    /// What the fuzzer needs, and nothing else: it loads no kernel programs.
+    Fuzz,
 }
 
 pub(crate) fn ensure(scope: Scope) -> anyhow::Result<()> {
     let apt = Apt::new(Platform::read()?);
-    let mut steps: Vec<Box<dyn Step>> = vec![
-        Box::new(HostCompiler),
-        Box::new(KernelCompiler::new(&apt)),
-        Box::new(BpfLinker::new(&apt)),
-    ];
+    let mut steps: Vec<Box<dyn Step>> = vec![Box::new(HostCompiler)];
+    if scope != Scope::Fuzz {
+        steps.push(Box::new(KernelCompiler::new(&apt)));
+        steps.push(Box::new(BpfLinker::new(&apt)));
+    }
+    if matches!(scope, Scope::Machines | Scope::Tests) {
+        steps.push(Box::new(Programs::for_machines(&apt)));
+    }
     if scope == Scope::Tests {
         steps.push(Box::new(KernelLints::new(&apt)));
-        steps.push(Box::new(Programs::new(&apt)));
+        steps.push(Box::new(Programs::for_tests(&apt)));
+    }
+    if matches!(scope, Scope::Fuzz | Scope::Tests) {
+        steps.push(Box::new(CargoFuzz::new(&apt)));
     }
     // Every step is tried, so that one run names everything that is missing.
     let failed = steps

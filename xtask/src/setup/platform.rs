@@ -11,6 +11,7 @@ const OS_RELEASE: &str = "/etc/os-release";
 pub(crate) struct Platform {
     id: String,
     version: String,
+    codename: String,
     root: bool,
 }
 
@@ -32,6 +33,7 @@ impl Platform {
         Self {
             id: field("ID"),
             version: field("VERSION_ID"),
+            codename: field("VERSION_CODENAME"),
             root,
         }
     }
@@ -39,6 +41,11 @@ impl Platform {
     /// Debian 12 is the release whose archive is known to hold everything by these names.
     pub(crate) fn is_debian_12(&self) -> bool {
         self.id == "debian" && self.version == "12"
+    }
+
+    /// What its own release is called in archives; empty when the system does not say.
+    pub(crate) fn codename(&self) -> &str {
+        &self.codename
     }
 
     pub(crate) fn is_root(&self) -> bool {

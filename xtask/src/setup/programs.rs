@@ -7,7 +7,17 @@ use super::{apt::Apt, step::Step};
 /// A program, and the package that has it.
 type Wanted = (&'static str, &'static str);
 
-const WANTED: [Wanted; 14] = [
+/// What other kernels are fetched, unpacked and booted with.
+const MACHINES: [Wanted; 6] = [
+    ("qemu-system-x86_64", "qemu-system-x86"),
+    ("busybox", "busybox-static"),
+    ("mke2fs", "e2fsprogs"),
+    ("depmod", "kmod"),
+    ("xz", "xz-utils"),
+    ("zstd", "zstd"),
+];
+
+const TESTS: [Wanted; 14] = [
     // Runtimes whose containers cgscope must see, and what they start.
     ("containerd", "containerd"),
     ("ctr", "containerd"),
@@ -33,25 +43,37 @@ const MORE_FOLDERS: [&str; 2] = ["/usr/sbin", "/sbin"];
 #[derive(Debug)]
 pub(crate) struct Programs<'a> {
     apt: &'a Apt,
+    name: &'static str,
+    wanted: &'static [Wanted],
 }
 
 impl<'a> Programs<'a> {
-    pub(crate) fn new(apt: &'a Apt) -> Self {
-        Self { apt }
+    pub(crate) fn for_tests(apt: &'a Apt) -> Self {
+        Self {
+            apt,
+            name: "runtimes and peers for the tests",
+            wanted: &TESTS,
+        }
     }
 
-    fn missing() -> Vec<Wanted> {
-        WANTED
-            .into_iter()
+    pub(crate) fn for_machines(apt: &'a Apt) -> Self {
+        Self {
+            apt,
+            name: "virtual machines",
+            wanted: &MACHINES,
+        }
+    }
+
+    fn missing(&self) -> Vec<Wanted> {
+        self.wanted
+            .iter()
+            .copied()
             .filter(|(program, _)| find(program).is_none())
             .collect()
     }
 
-    fn missing_packages() -> Vec<&'static str> {
-        let mut packages: Vec<_> = Self::missing()
-            .iter()
-            .map(|&(_, package)| package)
-            .collect();
+    fn missing_packages(&self) -> Vec<&'static str> {
+        let mut packages: Vec<_> = self.missing().iter().map(|&(_, package)| package).collect();
         packages.dedup();
         packages
     }
@@ -59,7 +81,7 @@ impl<'a> Programs<'a> {
 
 impl Step for Programs<'_> {
     fn name(&self) -> &'static str {
-        "runtimes and peers for the tests"
+        self.name
     }
 
     fn look(&self) -> Result<String, String> {
@@ -70,20 +92,20 @@ impl Step for Programs<'_> {
                 .collect::<Vec<_>>()
                 .join(", ")
         };
-        let missing = Self::missing();
+        let missing = self.missing();
         if missing.is_empty() {
-            Ok(names(&WANTED))
+            Ok(names(self.wanted))
         } else {
             Err(format!("missing: {}", names(&missing)))
         }
     }
 
     fn install(&self) -> anyhow::Result<()> {
-        self.apt.install(&Self::missing_packages())
+        self.apt.install(&self.missing_packages())
     }
 
     fn remedy(&self) -> String {
-        self.apt.remedy(&Self::missing_packages())
+        self.apt.remedy(&self.missing_packages())
     }
 }
 

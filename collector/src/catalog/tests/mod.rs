@@ -195,6 +195,34 @@ fn what_is_too_much_is_refused_or_evicted_and_counted_once() {
 }
 
 #[test]
+fn one_that_comes_back_needs_a_place_like_any_other() {
+    let mut table = table();
+    for (lives, ids) in [(1, 0..10), (2, 10..20)] {
+        for id in ids.clone() {
+            table.insert(key(id), format!("/{id}").as_bytes(), at(lives));
+        }
+        assert_eq!(table.counts().live, 10);
+        if lives == 1 {
+            for id in ids {
+                table.remove(key(id), at(lives));
+            }
+        }
+    }
+    for id in 0..10 {
+        let again = table.insert(key(100 + id), format!("/{id}").as_bytes(), at(3));
+        assert_eq!(again.owner, None);
+    }
+    let counts = table.counts();
+    assert_eq!(
+        (counts.live, counts.exited, counts.overflowed),
+        (10, 10, 10)
+    );
+    table.remove(key(10), at(4));
+    assert!(table.insert(key(100), b"/0", at(5)).owner.is_some());
+    assert_each_key_is_in_one_owner(&table);
+}
+
+#[test]
 fn a_rename_does_not_wake_what_is_gone() {
     let mut table = table();
     for (id, path) in [(1, "/a"), (2, "/a/gone"), (3, "/a/live")] {

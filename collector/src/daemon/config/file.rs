@@ -89,7 +89,8 @@ impl FileConfig {
         Self::parse(path, &text)
     }
 
-    pub(super) fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
+    /// Parses the text of the file at `path`.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
         toml::from_str(text).map_err(|source| ConfigError::Malformed {
             path: path.to_owned(),
             source: Box::new(source),

@@ -60,7 +60,8 @@ impl Config {
         Self::decide(args.clone(), file)
     }
 
-    fn decide(args: RunArgs, file: FileConfig) -> Result<Self, ConfigError> {
+    /// Decides: a flag or variable goes before the file, and that before the default.
+    pub fn decide(args: RunArgs, file: FileConfig) -> Result<Self, ConfigError> {
         let config = Self {
             listen: args
                 .listen

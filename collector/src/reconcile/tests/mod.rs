@@ -240,6 +240,22 @@ fn tombstones_that_are_too_many_go_to_the_overflow_row() {
 }
 
 #[test]
+fn cgroups_that_come_and_go_faster_than_tombstones_are_looked_at_have_a_bound() {
+    let mut pipeline = pipeline_of(vec![hierarchy(HierarchyId::V2, &[])], 4);
+    // Not one of them is due.
+    let now = Ktime::now().0.as_secs();
+    for id in 1..=1_000 {
+        let path = format!("/{id}");
+        make(&mut pipeline, id, &path, now);
+        run(&mut pipeline, id, 1);
+        remove(&mut pipeline, id, &path, now);
+        let rows = pipeline.scrape().0;
+        assert!(rows.len() <= 3 * 4 + 1, "{} rows", rows.len());
+        assert_eq!(rows.iter().map(slices_of).sum::<u64>(), id);
+    }
+}
+
+#[test]
 fn an_id_that_is_used_again_leaves_the_old_numbers_with_the_old_path() {
     let mut pipeline = pipeline();
     make(&mut pipeline, 7, "/old", 1);

@@ -1,0 +1,92 @@
+//! The configuration file and the values that flags and variables share with it: what is accepted is
+//! within its bounds, and the same said in flags is the same configuration.
+#![no_main]
+
+use std::{path::Path, time::Duration};
+
+use clap::Parser as _;
+use collector::daemon::{
+    cli::{Cli, Command, RunArgs},
+    config::{
+        Config, FileConfig,
+        value::{ByteSize, SignalSet, parse_duration},
+    },
+    logging,
+};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|input: &[u8]| {
+    let Ok(text) = std::str::from_utf8(input) else {
+        return;
+    };
+    value(text);
+    let file = FileConfig::parse(Path::new("cgscope.toml"), text);
+    if let Ok(config) = file.and_then(|file| Config::decide(RunArgs::default(), file)) {
+        check(&config);
+    }
+});
+
+/// What a flag or a variable may be set to.
+fn value(text: &str) {
+    if let Ok(size) = text.parse::<ByteSize>() {
+        assert_eq!(size.to_string().parse::<ByteSize>().ok(), Some(size));
+        assert!(size.bytes().is_power_of_two());
+    }
+    if let Ok(SignalSet(signals)) = text.parse() {
+        assert!(!signals.is_empty());
+    }
+    if let Ok(duration) = parse_duration(text) {
+        assert_eq!(parse_duration(&said(duration)).ok(), Some(duration));
+    }
+    drop(logging::filter(text));
+}
+
+fn said(duration: Duration) -> String {
+    humantime::format_duration(duration).to_string()
+}
+
+fn check(config: &Config) {
+    let Config {
+        listen,
+        cgroup_root,
+        host_root,
+        interval,
+        signals,
+        log,
+        btf,
+        samples_ring,
+        retention,
+        max_cgroups,
+        lock_file,
+    } = config;
+    assert!((Duration::from_secs(1)..=Duration::from_secs(3600)).contains(interval));
+    assert!((1..=1_000_000).contains(max_cgroups));
+    let names: Vec<_> = signals.iter().map(|signal| signal.name()).collect();
+    assert!(!names.is_empty());
+
+    let mut words = vec!["cgscope".to_owned(), "run".to_owned()];
+    for (flag, value) in [
+        ("listen", listen.to_string()),
+        ("cgroup-root", cgroup_root.display().to_string()),
+        ("host-root", host_root.display().to_string()),
+        ("interval", said(*interval)),
+        ("signals", names.join(",")),
+        ("log", log.clone()),
+        ("btf", btf.display().to_string()),
+        ("samples-ring", samples_ring.to_string()),
+        ("retention", said(*retention)),
+        ("max-cgroups", max_cgroups.to_string()),
+        ("lock-file", lock_file.display().to_string()),
+    ] {
+        words.push(format!("--{flag}={value}"));
+    }
+    let flags = match Cli::try_parse_from(&words).map(|cli| cli.command) {
+        Ok(Command::Run(flags)) => flags,
+        other => panic!("{words:?} is {other:?}"),
+    };
+    assert_eq!(
+        Config::load(&flags).ok().as_ref(),
+        Some(config),
+        "{words:?}"
+    );
+}

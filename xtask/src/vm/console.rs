@@ -1,0 +1,288 @@
+//! What a virtual machine says, understood line by line.
+//!
+//! In: lines of its console. Out: how each test ended and why, and whether the machine lives. Never
+//! here: a process, a clock.
+
+use std::collections::BTreeMap;
+
+/// How a test ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Passed,
+    Failed,
+    /// It said itself that this kernel cannot do what it proves, or libtest left it out.
+    Skipped,
+}
+
+/// A test by its binary and name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct TestName {
+    pub(crate) suite: String,
+    pub(crate) name: String,
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Console {
+    /// Every test that ended.
+    pub(crate) outcomes: BTreeMap<TestName, Outcome>,
+    /// What a failed or skipped test said about it.
+    pub(crate) reasons: BTreeMap<TestName, Vec<String>>,
+    /// What was said about the machine.
+    pub(crate) notes: Vec<String>,
+    /// Why the machine must be given up.
+    pub(crate) fatal: Option<String>,
+    /// Everything has run.
+    pub(crate) done: bool,
+    suite: Option<String>,
+    /// A test that has begun; its end can stand on a later line, after what others wrote.
+    running: Option<String>,
+    /// Whose output is being shown.
+    shown: Option<TestName>,
+}
+
+/// The kernel's ways to say that the machine hangs or dies.
+const FATAL: [&str; 6] = [
+    "Kernel panic",
+    "soft lockup",
+    "hard LOCKUP",
+    "detected stall",
+    "self-detected stall",
+    "blocked for more than",
+];
+
+/// How a test says that it proves nothing here.
+const SKIPPED: &str = "skipped:";
+
+/// What follows every panic and says nothing of it.
+const ADVICE: &str = "note: run with `RUST_BACKTRACE=1`";
+
+/// A failed test's output can be long, and the whole console has been seen before.
+const MOST_REASON_LINES: usize = 12;
+
+impl Console {
+    pub(crate) fn line(&mut self, line: &str) {
+        let line = line.trim_end();
+        if let Some(said) = line.strip_prefix("vm: ") {
+            self.machine(said);
+        } else if let Some(sign) = FATAL.iter().find(|sign| line.contains(**sign)) {
+            // What a test prints about the kernel is not the kernel's own word.
+            if self.shown.is_none() {
+                self.fatal
+                    .get_or_insert_with(|| format!("{sign}: {}", line.trim_start()));
+            }
+        } else if let Some(suite) = self.suite.clone() {
+            self.test_output(&suite, line);
+        }
+    }
+
+    /// The test that was running when the machine stopped.
+    pub(crate) fn interrupted(&self) -> Option<&str> {
+        self.running.as_deref()
+    }
+
+    fn machine(&mut self, said: &str) {
+        let (what, rest) = said.split_once(' ').unwrap_or((said, ""));
+        match what {
+            "begin" => self.suite = Some(rest.to_owned()),
+            "end" => {
+                self.suite = None;
+                self.running = None;
+                self.shown = None;
+            }
+            "done" => self.done = true,
+            "note:" => self.notes.push(rest.to_owned()),
+            "broken:" => self.fatal = Some(format!("the machine could not do `{rest}`")),
+            _ => {}
+        }
+    }
+
+    fn test_output(&mut self, suite: &str, line: &str) {
+        if let Some(shown) = section(line) {
+            self.shown = Some(TestName {
+                suite: suite.to_owned(),
+                name: shown.to_owned(),
+            });
+            return;
+        }
+        if matches!(line, "failures:" | "successes:") || line.starts_with("test result: ") {
+            self.shown = None;
+            return;
+        }
+        if let Some(test) = self.shown.clone() {
+            self.shown_line(test, line);
+            return;
+        }
+        let ended = match self.running.take() {
+            None => match beginning(line) {
+                Some((name, rest)) => (name.to_owned(), rest),
+                None => return,
+            },
+            Some(name) => match beginning(line) {
+                // One that never said how it ended, and the next.
+                Some((next, rest)) if next != name => (next.to_owned(), rest),
+                Some((_, rest)) => (name, rest),
+                None => (name, line),
+            },
+        };
+        let (name, rest) = ended;
+        match outcome(rest) {
+            Some(outcome) => {
+                let test = TestName {
+                    suite: suite.to_owned(),
+                    name,
+                };
+                if let Some(reason) = rest.strip_prefix("ignored, ") {
+                    self.reasons
+                        .insert(test.clone(), vec![reason.trim().to_owned()]);
+                }
+                self.outcomes.insert(test, outcome);
+            }
+            None => self.running = Some(name),
+        }
+    }
+
+    fn shown_line(&mut self, test: TestName, line: &str) {
+        let skipped = line.trim_start().strip_prefix(SKIPPED);
+        match self.outcomes.get(&test) {
+            Some(Outcome::Failed) if !line.trim().is_empty() && !line.starts_with(ADVICE) => {
+                let reason = self.reasons.entry(test).or_default();
+                if reason.len() < MOST_REASON_LINES {
+                    reason.push(line.trim_end().to_owned());
+                }
+            }
+            Some(Outcome::Passed | Outcome::Skipped) => {
+                if let Some(reason) = skipped {
+                    self.outcomes.insert(test.clone(), Outcome::Skipped);
+                    let reasons = self.reasons.entry(test).or_default();
+                    reasons.push(reason.trim().to_owned());
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// `NAME` of `---- NAME stdout ----`.
+fn section(line: &str) -> Option<&str> {
+    line.strip_prefix("---- ")?.strip_suffix(" stdout ----")
+}
+
+/// Name and rest of `test NAME ... REST`.
+fn beginning(line: &str) -> Option<(&str, &str)> {
+    let (name, rest) = line.strip_prefix("test ")?.split_once(" ...")?;
+    let name = name.strip_suffix(" - should panic").unwrap_or(name);
+    (!name.contains(' ')).then_some((name, rest.trim()))
+}
+
+fn outcome(text: &str) -> Option<Outcome> {
+    match text.trim() {
+        "ok" => Some(Outcome::Passed),
+        "FAILED" => Some(Outcome::Failed),
+        text if text == "ignored" || text.starts_with("ignored, ") => Some(Outcome::Skipped),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn console(text: &str) -> Console {
+        let mut console = Console::default();
+        text.lines().for_each(|line| console.line(line));
+        console
+    }
+
+    fn test(name: &str) -> TestName {
+        TestName {
+            suite: "kernel".into(),
+            name: name.into(),
+        }
+    }
+
+    const RUN: &str = "\
+vm: note: no cgroup v1 hierarchy of memory on this kernel
+vm: begin kernel
+
+running 5 tests
+test sched::a ... ok
+test sched::b ... the workload says something
+ok
+test oom::c ... test oom::c has been running for over 60 seconds
+FAILED
+test oom::d ... ok
+test loss::e ... ignored, needs two disks
+
+successes:
+
+---- sched::a stdout ----
+all is well
+
+---- oom::d stdout ----
+skipped: no memory controller
+
+successes:
+    sched::a
+
+failures:
+
+---- oom::c stdout ----
+
+thread 'oom::c' panicked at tests/kernel/oom.rs:12:5:
+3, not 4
+
+failures:
+    oom::c
+
+test result: FAILED. 3 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; finished in 9.00s
+vm: end kernel 101
+vm: done
+";
+
+    #[test]
+    fn every_test_ends_once_whatever_is_written_in_between() {
+        let console = console(RUN);
+        let of = |name: &str| console.outcomes.get(&test(name)).copied();
+        assert_eq!(console.outcomes.len(), 5);
+        assert_eq!(of("sched::a"), Some(Outcome::Passed));
+        assert_eq!(of("sched::b"), Some(Outcome::Passed));
+        assert_eq!(of("oom::c"), Some(Outcome::Failed));
+        assert!(console.done && console.fatal.is_none());
+    }
+
+    #[test]
+    fn who_skips_itself_or_fails_says_why() {
+        let console = console(RUN);
+        assert_eq!(console.outcomes[&test("oom::d")], Outcome::Skipped);
+        assert_eq!(console.reasons[&test("oom::d")], ["no memory controller"]);
+        assert_eq!(console.outcomes[&test("loss::e")], Outcome::Skipped);
+        assert_eq!(console.reasons[&test("loss::e")], ["needs two disks"]);
+        let why = &console.reasons[&test("oom::c")];
+        assert_eq!(why.last().map(String::as_str), Some("3, not 4"));
+        assert!(!console.reasons.contains_key(&test("sched::a")));
+    }
+
+    #[test]
+    fn a_test_without_an_end_is_no_result_and_is_named() {
+        let console = console("vm: begin kernel\ntest a::b ... ok\ntest c::d ... \n");
+        assert_eq!(console.outcomes.len(), 1);
+        assert_eq!(console.interrupted(), Some("c::d"));
+        assert!(!console.done);
+    }
+
+    #[test]
+    fn a_dying_kernel_is_noticed_and_a_test_that_quotes_one_is_not() {
+        let dying = console("vm: begin kernel\n[   9.1] Kernel panic - not syncing: out of it\n");
+        assert!(dying.fatal.is_some_and(|why| why.contains("out of it")));
+        let quoting = console(
+            "vm: begin kernel\ntest a ... ok\n\nsuccesses:\n\n---- a stdout ----\nKernel panic\n",
+        );
+        assert_eq!(quoting.fatal, None);
+    }
+
+    #[test]
+    fn a_machine_that_could_not_be_made_says_what_failed() {
+        let console = console("vm: broken: mount -t ext4 /dev/vda /var/tmp\n");
+        assert!(console.fatal.is_some_and(|why| why.contains("ext4")));
+    }
+}

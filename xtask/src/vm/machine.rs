@@ -1,0 +1,203 @@
+//! One virtual machine, from its boot to its end.
+//!
+//! In: a kernel, its first file system, a cgroup mode. Out: what its console said, and why it was
+//! ended early if it was. It has two CPUs, no network, and does not outlive this.
+
+use std::{
+    fs::File,
+    io::{BufRead as _, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdout, Command, Stdio},
+    sync::mpsc::{self, Receiver, RecvTimeoutError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+
+use super::{
+    Mode,
+    archive::checked,
+    cache::{Unpacked, with_system_programs},
+    console::Console,
+};
+
+/// Three times what a run takes.
+const TIME_LIMIT: Duration = Duration::from_mins(9);
+
+/// What a dying kernel has left to say is said in this time.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// Room for the tests' files; the disk's file here has holes.
+const DISK_BYTES: u64 = 512 << 20;
+
+/// Lines of the console that wait for us; when there are more, the machine waits.
+const UNREAD_LINES: usize = 1024;
+
+/// How a machine's life went.
+#[derive(Debug)]
+pub(crate) struct Life {
+    pub(crate) console: Console,
+    pub(crate) seconds: u64,
+    /// Why it did not come to its end.
+    pub(crate) cut_short: Option<String>,
+}
+
+/// A process that ends with this.
+struct Qemu(Child);
+
+impl Drop for Qemu {
+    fn drop(&mut self) {
+        // It may have ended already.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// Runs it to its end; every line goes to the console here with `prefix` before it.
+pub(crate) fn run(
+    kernel: &Unpacked,
+    initramfs: &Path,
+    mode: Mode,
+    folder: &Path,
+    prefix: &str,
+) -> anyhow::Result<Life> {
+    let disk = make_disk(folder)?;
+    let mut command = qemu(kernel, initramfs, mode, &disk);
+    let mut child = command
+        .spawn()
+        .with_context(|| format!("cannot start {}", command.get_program().to_string_lossy()))?;
+    let output = child.stdout.take().context("QEMU has no output")?;
+    let _qemu = Qemu(child);
+    let start = Instant::now();
+    let lines = lines_of(output);
+
+    let mut console = Console::default();
+    let mut deadline = start + TIME_LIMIT;
+    let mut cut_short = None;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match lines.recv_timeout(left) {
+            Ok(line) => {
+                println!("{prefix} {:>3} s: {line}", start.elapsed().as_secs());
+                console.line(&line);
+                if cut_short.is_none()
+                    && let Some(fatal) = &console.fatal
+                {
+                    cut_short = Some(fatal.clone());
+                    deadline = Instant::now() + LAST_WORDS;
+                }
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => {
+                cut_short.get_or_insert_with(|| {
+                    format!("not done after {} s", start.elapsed().as_secs())
+                });
+                break;
+            }
+        }
+    }
+    if !console.done {
+        cut_short.get_or_insert_with(|| "the machine went off before it was done".to_owned());
+    }
+    Ok(Life {
+        console,
+        seconds: start.elapsed().as_secs(),
+        cut_short,
+    })
+}
+
+/// An empty disk with a file system.
+fn make_disk(folder: &Path) -> anyhow::Result<PathBuf> {
+    let disk = folder.join("disk");
+    File::create(&disk)
+        .and_then(|file| file.set_len(DISK_BYTES))
+        .with_context(|| format!("cannot make {}", disk.display()))?;
+    checked(
+        Command::new("mke2fs")
+            .args(["-q", "-F", "-t", "ext4"])
+            .arg(&disk)
+            .env("PATH", with_system_programs()),
+    )?;
+    Ok(disk)
+}
+
+fn qemu(kernel: &Unpacked, initramfs: &Path, mode: Mode, disk: &Path) -> Command {
+    let mut command = Command::new("qemu-system-x86_64");
+    command
+        // Software emulation: the same wherever it runs, within another virtual machine too.
+        .args(["-accel", "tcg,thread=multi", "-cpu", "max"])
+        .args(["-smp", "2", "-m", "2G"])
+        .args(["-nographic", "-no-reboot", "-nic", "none"])
+        .arg("-kernel")
+        .arg(&kernel.image)
+        .arg("-initrd")
+        .arg(initramfs)
+        .arg("-drive")
+        // The guest's flushes are its own matter: the file is thrown away.
+        .arg(format!(
+            "file={},format=raw,if=virtio,cache=unsafe",
+            disk.display()
+        ))
+        .arg("-append")
+        .arg(format!(
+            "console=ttyS0 quiet loglevel=3 panic=-1 oops=panic random.trust_cpu=on tsc=reliable \
+             cgscope.cgroup={}",
+            mode.name()
+        ))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit());
+    command
+}
+
+/// Lines as they come, from a thread of their own, so that waiting for one can end.
+fn lines_of(output: ChildStdout) -> Receiver<String> {
+    let (sender, receiver) = mpsc::sync_channel(UNREAD_LINES);
+    thread::spawn(move || {
+        let mut output = BufReader::new(output);
+        let mut line = Vec::new();
+        while output
+            .read_until(b'\n', &mut line)
+            .is_ok_and(|read| read > 0)
+        {
+            if sender.send(plain(&line)).is_err() {
+                break;
+            }
+            line.clear();
+        }
+    });
+    receiver
+}
+
+/// A line without its end and without a terminal's control sequences.
+fn plain(line: &[u8]) -> String {
+    let text = String::from_utf8_lossy(line);
+    let mut plain = String::new();
+    let mut rest = text.chars();
+    while let Some(c) = rest.next() {
+        if c == '\u{1b}' {
+            // `ESC c`, or `ESC [` up to a letter.
+            if rest.next() == Some('[') {
+                let _letter = rest.find(char::is_ascii_alphabetic);
+            }
+        } else if !c.is_control() || c == '\t' {
+            plain.push(c);
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_sequences_are_not_text() {
+        assert_eq!(
+            plain(b"\x1bc\x1b[?7l\x1b[2Jtest a ... ok\r\n"),
+            "test a ... ok"
+        );
+        assert_eq!(plain(b"vm: done\r\n"), "vm: done");
+    }
+}

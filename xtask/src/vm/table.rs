@@ -1,0 +1,336 @@
+//! What ran on which kernel, in one table.
+//!
+//! In: the tests that had to run, and what each machine said. Out: text, a tally, and whether all of
+//! it proves something. A test that no machine reported counts as failed.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use super::{
+    Mode,
+    console::{Outcome, TestName},
+    machine::Life,
+};
+use crate::tally::Tally;
+
+/// One machine.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) kernel: &'static str,
+    pub(crate) mode: Mode,
+    /// Its life, or why it had none.
+    pub(crate) life: Result<Life, String>,
+}
+
+/// All machines, and the tests that each had to run.
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    pub(crate) expected: Vec<TestName>,
+    pub(crate) rows: Vec<Row>,
+}
+
+/// The order of the columns; areas that are not named here come after these.
+const AREAS: [&str; 7] = [
+    "sched",
+    "block_io",
+    "oom",
+    "cgroup_life",
+    "loss",
+    "identity",
+    "daemon",
+];
+
+/// How much of a failure's output is repeated below the table.
+const MOST_LINES: usize = 4;
+
+impl TestName {
+    /// What it is about: the module of a kernel test, or the daemon as a whole.
+    fn area(&self) -> &str {
+        if self.suite == "kernel" {
+            self.name.split("::").next().unwrap_or(&self.name)
+        } else {
+            "daemon"
+        }
+    }
+}
+
+impl Row {
+    fn title(&self) -> String {
+        format!("{} {}", self.kernel, self.mode.name())
+    }
+
+    fn outcome(&self, test: &TestName) -> Outcome {
+        let life = self.life.as_ref().ok();
+        life.and_then(|life| life.console.outcomes.get(test).copied())
+            .unwrap_or(Outcome::Failed)
+    }
+
+    fn tally(&self, of: impl Fn(&TestName) -> bool, expected: &[TestName]) -> Tally {
+        let mut tally = Tally::default();
+        for test in expected.iter().filter(|test| of(test)) {
+            match self.outcome(test) {
+                Outcome::Passed => tally.passed += 1,
+                Outcome::Failed => tally.failed += 1,
+                Outcome::Skipped => tally.ignored += 1,
+            }
+        }
+        tally
+    }
+
+    fn seconds(&self) -> String {
+        self.life
+            .as_ref()
+            .map_or_else(|_| "-".to_owned(), |life| life.seconds.to_string())
+    }
+
+    /// What a test said, or why it said nothing.
+    fn reason(&self, test: &TestName) -> Vec<String> {
+        let Ok(life) = &self.life else {
+            return vec!["did not run".to_owned()];
+        };
+        if let Some(said) = life.console.reasons.get(test) {
+            // The first line of a panic tells where, the others what.
+            return said.iter().take(MOST_LINES).cloned().collect();
+        }
+        if life.console.outcomes.contains_key(test) {
+            return Vec::new();
+        }
+        let running = life.console.interrupted() == Some(test.name.as_str());
+        vec![
+            if running {
+                "did not end"
+            } else {
+                "did not run"
+            }
+            .to_owned(),
+        ]
+    }
+}
+
+impl Table {
+    pub(crate) fn tally(&self) -> Tally {
+        let mut tally = Tally::default();
+        for row in &self.rows {
+            tally.add(row.tally(|_| true, &self.expected));
+        }
+        tally
+    }
+
+    /// What keeps this from being a proof, beside tests that failed.
+    pub(crate) fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        for row in &self.rows {
+            let title = row.title();
+            match &row.life {
+                Err(why) => problems.push(format!("{title}: {why}")),
+                Ok(life) => {
+                    if let Some(why) = &life.cut_short {
+                        problems.push(format!("{title}: did not finish: {why}"));
+                    }
+                    for (area, tally) in self.cells(row) {
+                        if tally.passed == 0 {
+                            problems.push(format!("{title}: nothing of {area} has passed"));
+                        }
+                    }
+                }
+            }
+        }
+        problems
+    }
+
+    pub(crate) fn render(&self) -> String {
+        let mut lines = vec![self.header()];
+        lines.extend(self.rows.iter().map(|row| self.cells_of(row)));
+        let mut text = aligned(&lines);
+        for row in &self.rows {
+            self.append_details(&mut text, row);
+        }
+        text
+    }
+
+    fn areas(&self) -> Vec<&str> {
+        let mut areas: Vec<&str> = self.expected.iter().map(TestName::area).collect();
+        let place = |area: &str| AREAS.iter().position(|known| *known == area);
+        areas.sort_by_key(|&area| (place(area).unwrap_or(AREAS.len()), area.to_owned()));
+        areas.dedup();
+        areas
+    }
+
+    fn cells(&self, row: &Row) -> BTreeMap<&str, Tally> {
+        let of = |area| row.tally(|test| test.area() == area, &self.expected);
+        self.areas()
+            .into_iter()
+            .map(|area| (area, of(area)))
+            .collect()
+    }
+
+    fn header(&self) -> Vec<String> {
+        let areas = self.areas();
+        let names = ["kernel", "cgroups"].into_iter().chain(areas);
+        names.chain(["seconds"]).map(str::to_owned).collect()
+    }
+
+    fn cells_of(&self, row: &Row) -> Vec<String> {
+        let tallies = self.cells(row);
+        let mut cells = vec![row.kernel.to_owned(), row.mode.name().to_owned()];
+        cells.extend(self.areas().iter().map(|area| cell(tallies[area])));
+        cells.push(row.seconds());
+        cells
+    }
+
+    fn append_details(&self, text: &mut String, row: &Row) {
+        let title = row.title();
+        if let Err(why) = &row.life {
+            writeln!(text, "\n{title}: {why}").expect("a String takes all");
+            return;
+        }
+        for (wanted, word) in [(Outcome::Failed, "FAILED"), (Outcome::Skipped, "skipped")] {
+            for test in &self.expected {
+                if row.outcome(test) != wanted {
+                    continue;
+                }
+                let name = format!("{}::{}", test.suite, test.name);
+                writeln!(text, "\n{title}: {word} {name}").expect("a String takes all");
+                for line in row.reason(test) {
+                    writeln!(text, "    {line}").expect("a String takes all");
+                }
+            }
+        }
+    }
+}
+
+fn cell(tally: Tally) -> String {
+    let Tally {
+        passed,
+        failed,
+        ignored,
+    } = tally;
+    let mut text = format!("{passed}/{}", passed + failed + ignored);
+    for (number, what) in [(failed, "failed"), (ignored, "skipped")] {
+        if number > 0 {
+            write!(text, " {number} {what}").expect("a String takes all");
+        }
+    }
+    text
+}
+
+/// Columns as wide as what is in them.
+fn aligned(lines: &[Vec<String>]) -> String {
+    let columns = lines.first().map_or(0, Vec::len);
+    let widths: Vec<usize> = (0..columns)
+        .map(|column| lines.iter().map(|line| line[column].len()).max())
+        .map(Option::unwrap_or_default)
+        .collect();
+    let mut text = String::new();
+    for line in lines {
+        let cells: Vec<String> = line
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:width$}"))
+            .collect();
+        text.push_str(cells.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vm::console::Console;
+
+    fn tests(names: &[(&str, &str)]) -> Vec<TestName> {
+        names
+            .iter()
+            .map(|&(suite, name)| TestName {
+                suite: suite.into(),
+                name: name.into(),
+            })
+            .collect()
+    }
+
+    fn table(said: &str) -> Table {
+        let mut console = Console::default();
+        said.lines().for_each(|line| console.line(line));
+        let cut_short = (!console.done).then(|| "Kernel panic".to_owned());
+        Table {
+            expected: tests(&[
+                ("pipeline", "life::starts"),
+                ("kernel", "oom::kills"),
+                ("kernel", "sched::counts"),
+                ("kernel", "sched::waits"),
+            ]),
+            rows: vec![Row {
+                kernel: "6.1",
+                mode: Mode::V2,
+                life: Ok(Life {
+                    console,
+                    seconds: 61,
+                    cut_short,
+                }),
+            }],
+        }
+    }
+
+    const GOOD: &str = "vm: begin kernel\ntest oom::kills ... ok\ntest sched::counts ... ok\n\
+        test sched::waits ... ok\nvm: end kernel 0\n\
+        vm: begin pipeline\ntest life::starts ... ok\nvm: end pipeline 0\nvm: done\n";
+
+    #[test]
+    fn a_row_counts_every_test_in_its_area() {
+        let table = table(GOOD);
+        assert_eq!(
+            table.render(),
+            "kernel  cgroups  sched  oom  daemon  seconds\n\
+             6.1     v2       2/2    1/1  1/1     61\n"
+        );
+        assert_eq!(table.problems(), [""; 0]);
+        assert_eq!(
+            table.tally().to_string(),
+            "tests: 4 passed, 0 failed, 0 skipped"
+        );
+    }
+
+    #[test]
+    fn what_fails_or_is_skipped_is_named_with_its_reason() {
+        let said = GOOD
+            .replace("test sched::waits ... ok", "test sched::waits ... FAILED\n\nfailures:\n\n---- sched::waits stdout ----\n3, not 4\n\nfailures:")
+            .replace("test life::starts ... ok", "test life::starts ... ok\n\nsuccesses:\n\n---- life::starts stdout ----\nskipped: no disk\n\nsuccesses:");
+        let table = table(&said);
+        let text = table.render();
+        assert!(text.contains("1/2 1 failed  1/1  0/1 1 skipped"), "{text}");
+        assert!(
+            text.contains("6.1 v2: FAILED kernel::sched::waits\n    3, not 4\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("6.1 v2: skipped pipeline::life::starts\n    no disk\n"),
+            "{text}"
+        );
+        assert_eq!(table.problems(), ["6.1 v2: nothing of daemon has passed"]);
+    }
+
+    #[test]
+    fn a_machine_that_dies_fails_what_it_did_not_run() {
+        let table = table("vm: begin kernel\ntest oom::kills ... ok\ntest sched::counts ... \n");
+        let text = table.render();
+        assert!(
+            text.contains("FAILED kernel::sched::counts\n    did not end"),
+            "{text}"
+        );
+        assert!(
+            text.contains("FAILED kernel::sched::waits\n    did not run"),
+            "{text}"
+        );
+        assert_eq!(table.tally().failed, 3);
+        assert_eq!(table.problems()[0], "6.1 v2: did not finish: Kernel panic");
+    }
+
+    #[test]
+    fn a_machine_that_never_was_fails_everything() {
+        let mut table = table(GOOD);
+        table.rows[0].life = Err("no kernel".into());
+        assert_eq!(table.tally().failed, 4);
+        assert_eq!(table.problems(), ["6.1 v2: no kernel"]);
+        assert!(table.render().contains("\n6.1 v2: no kernel\n"));
+    }
+}
