@@ -78,10 +78,10 @@ fn path(path: &[u8]) {
 
     let recognition = recognize(path);
     if let Some(Container { id, pod_uid, .. }) = &recognition.container {
-        let is_id = |id: &str| id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-        assert!(id.is_empty() || is_id(id), "{id}");
-        let is_uid = matches!(pod_uid.len(), 0 | 32 | 36);
-        assert!(is_uid && pod_uid.is_ascii(), "{pod_uid}");
+        let is_hexadecimal = id.bytes().all(|byte| byte.is_ascii_hexdigit());
+        assert!(matches!(id.len(), 0 | 64) && is_hexadecimal, "{id}");
+        assert!(matches!(pod_uid.len(), 0 | 32 | 36), "{pod_uid}");
+        assert!(pod_uid.is_ascii(), "{pod_uid}");
         assert!(!(id.is_empty() && pod_uid.is_empty()));
     }
     // Without a containerd to ask, a candidate is nobody's.

@@ -52,10 +52,7 @@ pub(crate) fn run(only: Option<&str>, seconds: u32) -> anyhow::Result<()> {
     if !failed.is_empty() {
         bail!("the fuzzer found something in {}", failed.join(", "));
     }
-    println!(
-        "fuzz: {} targets, {inputs} inputs, no finding",
-        targets.len()
-    );
+    println!("fuzz: {inputs} inputs, no finding");
     Ok(())
 }
 

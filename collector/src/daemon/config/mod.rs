@@ -118,6 +118,21 @@ impl Config {
                 range: "1 to 1000000",
             });
         }
+        // As a flag or variable it is refused already.
+        for (name, path) in [
+            ("cgroup_root", &self.cgroup_root),
+            ("host_root", &self.host_root),
+            ("btf", &self.btf),
+            ("lock_file", &self.lock_file),
+        ] {
+            if path.as_os_str().is_empty() {
+                return Err(ConfigError::OutOfRange {
+                    name,
+                    value: "empty".to_owned(),
+                    range: "a path",
+                });
+            }
+        }
         if self.signals.is_empty() {
             return Err(ConfigError::OutOfRange {
                 name: "signals",
@@ -183,6 +198,10 @@ mod tests {
             "interval = '2h'",
             "max_cgroups = 0",
             "signals = []",
+            "cgroup_root = ''",
+            "host_root = ''",
+            "btf = ''",
+            "lock_file = ''",
         ] {
             let error = decide(RunArgs::default(), file).unwrap_err();
             assert!(

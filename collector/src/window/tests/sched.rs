@@ -188,7 +188,7 @@ fn the_clock_skip_counts_with_the_wait_that_it_is_part_of() {
 fn throttled(wait: u64, throttled: u64, flags: u64) -> SchedSample {
     let share = SchedSample::throttled_share(throttled, wait);
     SchedSample {
-        slice_and_share: 500 | share << SchedSample::SLICE_BITS,
+        slice_and_share: 500 + (share << SchedSample::SLICE_BITS),
         ..switch(1, 2, 0, wait, flags | SchedSample::FLAG_THROTTLED)
     }
 }
