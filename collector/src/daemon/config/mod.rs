@@ -120,12 +120,12 @@ impl Config {
         }
         // As a flag or variable it is refused already.
         for (name, path) in [
-            ("cgroup_root", &self.cgroup_root),
-            ("host_root", &self.host_root),
-            ("btf", &self.btf),
-            ("lock_file", &self.lock_file),
+            ("cgroup_root", Some(&self.cgroup_root)),
+            ("host_root", Some(&self.host_root)),
+            ("btf", self.btf.as_ref()),
+            ("lock_file", Some(&self.lock_file)),
         ] {
-            if path.as_os_str().is_empty() {
+            if path.is_some_and(|path| path.as_os_str().is_empty()) {
                 return Err(ConfigError::OutOfRange {
                     name,
                     value: "empty".to_owned(),
