@@ -6,7 +6,9 @@ use crate::event::COMM_LEN;
 
 /// The task that asked, told by the kernel and read through the offsets. Written by
 /// `collector-ebpf/src/type_check.rs`; what has no offset here reads anything.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable,
+)]
 #[repr(C)]
 pub struct TypeCheck {
     /// As a helper tells it.

@@ -43,7 +43,7 @@ fn completion(arguments: &Arguments) -> i32 {
     // SAFETY: as above.
     unsafe { busy.write_volatile(1) };
     batch::count_observed(cpu, Signal::BlockIo);
-    let request = Request::new(arguments.pointer(0));
+    let request = Request(arguments.pointer(0));
     // `int` before 5.16, `blk_status_t` since (commit 8a7d267b4a2c): not 0 means an error in both.
     let error = arguments.number(1);
     let bytes = arguments.number(2);

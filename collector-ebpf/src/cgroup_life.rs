@@ -69,7 +69,8 @@ fn send(arguments: &Arguments, kind: u32) -> i32 {
         return 0;
     };
     batch::count_observed(cpu, Signal::CgroupLife);
-    let cgroup = Cgroup::new(arguments.pointer(0));
+    let cgroup = Cgroup(arguments.pointer(0));
+    let (id, hierarchy) = (cgroup.id(), cgroup.hierarchy());
     let path = arguments.text(1);
     // SAFETY: the scratch is this CPU's own, and interrupts are off.
     let scratch_ref = unsafe { &mut *scratch };
@@ -89,16 +90,13 @@ fn send(arguments: &Arguments, kind: u32) -> i32 {
     };
     scratch_ref.event = CgroupEvent {
         header: emit::header(kind),
-        cgroup: cgroup.id(),
-        hierarchy: cgroup.hierarchy(),
+        cgroup: id,
+        hierarchy,
         path_len: length as u32,
     };
     debug!(
         arguments,
-        "cgroup event {}: id {} of hierarchy {}",
-        kind,
-        cgroup.id(),
-        cgroup.hierarchy()
+        "cgroup event {}: id {} of hierarchy {}", kind, id, hierarchy
     );
     let size = size_of::<CgroupEvent>() as u64 + (length & (TRACE_PATH_LEN as u64 - 1));
     // SAFETY: event and path lie side by side in the scratch, which is longer than `size`.

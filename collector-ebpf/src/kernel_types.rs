@@ -165,15 +165,7 @@ macro_rules! kernel_pointer {
         $(
             $(#[$doc])*
             #[derive(Clone, Copy)]
-            pub struct $name(KernelPointer);
-
-            impl $name {
-                /// Takes the pointer for one of this kind.
-                #[inline(always)]
-                pub fn new(pointer: KernelPointer) -> Self {
-                    Self(pointer)
-                }
-            }
+            pub struct $name(pub KernelPointer);
         )*
     };
 }

@@ -42,7 +42,7 @@ struct OomLimit {
 #[fentry(function = "oom_kill_process")]
 pub fn oom_limit(ctx: FEntryContext) -> i32 {
     if let Some(limit) = OOM_LIMIT.get_ptr_mut(0) {
-        let control = OomControl::new(KernelPointer::new(ctx.arg(0), Access::Tracked));
+        let control = OomControl(KernelPointer::new(ctx.arg(0), Access::Tracked));
         // SAFETY: the entry exists, and `oom_lock` keeps others from writing it.
         unsafe {
             *limit = OomLimit {
@@ -69,7 +69,7 @@ fn victim_task(arguments: &Arguments) -> i32 {
     let Some(cpu) = batch::cpu_state() else {
         return 0;
     };
-    let victim = Task::new(arguments.pointer(0));
+    let victim = Task(arguments.pointer(0));
     let mut comm = [0; COMM_LEN];
     victim.read_comm(&mut comm);
     let event = OomEvent {

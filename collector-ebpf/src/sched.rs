@@ -39,8 +39,8 @@ fn switch(arguments: &Arguments) -> i32 {
     batch::count_observed(cpu, Signal::Sched);
 
     let preempted = arguments.number(0);
-    let prev = Task::new(arguments.pointer(1));
-    let next = Task::new(arguments.pointer(2));
+    let prev = Task(arguments.pointer(1));
+    let next = Task(arguments.pointer(2));
 
     // SAFETY: the state is this CPU's own, and `sched_switch` runs with interrupts off.
     let clock_state = unsafe { &mut (*cpu).clock };

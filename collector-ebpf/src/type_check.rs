@@ -37,7 +37,7 @@ pub fn type_check(_ctx: RawTracePointContext) -> i32 {
 
     // SAFETY: as above.
     let current = unsafe { bpf_get_current_task() };
-    let task = Task::new(KernelPointer::new(current as *const _, Access::Probed));
+    let task = Task(KernelPointer::new(current as *const _, Access::Probed));
     found.pid = task.pid();
     found.tgid = task.tgid();
     task.read_comm(&mut found.comm);
