@@ -17,3 +17,5 @@ pub mod sample;
 pub mod event;
 
 pub mod cpu;
+
+pub mod type_check;

@@ -5,7 +5,7 @@
 //! writes are charged to the cgroup that dirtied the pages, not to the worker that wrote them (cgroup
 //! v1 has no such record for buffered writes, and the kernel gives them to the root).
 
-use aya_ebpf::{helpers::bpf_ktime_get_ns, macros::btf_tracepoint, programs::BtfTracePointContext};
+use aya_ebpf::helpers::bpf_ktime_get_ns;
 use collector_common::{
     cpu::CpuState,
     sample::BlockSample,
@@ -14,11 +14,19 @@ use collector_common::{
 
 use crate::{
     batch::{self, BlockBatch},
+    entry::{Arguments, on_tracepoint},
     kernel_types::Request,
 };
 
-#[btf_tracepoint(function = "block_rq_complete")]
-pub fn block_complete(ctx: BtfTracePointContext) -> i32 {
+on_tracepoint!(
+    "block_rq_complete",
+    block_complete,
+    block_complete_raw,
+    completion
+);
+
+#[inline(always)]
+fn completion(arguments: &Arguments) -> i32 {
     let Some(cpu) = batch::cpu_state() else {
         return 0;
     };
@@ -35,10 +43,10 @@ pub fn block_complete(ctx: BtfTracePointContext) -> i32 {
     // SAFETY: as above.
     unsafe { busy.write_volatile(1) };
     batch::count_observed(cpu, Signal::BlockIo);
-    let request = Request::new(ctx.arg(0));
+    let request = Request(arguments.pointer(0));
     // `int` before 5.16, `blk_status_t` since (commit 8a7d267b4a2c): not 0 means an error in both.
-    let error: u32 = ctx.arg(1);
-    let bytes: u32 = ctx.arg(2);
+    let error = arguments.number(1);
+    let bytes = arguments.number(2);
     complete(cpu, request, error as u8 != 0, bytes);
     // SAFETY: as above.
     unsafe { busy.write_volatile(0) };

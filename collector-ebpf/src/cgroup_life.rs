@@ -5,19 +5,18 @@
 //! spinlock with interrupts off around each (`TRACE_CGROUP_PATH`), for the one buffer that it writes
 //! all paths to: so one buffer per CPU is enough here too.
 
-use aya_ebpf::{
-    helpers::generated::bpf_probe_read_kernel_str,
-    macros::{btf_tracepoint, map},
-    maps::PerCpuArray,
-    programs::BtfTracePointContext,
-};
+use aya_ebpf::{helpers::generated::bpf_probe_read_kernel_str, macros::map, maps::PerCpuArray};
 use aya_log_ebpf::debug;
 use collector_common::{
     event::{CgroupEvent, EventHeader, TRACE_PATH_LEN},
     signal::Signal,
 };
 
-use crate::{batch, emit, kernel_types::Cgroup};
+use crate::{
+    batch, emit,
+    entry::{Arguments, on_tracepoint},
+    kernel_types::Cgroup,
+};
 
 /// Room to put an event together with its path, too large for the stack. Written and read here.
 #[map]
@@ -29,40 +28,50 @@ struct Scratch {
     path: [u8; TRACE_PATH_LEN],
 }
 
-#[btf_tracepoint(function = "cgroup_mkdir")]
-pub fn cgroup_mkdir(ctx: BtfTracePointContext) -> i32 {
-    send(&ctx, EventHeader::KIND_CGROUP_MKDIR)
+on_tracepoint!("cgroup_mkdir", cgroup_mkdir, cgroup_mkdir_raw, made);
+on_tracepoint!("cgroup_rmdir", cgroup_rmdir, cgroup_rmdir_raw, removed);
+on_tracepoint!("cgroup_rename", cgroup_rename, cgroup_rename_raw, renamed);
+on_tracepoint!(
+    "cgroup_notify_populated",
+    cgroup_populate,
+    cgroup_populate_raw,
+    populated
+);
+
+#[inline(always)]
+fn made(arguments: &Arguments) -> i32 {
+    send(arguments, EventHeader::KIND_CGROUP_MKDIR)
 }
 
-#[btf_tracepoint(function = "cgroup_rmdir")]
-pub fn cgroup_rmdir(ctx: BtfTracePointContext) -> i32 {
-    send(&ctx, EventHeader::KIND_CGROUP_RMDIR)
+#[inline(always)]
+fn removed(arguments: &Arguments) -> i32 {
+    send(arguments, EventHeader::KIND_CGROUP_RMDIR)
 }
 
-#[btf_tracepoint(function = "cgroup_rename")]
-pub fn cgroup_rename(ctx: BtfTracePointContext) -> i32 {
-    send(&ctx, EventHeader::KIND_CGROUP_RENAME)
+#[inline(always)]
+fn renamed(arguments: &Arguments) -> i32 {
+    send(arguments, EventHeader::KIND_CGROUP_RENAME)
 }
 
-#[btf_tracepoint(function = "cgroup_notify_populated")]
-pub fn cgroup_populate(ctx: BtfTracePointContext) -> i32 {
-    let populated: i32 = ctx.arg(2);
-    let kind = if populated != 0 {
+#[inline(always)]
+fn populated(arguments: &Arguments) -> i32 {
+    let kind = if arguments.number(2) != 0 {
         EventHeader::KIND_CGROUP_POPULATED
     } else {
         EventHeader::KIND_CGROUP_EMPTY
     };
-    send(&ctx, kind)
+    send(arguments, kind)
 }
 
 #[inline(always)]
-fn send(ctx: &BtfTracePointContext, kind: u32) -> i32 {
+fn send(arguments: &Arguments, kind: u32) -> i32 {
     let (Some(cpu), Some(scratch)) = (batch::cpu_state(), SCRATCH.get_ptr_mut(0)) else {
         return 0;
     };
     batch::count_observed(cpu, Signal::CgroupLife);
-    let cgroup = Cgroup::new(ctx.arg(0));
-    let path: *const core::ffi::c_void = ctx.arg(1);
+    let cgroup = Cgroup(arguments.pointer(0));
+    let (id, hierarchy) = (cgroup.id(), cgroup.hierarchy());
+    let path = arguments.text(1);
     // SAFETY: the scratch is this CPU's own, and interrupts are off.
     let scratch_ref = unsafe { &mut *scratch };
     // SAFETY: the helper checks the address itself; the room is as long as it is told.
@@ -81,16 +90,13 @@ fn send(ctx: &BtfTracePointContext, kind: u32) -> i32 {
     };
     scratch_ref.event = CgroupEvent {
         header: emit::header(kind),
-        cgroup: cgroup.id(),
-        hierarchy: cgroup.hierarchy(),
+        cgroup: id,
+        hierarchy,
         path_len: length as u32,
     };
     debug!(
-        ctx,
-        "cgroup event {}: id {} of hierarchy {}",
-        kind,
-        cgroup.id(),
-        cgroup.hierarchy()
+        arguments,
+        "cgroup event {}: id {} of hierarchy {}", kind, id, hierarchy
     );
     let size = size_of::<CgroupEvent>() as u64 + (length & (TRACE_PATH_LEN as u64 - 1));
     // SAFETY: event and path lie side by side in the scratch, which is longer than `size`.

@@ -6,6 +6,7 @@
 #![no_std]
 #![no_main]
 
+mod entry;
 mod kernel_types;
 
 mod batch;
@@ -18,6 +19,8 @@ mod cgroup_life;
 mod oom;
 mod sched;
 mod throttle;
+
+mod type_check;
 
 mod floor;
 

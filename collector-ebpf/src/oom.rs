@@ -7,9 +7,9 @@
 
 use aya_ebpf::{
     helpers::bpf_get_current_pid_tgid,
-    macros::{btf_tracepoint, fentry, map},
+    macros::{fentry, map},
     maps::Array,
-    programs::{BtfTracePointContext, FEntryContext},
+    programs::FEntryContext,
 };
 use aya_log_ebpf::debug;
 use collector_common::{
@@ -20,7 +20,8 @@ use collector_common::{
 
 use crate::{
     batch, emit,
-    kernel_types::{OomControl, Task},
+    entry::{Arguments, on_tracepoint},
+    kernel_types::{Access, KernelPointer, OomControl, Task},
 };
 
 /// What `oom_kill_process` was last called with. Written and read here: the kernel holds `oom_lock`
@@ -41,7 +42,7 @@ struct OomLimit {
 #[fentry(function = "oom_kill_process")]
 pub fn oom_limit(ctx: FEntryContext) -> i32 {
     if let Some(limit) = OOM_LIMIT.get_ptr_mut(0) {
-        let control = OomControl::new(ctx.arg(0));
+        let control = OomControl(KernelPointer::new(ctx.arg(0), Access::Tracked));
         // SAFETY: the entry exists, and `oom_lock` keeps others from writing it.
         unsafe {
             *limit = OomLimit {
@@ -53,14 +54,22 @@ pub fn oom_limit(ctx: FEntryContext) -> i32 {
     0
 }
 
+on_tracepoint!("mark_victim", oom_victim, oom_victim_raw, victim_task);
+on_tracepoint!(
+    "mark_victim",
+    oom_victim_pid,
+    oom_victim_pid_raw,
+    victim_pid
+);
+
 /// For kernels that pass the victim's task: since 6.8 (commit 72ba14deb40a), and stable releases
 /// that took it over.
-#[btf_tracepoint(function = "mark_victim")]
-pub fn oom_victim(ctx: BtfTracePointContext) -> i32 {
+#[inline(always)]
+fn victim_task(arguments: &Arguments) -> i32 {
     let Some(cpu) = batch::cpu_state() else {
         return 0;
     };
-    let victim = Task::new(ctx.arg(0));
+    let victim = Task(arguments.pointer(0));
     let mut comm = [0; COMM_LEN];
     victim.read_comm(&mut comm);
     let event = OomEvent {
@@ -69,25 +78,25 @@ pub fn oom_victim(ctx: BtfTracePointContext) -> i32 {
         comm,
         ..OomEvent::default()
     };
-    send(&ctx, cpu, event)
+    send(arguments, cpu, event)
 }
 
 /// For kernels that pass only the victim's pid; the daemon looks the rest up at once.
-#[btf_tracepoint(function = "mark_victim")]
-pub fn oom_victim_pid(ctx: BtfTracePointContext) -> i32 {
+#[inline(always)]
+fn victim_pid(arguments: &Arguments) -> i32 {
     let Some(cpu) = batch::cpu_state() else {
         return 0;
     };
     let event = OomEvent {
-        victim_pid: ctx.arg(0),
+        victim_pid: arguments.number(0),
         flags: OomEvent::FLAG_PID_ONLY,
         ..OomEvent::default()
     };
-    send(&ctx, cpu, event)
+    send(arguments, cpu, event)
 }
 
 #[inline(always)]
-fn send(ctx: &BtfTracePointContext, cpu: *mut CpuState, mut event: OomEvent) -> i32 {
+fn send(arguments: &Arguments, cpu: *mut CpuState, mut event: OomEvent) -> i32 {
     batch::count_observed(cpu, Signal::Oom);
     event.header = emit::header(EventHeader::KIND_OOM);
     if let Some(note) = OOM_LIMIT.get_ptr_mut(0) {
@@ -103,7 +112,7 @@ fn send(ctx: &BtfTracePointContext, cpu: *mut CpuState, mut event: OomEvent) -> 
         // Each note is for one victim: a task can also be marked without `oom_kill_process`.
         limit.pid_tgid = 0;
     }
-    debug!(ctx, "OOM victim {}", event.victim_pid);
+    debug!(arguments, "OOM victim {}", event.victim_pid);
     // SAFETY: the record is a whole local variable.
     unsafe {
         emit::emit(

@@ -19,26 +19,28 @@
 //!   from ktime ([`clock`]). When a busy CPU's skip was for another task than the one picked, the gap is
 //!   not seen: it goes to the slice of `next` instead of its wait.
 
-use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use collector_common::{sample::SchedSample, signal::Signal};
 
 use crate::{
     batch::{self, SchedBatch},
     clock,
+    entry::{Arguments, on_tracepoint},
     kernel_types::{Task, has_prev_state_arg},
     throttle,
 };
 
-#[btf_tracepoint(function = "sched_switch")]
-pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
+on_tracepoint!("sched_switch", sched_switch, sched_switch_raw, switch);
+
+#[inline(always)]
+fn switch(arguments: &Arguments) -> i32 {
     let Some(cpu) = batch::cpu_state() else {
         return 0;
     };
     batch::count_observed(cpu, Signal::Sched);
 
-    let preempted: u32 = ctx.arg(0);
-    let prev = Task::new(ctx.arg(1));
-    let next = Task::new(ctx.arg(2));
+    let preempted = arguments.number(0);
+    let prev = Task(arguments.pointer(1));
+    let next = Task(arguments.pointer(2));
 
     // SAFETY: the state is this CPU's own, and `sched_switch` runs with interrupts off.
     let clock_state = unsafe { &mut (*cpu).clock };
@@ -91,7 +93,7 @@ pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
         throttle::note_departure(cpu, prev, prev_cgroup, now);
         // `preempted` alone is not enough: a task that yields is still runnable.
         let blocked = if has_prev_state_arg() {
-            ctx.arg::<u32>(3)
+            arguments.number(3)
         } else {
             prev.state()
         };

@@ -153,8 +153,8 @@ impl Source for Fixed {
         self.0.clone()
     }
 
-    fn readiness(&self) -> Result<(), String> {
-        Ok(())
+    fn readiness(&self) -> Result<Vec<String>, String> {
+        Ok(Vec::new())
     }
 }
 

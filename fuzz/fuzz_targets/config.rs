@@ -76,13 +76,15 @@ fn check(config: &Config) {
         ("interval", said(*interval)),
         ("signals", names.join(",")),
         ("log", log.clone()),
-        ("btf", btf.display().to_string()),
         ("samples-ring", samples_ring.to_string()),
         ("retention", said(*retention)),
         ("max-cgroups", max_cgroups.to_string()),
         ("lock-file", lock_file.display().to_string()),
     ] {
         words.push(format!("--{flag}={value}"));
+    }
+    if let Some(btf) = btf {
+        words.push(format!("--btf={}", btf.display()));
     }
     let flags = match Cli::try_parse_from(&words).map(|cli| cli.command) {
         Ok(Command::Run(flags)) => flags,

@@ -110,6 +110,19 @@ fn a_host_without_types_or_cgroups() {
 
     let (code, _) = run_to_end(&["doctor", "--btf", path]);
     assert_eq!(code, 2);
+
+    fs::write(file.path(), b"\x7fELF").unwrap();
+    for (given, reason) in [
+        (path, "objcopy"),
+        ("/nonexistent/types", "does not exist"),
+        ("/dev/zero", "not a file"),
+    ] {
+        let (code, message) = run(&["--btf", given]);
+        assert_eq!(code, 69, "{message}");
+        for part in [given, reason, "--btf"] {
+            assert!(message.contains(part), "{part} not in {message}");
+        }
+    }
 }
 
 #[test]

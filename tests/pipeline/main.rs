@@ -6,6 +6,7 @@
 
 mod bad_input;
 mod cgroups;
+mod kernel_types;
 mod life;
 mod prometheus;
 mod witness;

@@ -47,14 +47,28 @@ pub fn cgscope() -> Command {
     Command::new(cgscope_binary())
 }
 
+/// The daemon's command, on what looks to it like a kernel without type information.
+#[must_use]
+pub fn cgscope_without_kernel_types() -> Command {
+    let mut command = Command::new(crate::workload_binary());
+    command.arg("hide-kernel-types").arg(cgscope_binary());
+    command
+}
+
 impl Daemon {
     /// Starts it with further arguments, and waits until it is ready.
     #[must_use]
     pub fn start(arguments: &[&str]) -> Self {
+        Self::launch(cgscope(), arguments, "/readyz")
+    }
+
+    /// Starts it by `command` with further arguments, and waits until `page` is there.
+    #[must_use]
+    pub fn launch(mut command: Command, arguments: &[&str], page: &str) -> Self {
         let alone = crate::alone();
         let folder = tempfile::tempdir().expect("a folder");
         let address = free_address();
-        let child = cgscope()
+        let child = command
             .args([
                 "run",
                 "--interval",
@@ -76,10 +90,7 @@ impl Daemon {
             _folder: folder,
         };
         let start = Instant::now();
-        while daemon
-            .get("/readyz")
-            .is_none_or(|(status, _)| status != 200)
-        {
+        while daemon.get(page).is_none_or(|(status, _)| status != 200) {
             if let Some(status) = daemon.child.try_wait().expect("its status") {
                 panic!("cgscope ended with {status}: {}", daemon.log());
             }

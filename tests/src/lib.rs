@@ -7,6 +7,8 @@
     reason = "what a test needs and does not have fails the test, wherever it is found out"
 )]
 
+pub mod altered_btf;
+
 pub mod cgroup;
 
 pub mod daemon;

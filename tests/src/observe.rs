@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeSet,
-    path::Path,
     sync::{
         Arc, MutexGuard,
         atomic::{AtomicBool, Ordering},
@@ -14,7 +13,7 @@ use std::{
 use collector::{
     attach::{AttachPlan, Attached, LoadSettings, TaskHierarchy},
     drain::{Batch, Drainer, Event, Samples, Sink, decode::CgroupChange},
-    host::{CgroupKey, btf::KERNEL_BTF, support::KernelSupport},
+    host::{CgroupKey, support::KernelSupport},
     reconcile::snapshot::SignalAccount,
     window::BatchOutcome,
 };
@@ -134,13 +133,14 @@ impl Observation {
     #[must_use]
     pub fn start(settings: Settings) -> Self {
         let alone = crate::alone();
-        let support = KernelSupport::probe(Path::new(KERNEL_BTF));
+        let support = KernelSupport::probe(None);
         let wanted: BTreeSet<Signal> = Signal::ALL.into_iter().collect();
         let plan = AttachPlan::from_support(&support, Some(settings.tasks), &wanted);
         let load = LoadSettings {
             samples_ring_bytes: settings.samples_ring_bytes,
             events_ring_bytes: 1 << 20,
             log: false,
+            own_cgroup: None,
         };
         let attached = Attached::new(&plan, load).expect("the kernel programs load");
         for (signal, state) in &attached.signals {

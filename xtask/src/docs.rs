@@ -1,4 +1,4 @@
-//! `docs/metrics.md`, generated from the metric catalog.
+//! The documents in `docs/` that are generated from tables in the daemon.
 
 use std::{fs, path::PathBuf};
 
@@ -6,54 +6,87 @@ use anyhow::{Context as _, bail};
 
 use crate::workspace;
 
+/// A document, and the table that it is printed from.
+struct Document {
+    /// In the repository.
+    path: &'static str,
+    /// The example of the daemon's package that prints it.
+    example: &'static str,
+    /// What it is printed from, for people.
+    table: &'static str,
+}
+
+const DOCUMENTS: [Document; 2] = [
+    Document {
+        path: "docs/metrics.md",
+        example: "metrics_doc",
+        table: "the metric catalog",
+    },
+    Document {
+        path: "docs/kernels.md",
+        example: "kernels_doc",
+        table: "the table of requirements",
+    },
+];
+
 pub(crate) fn generate() -> anyhow::Result<()> {
-    let path = path();
-    let text = metrics()?;
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    for document in &DOCUMENTS {
+        let path = document.path();
+        let text = document.print()?;
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)
+                .with_context(|| format!("cannot make {}", folder.display()))?;
+        }
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        println!("wrote {}", path.display());
     }
-    fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
-    println!("wrote {}", path.display());
     Ok(())
 }
 
 pub(crate) fn check() -> anyhow::Result<()> {
-    let path = path();
-    let wanted = metrics()?;
-    let found =
-        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let Some(line) = first_difference(&wanted, &found) else {
-        println!("{} is up to date", path.display());
-        return Ok(());
-    };
-    bail!(
-        "{}:{line} is not what the metric catalog says: run `cargo xtask docs` and commit the result",
-        path.display()
-    )
+    DOCUMENTS.iter().try_for_each(Document::check)
 }
 
-fn path() -> PathBuf {
-    workspace::root().join("docs/metrics.md")
-}
-
-fn metrics() -> anyhow::Result<String> {
-    let mut command = workspace::cargo("run");
-    command.args([
-        "--quiet",
-        "--package",
-        "collector",
-        "--example",
-        "metrics_doc",
-    ]);
-    let shown = workspace::show(&command);
-    let output = command
-        .output()
-        .with_context(|| format!("cannot start `{shown}`"))?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        bail!("`{shown}` failed ({})\n{said}", output.status);
+impl Document {
+    fn path(&self) -> PathBuf {
+        workspace::root().join(self.path)
     }
-    String::from_utf8(output.stdout).with_context(|| format!("`{shown}` printed invalid UTF-8"))
+
+    fn check(&self) -> anyhow::Result<()> {
+        let path = self.path();
+        let wanted = self.print()?;
+        let found =
+            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let Some(line) = first_difference(&wanted, &found) else {
+            println!("{} is up to date", path.display());
+            return Ok(());
+        };
+        bail!(
+            "{}:{line} is not what {} says: run `cargo xtask docs` and commit the result",
+            path.display(),
+            self.table
+        )
+    }
+
+    fn print(&self) -> anyhow::Result<String> {
+        let mut command = workspace::cargo("run");
+        command.args([
+            "--quiet",
+            "--package",
+            "collector",
+            "--example",
+            self.example,
+        ]);
+        let shown = workspace::show(&command);
+        let output = command
+            .output()
+            .with_context(|| format!("cannot start `{shown}`"))?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            bail!("`{shown}` failed ({})\n{said}", output.status);
+        }
+        String::from_utf8(output.stdout).with_context(|| format!("`{shown}` printed invalid UTF-8"))
+    }
 }
 
 /// The number of the first line that differs, from 1.

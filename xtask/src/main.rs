@@ -98,9 +98,9 @@ enum Task {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
-    /// Generate docs/metrics.md from the metric catalog
+    /// Generate docs/metrics.md and docs/kernels.md from the tables in the daemon
     Docs {
-        /// Write nothing; fail when the file is not what would be written
+        /// Write nothing; fail when a file is not what would be written
         #[arg(long)]
         check: bool,
     },

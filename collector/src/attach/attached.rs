@@ -1,6 +1,9 @@
 //! Programs in the kernel: loaded, attached, and gone when this is dropped.
 
-use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::{
+    borrow::Cow,
+    os::fd::{AsFd as _, AsRawFd as _},
+};
 
 use aya::{
     Btf, Ebpf, EbpfLoader, RawTracePointRunOptions, TestRun as _,
@@ -10,8 +13,13 @@ use aya::{
 use aya_log::EbpfLogger;
 use collector_common::{cpu::CpuState, signal::Signal};
 
-use super::plan::{AttachPlan, Hook, Program, SignalPlan};
-use crate::error_chain;
+use super::{
+    plan::{AttachPlan, Entry, Program, SignalPlan},
+    requirements::Hook,
+    signal_state::SignalState,
+    type_check,
+};
+use crate::{error_chain, host::CgroupKey};
 
 /// The object that `build.rs` makes of `collector-ebpf`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/cgscope-ebpf.o"));
@@ -28,6 +36,9 @@ pub struct LoadSettings {
     pub events_ring_bytes: u32,
     /// Whether the programs log (to the daemon's log, at debug level).
     pub log: bool,
+    /// The cgroup of this process where tasks are attributed, if it is known: one of the facts that
+    /// types from elsewhere are checked against.
+    pub own_cgroup: Option<CgroupKey>,
 }
 
 /// Nothing could be loaded at all. A single program that cannot be is not an error: its signal is
@@ -57,31 +68,6 @@ pub enum LoadError {
     },
 }
 
-/// What became of a signal.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SignalState {
-    /// Its programs run.
-    On {
-        /// What this host does not give, though the signal works without it.
-        without: Vec<String>,
-    },
-    /// It is off.
-    Off {
-        /// Why.
-        reason: String,
-        /// What would change that.
-        remedy: String,
-    },
-}
-
-impl SignalState {
-    /// Whether the signal is on.
-    #[must_use]
-    pub const fn is_on(&self) -> bool {
-        matches!(self, Self::On { .. })
-    }
-}
-
 /// A program of the plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProgramState {
@@ -99,6 +85,8 @@ pub struct Attached {
     ebpf: Ebpf,
     /// Whether the programs log.
     logs: bool,
+    /// Which of its entries a program on a tracepoint has.
+    entry: Entry,
     /// What became of each signal.
     pub signals: Vec<(Signal, SignalState)>,
     /// Each program of the plan.
@@ -119,7 +107,10 @@ pub struct Rings {
 impl Attached {
     /// Loads and attaches what the plan says.
     pub fn new(plan: &AttachPlan, settings: LoadSettings) -> Result<Self, LoadError> {
-        let kernel_types = Btf::from_sys_fs().map_err(LoadError::Btf)?;
+        let kernel_types = match plan.entry {
+            Entry::Typed => Some(Btf::from_sys_fs().map_err(LoadError::Btf)?),
+            Entry::Raw => None,
+        };
         let log_level = if settings.log {
             aya_log::Level::Debug as u8
         } else {
@@ -141,12 +132,17 @@ impl Attached {
         let mut attached = Self {
             ebpf,
             logs: settings.log,
+            entry: plan.entry,
             signals: Vec::new(),
             programs: Vec::new(),
         };
         attached.load_flush()?;
+        let distrust = type_check::distrust(&mut attached.ebpf, plan, settings.own_cgroup);
         for (signal, signal_plan) in &plan.signals {
-            let state = attached.bring_up(*signal, signal_plan, &kernel_types);
+            let state = match (signal_plan, &distrust) {
+                (SignalPlan::On { .. }, Some(off)) => off.clone(),
+                _ => attached.bring_up(*signal, signal_plan, kernel_types.as_ref()),
+            };
             attached.signals.push((*signal, state));
         }
         Ok(attached)
@@ -162,17 +158,25 @@ impl Attached {
             .map_err(|error| LoadError::Object(Box::new(aya::EbpfError::ProgramError(error))))
     }
 
-    fn bring_up(&mut self, signal: Signal, plan: &SignalPlan, kernel_types: &Btf) -> SignalState {
-        let (programs, without) = match plan {
+    fn bring_up(
+        &mut self,
+        signal: Signal,
+        plan: &SignalPlan,
+        kernel_types: Option<&Btf>,
+    ) -> SignalState {
+        let (programs, mut with, mut without) = match plan {
             SignalPlan::Off { reason, remedy } => {
                 return SignalState::Off {
                     reason: reason.clone(),
                     remedy: remedy.clone(),
                 };
             }
-            SignalPlan::On { programs, without } => (programs, without),
+            SignalPlan::On {
+                programs,
+                with,
+                without,
+            } => (programs, with.clone(), without.clone()),
         };
-        let mut without = without.clone();
         let first = self.programs.len();
         let mut failure = None;
         for program in programs {
@@ -182,23 +186,32 @@ impl Attached {
                 signal,
                 attached: outcome.is_ok(),
             });
-            match outcome {
-                Ok(()) => tracing::debug!(program = program.name, "attached"),
-                Err(why) if program.optional => without.push(format!("{}: {why}", program.name)),
-                Err(why) => {
+            match (outcome, program.optional) {
+                (Ok(()), extra) => {
+                    tracing::debug!(program = program.name, "attached");
+                    with.extend(extra.map(|extra| extra.to_string()));
+                }
+                (Err(why), Some(extra)) => {
+                    without.push(format!("{} ({}: {why})", extra.gives, program.name));
+                }
+                (Err(why), None) => {
                     failure = Some(format!("{} cannot be attached: {why}", program.name));
                     break;
                 }
             }
         }
         let Some(reason) = failure else {
-            return SignalState::On { without };
+            return SignalState::On { with, without };
         };
         // A signal with half its programs would give half its numbers.
         for program in &mut self.programs[first..] {
             program.attached = false;
-            let unloaded = match self.ebpf.program_mut(program.name) {
+            let unloaded = match self
+                .ebpf
+                .program_mut(&object_name(program.name, self.entry))
+            {
                 Some(aya::programs::Program::BtfTracePoint(loaded)) => loaded.unload(),
+                Some(aya::programs::Program::RawTracePoint(loaded)) => loaded.unload(),
                 Some(aya::programs::Program::FEntry(loaded)) => loaded.unload(),
                 _ => Ok(()),
             };
@@ -210,22 +223,30 @@ impl Attached {
         SignalState::Off { reason, remedy }
     }
 
-    fn attach(&mut self, program: &Program, kernel_types: &Btf) -> Result<(), String> {
+    fn attach(&mut self, program: &Program, kernel_types: Option<&Btf>) -> Result<(), String> {
         let loaded = self
             .ebpf
-            .program_mut(program.name)
+            .program_mut(&object_name(program.name, self.entry))
             .ok_or_else(|| "the object does not have it".to_owned())?;
-        let outcome = match program.hook {
-            Hook::Tracepoint(tracepoint) => {
-                <&mut BtfTracePoint>::try_from(loaded).and_then(|typed| {
-                    typed.load(tracepoint, kernel_types)?;
+        let outcome = match (program.hook, kernel_types) {
+            (Hook::Tracepoint(tracepoint), Some(types)) => <&mut BtfTracePoint>::try_from(loaded)
+                .and_then(|typed| {
+                    typed.load(tracepoint, types)?;
                     typed.attach().map(drop)
-                })
+                }),
+            (Hook::Tracepoint(tracepoint), None) => <&mut RawTracePoint>::try_from(loaded)
+                .and_then(|raw| {
+                    raw.load()?;
+                    raw.attach(tracepoint).map(drop)
+                }),
+            (Hook::FunctionEntry(function), Some(types)) => <&mut FEntry>::try_from(loaded)
+                .and_then(|typed| {
+                    typed.load(function, types)?;
+                    typed.attach().map(drop)
+                }),
+            (Hook::FunctionEntry(_), None) => {
+                return Err("the kernel has no types of its own".to_owned());
             }
-            Hook::FunctionEntry(function) => <&mut FEntry>::try_from(loaded).and_then(|typed| {
-                typed.load(function, kernel_types)?;
-                typed.attach().map(drop)
-            }),
         };
         outcome.map_err(|error| explain(program, &error))
     }
@@ -278,8 +299,20 @@ impl Attached {
     /// The file descriptor of an attached program.
     #[must_use]
     pub fn program_fd(&self, name: &str) -> Option<i32> {
-        let fd = self.ebpf.program(name)?.fd().ok()?;
+        let fd = self
+            .ebpf
+            .program(&object_name(name, self.entry))?
+            .fd()
+            .ok()?;
         Some(fd.as_fd().as_raw_fd())
+    }
+}
+
+/// What the object calls the entry of a program that is to be loaded.
+fn object_name(name: &str, entry: Entry) -> Cow<'_, str> {
+    match entry {
+        Entry::Typed => name.into(),
+        Entry::Raw => format!("{name}_raw").into(),
     }
 }
 

@@ -23,7 +23,7 @@ pub enum Command {
     /// Tell what works on this host, signal by signal, why not, and what to do about it.
     ///
     /// Loads and attaches the kernel programs for a moment. Exit code 0: all signals are on;
-    /// 1: some are off; 2: none can be on.
+    /// 1: some are off, or all, and `run` starts all the same; 2: `run` cannot start.
     Doctor(DoctorArgs),
     /// Print a shell's completions for cgscope.
     Completions {
@@ -70,8 +70,8 @@ pub struct RunArgs {
     /// What to log, as error, warn, info, debug, trace, or per module [default: info].
     #[arg(long, env = "CGSCOPE_LOG", value_name = "FILTER")]
     pub log: Option<String>,
-    /// Type information (BTF) of the running kernel to find its fields in
-    /// [default: /sys/kernel/btf/vmlinux].
+    /// Type information (BTF) of the running kernel, for one that has none of its own; it is checked
+    /// before it is used [default: /sys/kernel/btf/vmlinux].
     #[arg(long, env = "CGSCOPE_BTF", value_name = "FILE")]
     pub btf: Option<PathBuf>,
     /// Size of the ring that samples come through, a power of two; a larger one costs memory, a

@@ -4,15 +4,18 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use super::{config::Config, host_view::Host};
-use crate::attach::SignalState;
+use super::{
+    config::Config,
+    host_view::{Host, Trial},
+};
+use crate::attach::{Entry, SignalState};
 
-/// All on.
+/// All signals are on.
 const ALL_ON: u8 = 0;
-/// Some off.
+/// Some are off, or all; `run` starts all the same.
 const SOME_OFF: u8 = 1;
-/// None on.
-const NONE_ON: u8 = 2;
+/// `run` does not start.
+const CANNOT_RUN: u8 = 2;
 
 /// What is printed. The form of `--json`, which other programs read.
 #[derive(Debug, Serialize)]
@@ -21,6 +24,11 @@ struct Report {
     kernel: String,
     cgroup_mode: String,
     task_hierarchy: Option<String>,
+    /// The file that the kernel's types are from; absent when there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    types: Option<String>,
+    /// Whether programs are entered as for a kernel without types of its own.
+    raw_tracepoints: bool,
     signals: Vec<SignalReport>,
     programs: Vec<ProgramReport>,
 }
@@ -29,6 +37,8 @@ struct Report {
 struct SignalReport {
     name: &'static str,
     on: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    with: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     without: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,8 +57,8 @@ struct ProgramReport {
 #[must_use]
 #[expect(clippy::print_stdout, reason = "this command's output")]
 pub fn doctor(config: &Config, json: bool) -> ExitCode {
-    let report = examine(config);
-    let on = report.signals.iter().filter(|signal| signal.on).count();
+    let (report, would_run) = examine(config);
+    let all_on = report.signals.iter().all(|signal| signal.on);
     if json {
         // Strings and booleans cannot fail to serialize.
         println!(
@@ -58,27 +68,35 @@ pub fn doctor(config: &Config, json: bool) -> ExitCode {
     } else {
         print!("{}", in_words(&report));
     }
-    ExitCode::from(match on {
-        0 => NONE_ON,
-        on if on == report.signals.len() => ALL_ON,
-        _ => SOME_OFF,
+    ExitCode::from(match (would_run, all_on) {
+        (false, _) => CANNOT_RUN,
+        (true, true) => ALL_ON,
+        (true, false) => SOME_OFF,
     })
 }
 
-fn examine(config: &Config) -> Report {
+/// What is to be printed, and whether `run` would start.
+fn examine(config: &Config) -> (Report, bool) {
     let host = Host::probe(config);
-    let (signals, programs) = host.try_attach(config);
-    Report {
+    let Trial {
+        signals,
+        programs,
+        would_run,
+    } = host.try_attach(config);
+    let report = Report {
         version: env!("CARGO_PKG_VERSION"),
         kernel: host.support.release.clone(),
         cgroup_mode: host.mode_in_words(),
         task_hierarchy: host.task_hierarchy_in_words(),
+        types: host.support.types_in_words(),
+        raw_tracepoints: host.plan.entry == Entry::Raw,
         signals: signals
             .into_iter()
             .map(|(signal, state)| match state {
-                SignalState::On { without } => SignalReport {
+                SignalState::On { with, without } => SignalReport {
                     name: signal.name(),
                     on: true,
+                    with,
                     without,
                     reason: None,
                     remedy: None,
@@ -86,6 +104,7 @@ fn examine(config: &Config) -> Report {
                 SignalState::Off { reason, remedy } => SignalReport {
                     name: signal.name(),
                     on: false,
+                    with: Vec::new(),
                     without: Vec::new(),
                     reason: Some(reason),
                     remedy: Some(remedy).filter(|remedy| !remedy.is_empty()),
@@ -99,7 +118,8 @@ fn examine(config: &Config) -> Report {
                 attached: program.attached,
             })
             .collect(),
-    }
+    };
+    (report, would_run)
 }
 
 fn in_words(report: &Report) -> String {
@@ -113,11 +133,20 @@ fn in_words(report: &Report) -> String {
                 .as_deref()
                 .unwrap_or("nothing: no hierarchy holds them")
         ),
-        String::new(),
     ];
+    if let Some(types) = &report.types {
+        let entry = if report.raw_tracepoints {
+            "; raw tracepoints, as the kernel has no types of its own"
+        } else {
+            ""
+        };
+        lines.push(format!("types: {types}{entry}"));
+    }
+    lines.push(String::new());
     for signal in &report.signals {
         let state = if signal.on { "on" } else { "off" };
         lines.push(format!("{:<12} {state}", signal.name));
+        let with = signal.with.iter().map(|what| format!("with {what}"));
         let without = signal.without.iter().map(|what| format!("without {what}"));
         let reason = signal
             .reason
@@ -128,7 +157,7 @@ fn in_words(report: &Report) -> String {
             .iter()
             .map(|remedy| format!("to fix: {remedy}"));
         lines.extend(
-            without
+            with.chain(without)
                 .chain(reason)
                 .chain(remedy)
                 .map(|line| format!("{:12}   {line}", "")),

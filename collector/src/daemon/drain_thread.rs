@@ -22,8 +22,8 @@ const BUSY_SHARE: usize = 8;
     reason = "the drainer holds aya's maps, which have none"
 )]
 pub struct DrainThread<'a> {
-    /// The rings.
-    pub drainer: Drainer,
+    /// The rings; `None` when nothing is attached.
+    pub drainer: Option<Drainer>,
     /// What it shares.
     pub state: &'a State,
     /// Size of the samples ring.
@@ -34,7 +34,36 @@ pub struct DrainThread<'a> {
 
 impl DrainThread<'_> {
     /// Works until the daemon stops, then empties the rings once more.
-    pub fn run(mut self) -> Result<(), DrainError> {
+    pub fn run(self) -> Result<(), DrainError> {
+        let Some(drainer) = self.drainer else {
+            rotate_only(self.state, self.rotation);
+            return Ok(());
+        };
+        let draining = Draining {
+            drainer,
+            state: self.state,
+            ring_bytes: self.ring_bytes,
+        };
+        draining.run(self.rotation)
+    }
+}
+
+/// Without anything attached cgroups come and go all the same.
+fn rotate_only(state: &State, rotation: Duration) {
+    while !state.is_stopping() {
+        state.sleep(rotation);
+        state.pipeline().rotate();
+    }
+}
+
+struct Draining<'a> {
+    drainer: Drainer,
+    state: &'a State,
+    ring_bytes: usize,
+}
+
+impl Draining<'_> {
+    fn run(mut self, rotation: Duration) -> Result<(), DrainError> {
         let timer = self.state.own.factory().timer("drain", &[]);
         let (mut refreshed, mut rotated) = (Instant::now(), Instant::now());
         let mut pause = INTERVAL;
@@ -44,7 +73,7 @@ impl DrainThread<'_> {
             let bytes = {
                 let mut pipeline = self.state.pipeline();
                 let bytes = self.drainer.drain(&mut *pipeline, self.ring_bytes);
-                if rotated.elapsed() >= self.rotation {
+                if rotated.elapsed() >= rotation {
                     rotated = Instant::now();
                     pipeline.rotate();
                 }

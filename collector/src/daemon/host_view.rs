@@ -2,7 +2,7 @@
 
 use collector_common::signal::Signal;
 
-use super::config::Config;
+use super::{config::Config, exit::Failure};
 use crate::{
     attach::{
         AttachPlan, Attached, LoadError, LoadSettings, ProgramState, SignalState, TaskHierarchy,
@@ -10,7 +10,8 @@ use crate::{
     error_chain,
     host::{
         cgroup_mounts::{CgroupMounts, MountsError},
-        support::KernelSupport,
+        process::own_cgroup,
+        support::{KernelSupport, Privileges},
     },
 };
 
@@ -28,11 +29,22 @@ pub struct Host {
     pub plan: AttachPlan,
 }
 
+/// What would become of everything.
+#[derive(Debug)]
+pub struct Trial {
+    /// Of each signal.
+    pub signals: Vec<(Signal, SignalState)>,
+    /// Of each program of the plan.
+    pub programs: Vec<ProgramState>,
+    /// Whether `run` would start.
+    pub would_run: bool,
+}
+
 impl Host {
     /// Looks.
     #[must_use]
     pub fn probe(config: &Config) -> Self {
-        let support = KernelSupport::probe(&config.btf);
+        let support = KernelSupport::probe(config.btf.as_deref());
         let mounts = CgroupMounts::read(&config.host_root, &config.cgroup_root);
         let tasks = mounts.as_ref().ok().and_then(task_hierarchy);
         let plan = AttachPlan::from_support(&support, tasks, &config.signals);
@@ -43,19 +55,42 @@ impl Host {
         }
     }
 
-    /// Loads and attaches what the plan says.
-    pub fn attach(&self, config: &Config) -> Result<Attached, LoadError> {
+    /// Why `run` cannot start here, whatever becomes of the signals.
+    #[must_use]
+    pub fn obstacle(&self) -> Option<Failure> {
+        if let Err(failure) = require_privileges(self.support.privileges) {
+            return Some(failure);
+        }
+        if let Err(error) = &self.mounts {
+            return Some(Failure::Unavailable(error_chain(error)));
+        }
+        // A file that was asked for is a mistake; that the kernel has no types is not.
+        match (&self.support.external_btf, &self.support.types) {
+            (Some(_), Err(error)) => Some(Failure::Unavailable(format!(
+                "{}; give --btf raw BTF of the kernel that runs, or leave it out",
+                error_chain(error)
+            ))),
+            _ => None,
+        }
+    }
+
+    /// Loads and attaches what the plan says; `None` when it says nothing.
+    pub fn attach(&self, config: &Config) -> Result<Option<Attached>, LoadError> {
+        if !self.plan.anything_on() {
+            return Ok(None);
+        }
         let settings = LoadSettings {
             samples_ring_bytes: config.samples_ring.bytes(),
             events_ring_bytes: EVENTS_RING_BYTES,
             log: tracing::enabled!(tracing::Level::DEBUG),
+            own_cgroup: self.mounts.as_ref().ok().and_then(own_cgroup),
         };
-        Attached::new(&self.plan, settings)
+        Attached::new(&self.plan, settings).map(Some)
     }
 
-    /// As [`attach`](Self::attach), and detaches again: what would become of each signal.
+    /// As [`attach`](Self::attach), and detaches again.
     #[must_use]
-    pub fn try_attach(&self, config: &Config) -> (Vec<(Signal, SignalState)>, Vec<ProgramState>) {
+    pub fn try_attach(&self, config: &Config) -> Trial {
         let all_off = |reason: &str, remedy: &str| {
             let off = SignalState::Off {
                 reason: reason.to_owned(),
@@ -67,17 +102,29 @@ impl Host {
                 .collect()
         };
         if let Err(error) = &self.mounts {
-            return (
-                all_off(&error_chain(error), "mount a cgroup file system"),
-                Vec::new(),
-            );
+            return Trial {
+                signals: all_off(&error_chain(error), "mount a cgroup file system"),
+                programs: Vec::new(),
+                would_run: false,
+            };
         }
-        if !self.plan.anything_on() {
-            return (self.plan.states_when_nothing_is_on(), Vec::new());
-        }
+        let would_run = self.obstacle().is_none();
         match self.attach(config) {
-            Ok(attached) => (attached.signals.clone(), attached.programs.clone()),
-            Err(error) => (all_off(&error_chain(&error), ""), Vec::new()),
+            Ok(Some(attached)) => Trial {
+                signals: attached.signals.clone(),
+                programs: attached.programs.clone(),
+                would_run,
+            },
+            Ok(None) => Trial {
+                signals: self.plan.states_when_nothing_is_on(),
+                programs: Vec::new(),
+                would_run,
+            },
+            Err(error) => Trial {
+                signals: all_off(&error_chain(&error), ""),
+                programs: Vec::new(),
+                would_run: false,
+            },
         }
     }
 
@@ -99,6 +146,19 @@ impl Host {
             TaskHierarchy::V1Cpu => "the v1 cpu hierarchy".to_owned(),
         })
     }
+}
+
+/// Whether this process may load programs at all.
+pub fn require_privileges(privileges: Privileges) -> Result<(), Failure> {
+    let missing = privileges.missing_for_tracing();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::NotPermitted(format!(
+        "not permitted to load kernel programs: this process lacks {}; run as root, or with these \
+         capabilities",
+        missing.join(" and ")
+    )))
 }
 
 /// Where tasks are attributed: in the hierarchy of the `cpu` controller.

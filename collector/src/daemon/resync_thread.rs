@@ -21,11 +21,18 @@ pub struct ResyncThread<'a> {
     pub state: &'a State,
     /// How often old tombstones are looked for.
     pub interval: Duration,
+    /// Whether the programs tell which cgroups come and go; else the trees are all there is.
+    pub life_is_told: bool,
 }
 
 impl ResyncThread<'_> {
     /// Works until the daemon stops.
     pub fn run(self) {
+        let every = if self.life_is_told {
+            EVERY
+        } else {
+            self.interval
+        };
         let mut walked = Instant::now();
         while !self.state.is_stopping() {
             let wanted = self.state.wait_for_resync(self.interval);
@@ -33,7 +40,7 @@ impl ResyncThread<'_> {
                 break;
             }
             self.expire();
-            if wanted || walked.elapsed() >= EVERY {
+            if wanted || walked.elapsed() >= every {
                 self.walk_all();
                 walked = Instant::now();
                 self.state.sleep(AT_LEAST);

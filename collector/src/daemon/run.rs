@@ -5,13 +5,14 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use collector_common::signal::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
     config::Config,
     drain_thread::DrainThread,
     exit::Failure,
-    host_view::Host,
+    host_view::{Host, require_privileges},
     lock::{InstanceLock, LockError},
     resync_thread::ResyncThread,
     rotation::Rotation,
@@ -19,7 +20,7 @@ use super::{
     state::State,
 };
 use crate::{
-    attach::{Attached, SignalState},
+    attach::{Attached, ProgramState, SignalState},
     catalog::Recognizer,
     drain::Drainer,
     error_chain, export,
@@ -33,14 +34,7 @@ const HTTP_GRACE: Duration = Duration::from_millis(500);
 
 /// Runs until SIGTERM or SIGINT.
 pub fn run(config: &Config) -> Result<(), Failure> {
-    let missing = Privileges::of_this_process().missing_for_tracing();
-    if !missing.is_empty() {
-        return Err(Failure::NotPermitted(format!(
-            "not permitted to load kernel programs: this process lacks {}; run as root, or with \
-             these capabilities",
-            missing.join(" and ")
-        )));
-    }
+    require_privileges(Privileges::of_this_process())?;
     let _lock =
         InstanceLock::take(&config.lock_file, &config.listen.to_string()).map_err(|error| {
             match error {
@@ -72,23 +66,31 @@ pub fn run(config: &Config) -> Result<(), Failure> {
     })?;
 
     let host = Host::probe(config);
+    if let Some(failure) = host.obstacle() {
+        return Err(failure);
+    }
     let mounts = match &host.mounts {
         Ok(mounts) => mounts,
         Err(error) => return Err(Failure::Unavailable(error_chain(error))),
     };
-    let attached = attach(config, &host)?;
-    let state = Arc::new(prepare(config, &host, mounts, &attached));
+    let attached = host
+        .attach(config)
+        .map_err(|error| Failure::Unavailable(error_chain(&error)))?;
+    let signals = match &attached {
+        Some(attached) => attached.signals.clone(),
+        None => host.plan.states_when_nothing_is_on(),
+    };
+    tell(&host, &signals);
+    let state = Arc::new(prepare(config, &host, mounts, attached.as_ref()));
     let source = Arc::new(DaemonSource {
         state: Arc::clone(&state),
-        signals: attached
-            .signals
-            .iter()
-            .filter(|(_, state)| state.is_on())
-            .map(|(signal, _)| *signal)
-            .collect(),
-        throttling_known: host.plan.throttling_known,
+        signals,
+        throttling_known: host.plan.throttling_known(),
     });
-    let drainer = Drainer::new(attached).map_err(|error| Failure::internal(&error))?;
+    let drainer = attached
+        .map(Drainer::new)
+        .transpose()
+        .map_err(|error| Failure::internal(&error))?;
     let drain = DrainThread {
         drainer,
         state: &state,
@@ -99,6 +101,7 @@ pub fn run(config: &Config) -> Result<(), Failure> {
         mounts,
         state: &state,
         interval: config.interval,
+        life_is_told: source.is_on(Signal::CgroupLife),
     };
 
     std::thread::scope(|threads| {
@@ -143,33 +146,8 @@ impl Drop for StopOnDrop<'_> {
     }
 }
 
-fn attach(config: &Config, host: &Host) -> Result<Attached, Failure> {
-    let (signals, attached) = if host.plan.anything_on() {
-        let attached = host
-            .attach(config)
-            .map_err(|error| Failure::Unavailable(error_chain(&error)))?;
-        (attached.signals.clone(), Some(attached))
-    } else {
-        (host.plan.states_when_nothing_is_on(), None)
-    };
-    tell(host, &signals);
-    match attached {
-        Some(attached) if signals.iter().any(|(_, state)| state.is_on()) => Ok(attached),
-        _ => {
-            let reason = signals.iter().find_map(|(_, state)| match state {
-                SignalState::Off { reason, remedy } => Some(format!("{reason}; {remedy}")),
-                SignalState::On { .. } => None,
-            });
-            Err(Failure::Unavailable(format!(
-                "no signal can be measured on this host: {}",
-                reason.unwrap_or_default()
-            )))
-        }
-    }
-}
-
 /// The start-up summary.
-fn tell(host: &Host, signals: &[(collector_common::signal::Signal, SignalState)]) {
+fn tell(host: &Host, signals: &[(Signal, SignalState)]) {
     tracing::info!(
         "cgscope {} on Linux {}, cgroups {}, tasks attributed by {}",
         env!("CARGO_PKG_VERSION"),
@@ -181,8 +159,8 @@ fn tell(host: &Host, signals: &[(collector_common::signal::Signal, SignalState)]
     for (signal, state) in signals {
         let name = signal.name();
         match state {
-            SignalState::On { without } if without.is_empty() => tracing::info!("{name}: on"),
-            SignalState::On { without } => {
+            SignalState::On { without, .. } if without.is_empty() => tracing::info!("{name}: on"),
+            SignalState::On { without, .. } => {
                 tracing::info!("{name}: on, without {}", without.join(", without "));
             }
             SignalState::Off { reason, remedy } => {
@@ -190,21 +168,28 @@ fn tell(host: &Host, signals: &[(collector_common::signal::Signal, SignalState)]
             }
         }
     }
+    if !signals.iter().any(|(_, state)| state.is_on()) {
+        tracing::warn!("no signal is on: there is nothing to serve but which cgroups there are");
+    }
 }
 
-fn prepare(config: &Config, host: &Host, mounts: &CgroupMounts, attached: &Attached) -> State {
+fn prepare(
+    config: &Config,
+    host: &Host,
+    mounts: &CgroupMounts,
+    attached: Option<&Attached>,
+) -> State {
     let own = Backend::new(BackendSettings::default());
-    let programs = attached
-        .programs
-        .iter()
-        .map(|program| {
+    let programs = attached.map_or_else(Vec::new, |attached| {
+        let with_fd = |program: &ProgramState| {
             let fd = program
                 .attached
                 .then(|| attached.program_fd(program.name))
                 .flatten();
             (*program, fd)
-        })
-        .collect();
+        };
+        attached.programs.iter().map(with_fd).collect()
+    });
     let settings = PipelineSettings {
         mounts,
         recognizer: Recognizer::new(&config.host_root),

@@ -6,7 +6,7 @@ use collector_common::signal::Signal;
 
 use super::state::State;
 use crate::{
-    attach::OOM_LIMIT,
+    attach::{OOM_LIMIT, SignalState},
     export::Source,
     host::{
         process::read_own_process,
@@ -23,10 +23,20 @@ use crate::{
 pub struct DaemonSource {
     /// Where they are.
     pub state: Arc<State>,
-    /// The signals that are on.
-    pub signals: Vec<Signal>,
+    /// What became of each signal.
+    pub signals: Vec<(Signal, SignalState)>,
     /// Whether a wait's own bandwidth limit is told apart from contention.
     pub throttling_known: bool,
+}
+
+impl DaemonSource {
+    /// Whether a signal is on.
+    #[must_use]
+    pub fn is_on(&self, signal: Signal) -> bool {
+        self.signals
+            .iter()
+            .any(|(of, state)| *of == signal && state.is_on())
+    }
 }
 
 impl Source for DaemonSource {
@@ -61,7 +71,8 @@ impl Source for DaemonSource {
             accounts: self
                 .signals
                 .iter()
-                .map(|signal| accounts.of(*signal))
+                .filter(|(_, state)| state.is_on())
+                .map(|(signal, _)| accounts.of(*signal))
                 .collect(),
             programs: programs.collect(),
             oom_limits_known: self
@@ -77,13 +88,27 @@ impl Source for DaemonSource {
         }
     }
 
-    fn readiness(&self) -> Result<(), String> {
+    fn readiness(&self) -> Result<Vec<String>, String> {
         if self.state.is_stopping() {
             return Err("stopping".to_owned());
         }
         if !self.state.is_ready() {
             return Err("the first look at all cgroups is not done".to_owned());
         }
-        Ok(())
+        let off: Vec<_> = self.signals.iter().filter_map(why_off).collect();
+        if off.len() == self.signals.len() {
+            return Err(format!("no signal is on\n{}", off.join("\n")));
+        }
+        Ok(off)
+    }
+}
+
+/// A line about a signal that is off.
+fn why_off((signal, state): &(Signal, SignalState)) -> Option<String> {
+    match state {
+        SignalState::On { .. } => None,
+        SignalState::Off { reason, .. } => {
+            Some(format!("{}: off, because {reason}", signal.name()))
+        }
     }
 }

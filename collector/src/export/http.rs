@@ -65,9 +65,9 @@ pub trait Source: Send + Sync + 'static {
     /// All numbers now. Called on a thread that may block.
     fn snapshot(&self) -> Snapshot;
 
-    /// Whether the programs are attached and there are numbers; else why not, in a line. Must not
-    /// block.
-    fn readiness(&self) -> Result<(), String>;
+    /// Whether programs are attached and there are numbers, and a line for each signal that is off all
+    /// the same; else why not. Must not block.
+    fn readiness(&self) -> Result<Vec<String>, String>;
 }
 
 /// The endpoint could not be run.
@@ -184,7 +184,8 @@ fn router(source: Arc<dyn Source>) -> Router {
 
 async fn ready(State(endpoint): State<Arc<Endpoint>>) -> Response {
     match endpoint.source.readiness() {
-        Ok(()) => "ready".into_response(),
+        Ok(off) if off.is_empty() => "ready".into_response(),
+        Ok(off) => format!("ready\n{}", off.join("\n")).into_response(),
         Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, reason).into_response(),
     }
 }

@@ -5,6 +5,8 @@
 
 use std::{
     fmt,
+    fs::File,
+    io::{self, Read as _},
     path::{Path, PathBuf},
 };
 
@@ -21,13 +23,30 @@ pub struct KernelBtf {
 /// BTF could not be had at all.
 #[derive(Debug, thiserror::Error)]
 pub enum BtfError {
-    /// There is no such file: the kernel was built without `CONFIG_DEBUG_INFO_BTF`.
-    #[error("no kernel type information: {path} does not exist (CONFIG_DEBUG_INFO_BTF is off)")]
+    /// There is no such file.
+    #[error("there is no kernel type information: {path} does not exist")]
     Absent {
         /// What was looked for.
         path: PathBuf,
     },
-    /// The file cannot be read, or is not BTF.
+    /// The file cannot be read.
+    #[error("cannot read the kernel type information in {path}")]
+    Unreadable {
+        /// What was to be read.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The type information is a part of the file, or should be.
+    #[error(
+        "{path} is an ELF file and not raw BTF; take it out with `objcopy --dump-section .BTF=OUT {path}`"
+    )]
+    Elf {
+        /// What was read.
+        path: PathBuf,
+    },
+    /// The file is not BTF.
     #[error("cannot use {path} as kernel type information")]
     Unusable {
         /// What was read.
@@ -58,6 +77,12 @@ impl fmt::Display for Missing {
 /// What a tracepoint or function passes: the name of each argument's type, `*` for each pointer.
 pub type Prototype = Vec<String>;
 
+/// A larger file is none of a kernel: those of distributions have some 5 MiB.
+const MAX_BYTES: u64 = 256 << 20;
+
+/// What a `vmlinux` begins with.
+const ELF_MAGIC: &[u8] = b"\x7fELF";
+
 /// How deep a chain of typedefs, qualifiers and unnamed members may be. Real ones stay below 10.
 const MAX_DEPTH: u32 = 32;
 
@@ -74,18 +99,21 @@ impl fmt::Debug for KernelBtf {
 impl KernelBtf {
     /// Reads and parses a BTF file.
     pub fn load(path: &Path) -> Result<Self, BtfError> {
-        match Btf::from_file(path) {
-            Ok(btf) => Ok(Self { btf }),
-            Err(btf_rs::Error::IO(error)) if error.kind() == std::io::ErrorKind::NotFound => {
-                Err(BtfError::Absent {
-                    path: path.to_owned(),
-                })
+        let bytes = read(path).map_err(|source| {
+            let path = path.to_owned();
+            match source.kind() {
+                io::ErrorKind::NotFound => BtfError::Absent { path },
+                _ => BtfError::Unreadable { path, source },
             }
-            Err(source) => Err(BtfError::Unusable {
-                path: path.to_owned(),
-                source,
-            }),
+        })?;
+        if bytes.starts_with(ELF_MAGIC) {
+            let path = path.to_owned();
+            return Err(BtfError::Elf { path });
         }
+        Self::from_bytes(&bytes).map_err(|source| BtfError::Unusable {
+            path: path.to_owned(),
+            source,
+        })
     }
 
     /// Parses the bytes of a BTF file.
@@ -277,6 +305,21 @@ impl KernelBtf {
     }
 }
 
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    // A device or a pipe may have no end, and opening a pipe may wait for ever.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is not a file"));
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?
+        .take(MAX_BYTES + 1)
+        .read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(io::Error::other("it has over 256 MiB"));
+    }
+    Ok(bytes)
+}
+
 /// Whether a type only qualifies another.
 fn is_qualifier(of: &Type) -> bool {
     matches!(
@@ -297,6 +340,16 @@ mod tests {
         std::fs::write(file.path(), b"not BTF at all").unwrap();
         let unusable = KernelBtf::load(file.path()).unwrap_err();
         assert!(matches!(unusable, BtfError::Unusable { .. }), "{unusable}");
+        std::fs::write(file.path(), b"\x7fELF and so on").unwrap();
+        let elf = KernelBtf::load(file.path()).unwrap_err();
+        assert!(elf.to_string().contains("objcopy"), "{elf}");
+        for nothing_to_read in ["/", "/dev/zero"] {
+            let unreadable = KernelBtf::load(Path::new(nothing_to_read)).unwrap_err();
+            assert!(
+                matches!(unreadable, BtfError::Unreadable { .. }),
+                "{unreadable}"
+            );
+        }
     }
 
     /// The fuzzer's: see `tests/seeds/btf.rs`.

@@ -1,99 +1,139 @@
 //! Where the running kernel keeps the fields that the programs read.
 //!
 //! The daemon's half of the table in `collector-ebpf/src/kernel_types.rs`, under the same names. A
-//! field that a kernel calls otherwise, or does not have, is known here and nowhere else.
+//! field that a kernel calls otherwise, or does not have, is known here and nowhere else; what is lost
+//! without it is in `attach/requirements.rs`.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use super::btf::{KernelBtf, Missing};
+
+/// A release of the kernel, and the commit that made it different from those before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Since {
+    /// As in `5.14`.
+    pub release: &'static str,
+    /// The first digits of the commit's hash.
+    pub commit: &'static str,
+}
+
+/// A member of a kernel struct.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// The struct.
+    pub structure: &'static str,
+    /// The member, `a.b` being a member of a member.
+    pub path: &'static str,
+    /// When it came; `None` when it was there before any kernel that can load the programs.
+    pub since: Option<Since>,
+}
 
 /// A global of the kernel programs, and the member whose offset it wants.
 #[derive(Clone, Copy, Debug)]
 pub struct Field {
     /// The global's name.
     pub symbol: &'static str,
-    /// The struct, then the path of the member: the first that this kernel has is taken.
-    places: &'static [(&'static str, &'static str)],
+    /// Where it may be, newest first: the first that this kernel has is taken.
+    pub places: &'static [Place],
 }
 
-const fn field(symbol: &'static str, places: &'static [(&'static str, &'static str)]) -> Field {
+const fn field(symbol: &'static str, places: &'static [Place]) -> Field {
     Field { symbol, places }
 }
 
+const fn at(structure: &'static str, path: &'static str) -> Place {
+    Place {
+        structure,
+        path,
+        since: None,
+    }
+}
+
+impl Place {
+    const fn since(mut self, release: &'static str, commit: &'static str) -> Self {
+        self.since = Some(Since { release, commit });
+        self
+    }
+}
+
 /// Every field that a program may read.
-pub const FIELDS: [Field; 35] = [
-    field("OFF_TASK_PID", &[("task_struct", "pid")]),
-    field("OFF_TASK_TGID", &[("task_struct", "tgid")]),
-    field("OFF_TASK_FLAGS", &[("task_struct", "flags")]),
-    field("OFF_TASK_PRIO", &[("task_struct", "prio")]),
-    field("OFF_TASK_COMM", &[("task_struct", "comm")]),
-    field("OFF_TASK_CGROUPS", &[("task_struct", "cgroups")]),
+pub const FIELDS: [Field; 37] = [
+    field("OFF_TASK_PID", &[at("task_struct", "pid")]),
+    field("OFF_TASK_TGID", &[at("task_struct", "tgid")]),
+    field("OFF_TASK_FLAGS", &[at("task_struct", "flags")]),
+    field("OFF_TASK_PRIO", &[at("task_struct", "prio")]),
+    field("OFF_TASK_COMM", &[at("task_struct", "comm")]),
+    field("OFF_TASK_CGROUPS", &[at("task_struct", "cgroups")]),
     field(
         "OFF_TASK_LAST_QUEUED",
-        &[("task_struct", "sched_info.last_queued")],
+        &[at("task_struct", "sched_info.last_queued")],
     ),
     field(
         "OFF_TASK_LAST_ARRIVAL",
-        &[("task_struct", "sched_info.last_arrival")],
+        &[at("task_struct", "sched_info.last_arrival")],
     ),
-    field("OFF_TASK_CFS_RQ", &[("task_struct", "se.cfs_rq")]),
-    // Renamed in 5.14 (commit 2f064a59a11f).
+    field("OFF_TASK_CFS_RQ", &[at("task_struct", "se.cfs_rq")]),
     field(
         "OFF_TASK_STATE",
-        &[("task_struct", "__state"), ("task_struct", "state")],
+        &[
+            at("task_struct", "__state").since("5.14", "2f064a59a11f"),
+            at("task_struct", "state"),
+        ],
     ),
-    field("OFF_CFS_RQ_RQ", &[("cfs_rq", "rq")]),
-    // Since 6.6 (commit 677ea015f231).
+    field("OFF_CFS_RQ_RQ", &[at("cfs_rq", "rq")]),
     field(
         "OFF_CFS_RQ_THROTTLED_SINCE",
-        &[("cfs_rq", "throttled_clock_self")],
+        &[at("cfs_rq", "throttled_clock_self").since("6.6", "677ea015f231")],
     ),
     field(
         "OFF_CFS_RQ_THROTTLED_TIME",
         &[
-            // Since 6.6, as above.
-            ("cfs_rq", "throttled_clock_self_time"),
-            // Renamed in 5.19 (commit 64eaf50731ac).
-            ("cfs_rq", "throttled_clock_pelt_time"),
-            ("cfs_rq", "throttled_clock_task_time"),
+            at("cfs_rq", "throttled_clock_self_time").since("6.6", "677ea015f231"),
+            at("cfs_rq", "throttled_clock_pelt_time").since("5.19", "64eaf50731ac"),
+            at("cfs_rq", "throttled_clock_task_time"),
         ],
     ),
-    field("OFF_CFS_RQ_THROTTLE_COUNT", &[("cfs_rq", "throttle_count")]),
-    field("OFF_RQ_CLOCK", &[("rq", "clock")]),
-    field("OFF_CSS_SET_DFL_CGRP", &[("css_set", "dfl_cgrp")]),
-    field("OFF_CSS_SET_SUBSYS", &[("css_set", "subsys")]),
-    field("OFF_CSS_CGROUP", &[("cgroup_subsys_state", "cgroup")]),
-    field("OFF_CGROUP_KN", &[("cgroup", "kn")]),
-    field("OFF_CGROUP_ROOT", &[("cgroup", "root")]),
+    field(
+        "OFF_CFS_RQ_THROTTLE_COUNT",
+        &[at("cfs_rq", "throttle_count")],
+    ),
+    field("OFF_RQ_CLOCK", &[at("rq", "clock")]),
+    field("OFF_CSS_SET_DFL_CGRP", &[at("css_set", "dfl_cgrp")]),
+    field("OFF_CSS_SET_SUBSYS", &[at("css_set", "subsys")]),
+    field("OFF_CSS_CGROUP", &[at("cgroup_subsys_state", "cgroup")]),
+    field("OFF_CGROUP_KN", &[at("cgroup", "kn")]),
+    field("OFF_CGROUP_ROOT", &[at("cgroup", "root")]),
     field(
         "OFF_CGROUP_ROOT_HIERARCHY_ID",
-        &[("cgroup_root", "hierarchy_id")],
+        &[at("cgroup_root", "hierarchy_id")],
     ),
-    field("OFF_KERNFS_NODE_ID", &[("kernfs_node", "id")]),
-    field("OFF_REQUEST_START_TIME_NS", &[("request", "start_time_ns")]),
+    field("OFF_KERNFS_NODE_ID", &[at("kernfs_node", "id")]),
+    field(
+        "OFF_REQUEST_START_TIME_NS",
+        &[at("request", "start_time_ns")],
+    ),
     field(
         "OFF_REQUEST_IO_START_TIME_NS",
-        &[("request", "io_start_time_ns")],
+        &[at("request", "io_start_time_ns")],
     ),
-    field("OFF_REQUEST_BIO", &[("request", "bio")]),
-    field("OFF_REQUEST_CMD_FLAGS", &[("request", "cmd_flags")]),
-    field("OFF_REQUEST_DATA_LEN", &[("request", "__data_len")]),
-    // The disk moved from the request to its queue: there since 5.15 (commit d152c682f03c), gone
-    // from the request since 5.17 (commit f3fa33acca9f).
-    field("OFF_REQUEST_Q", &[("request", "q")]),
-    field("OFF_REQUEST_QUEUE_DISK", &[("request_queue", "disk")]),
-    field("OFF_REQUEST_RQ_DISK", &[("request", "rq_disk")]),
-    field("OFF_GENDISK_MAJOR", &[("gendisk", "major")]),
-    field("OFF_GENDISK_FIRST_MINOR", &[("gendisk", "first_minor")]),
-    field("OFF_BIO_BLKG", &[("bio", "bi_blkg")]),
-    field("OFF_BLKCG_GQ_BLKCG", &[("blkcg_gq", "blkcg")]),
-    field("OFF_BLKCG_CSS", &[("blkcg", "css")]),
-];
-
-/// The fields that only the optional look at the OOM killer's argument needs.
-pub const OOM_LIMIT_FIELDS: [Field; 2] = [
-    field("OFF_OOM_CONTROL_MEMCG", &[("oom_control", "memcg")]),
-    field("OFF_MEM_CGROUP_CSS", &[("mem_cgroup", "css")]),
+    field("OFF_REQUEST_BIO", &[at("request", "bio")]),
+    field("OFF_REQUEST_CMD_FLAGS", &[at("request", "cmd_flags")]),
+    field("OFF_REQUEST_DATA_LEN", &[at("request", "__data_len")]),
+    // The disk moved from the request to its queue, and is gone from the request since 5.17 (commit
+    // f3fa33acca9f).
+    field("OFF_REQUEST_Q", &[at("request", "q")]),
+    field(
+        "OFF_REQUEST_QUEUE_DISK",
+        &[at("request_queue", "disk").since("5.15", "d152c682f03c")],
+    ),
+    field("OFF_REQUEST_RQ_DISK", &[at("request", "rq_disk")]),
+    field("OFF_GENDISK_MAJOR", &[at("gendisk", "major")]),
+    field("OFF_GENDISK_FIRST_MINOR", &[at("gendisk", "first_minor")]),
+    field("OFF_BIO_BLKG", &[at("bio", "bi_blkg")]),
+    field("OFF_BLKCG_GQ_BLKCG", &[at("blkcg_gq", "blkcg")]),
+    field("OFF_BLKCG_CSS", &[at("blkcg", "css")]),
+    field("OFF_OOM_CONTROL_MEMCG", &[at("oom_control", "memcg")]),
+    field("OFF_MEM_CGROUP_CSS", &[at("mem_cgroup", "css")]),
 ];
 
 /// The offsets of the running kernel, those it lacks included.
@@ -102,13 +142,26 @@ pub struct Layout {
     offsets: BTreeMap<&'static str, Result<u64, Missing>>,
 }
 
+impl Field {
+    /// The field that a global of the programs is for.
+    #[must_use]
+    pub fn of(symbol: &str) -> Option<&'static Self> {
+        FIELDS.iter().find(|field| field.symbol == symbol)
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.structure, self.path)
+    }
+}
+
 impl Layout {
     /// Asks BTF for every field.
     #[must_use]
     pub fn resolve(btf: &KernelBtf) -> Self {
         let offsets = FIELDS
             .iter()
-            .chain(&OOM_LIMIT_FIELDS)
             .map(|field| (field.symbol, resolve_field(btf, field)))
             .collect();
         Self { offsets }
@@ -142,8 +195,8 @@ impl Layout {
 
 fn resolve_field(btf: &KernelBtf, field: &Field) -> Result<u64, Missing> {
     let mut first_miss = None;
-    for (structure, path) in field.places {
-        match btf.offset(structure, path) {
+    for place in field.places {
+        match btf.offset(place.structure, place.path) {
             Ok(offset) => return Ok(offset),
             Err(missing) => first_miss = first_miss.or(Some(missing)),
         }

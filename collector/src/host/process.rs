@@ -1,8 +1,13 @@
 //! What `/proc/self` says of our own process.
 
+use std::{
+    fs,
+    os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
+};
+
 use procfs::{WithCurrentSystemInfo as _, process::Process};
 
-use super::{HierarchyId, membership};
+use super::{CgroupKey, HierarchyId, cgroup_mounts::CgroupMounts, membership};
 use crate::reconcile::snapshot::ProcessStats;
 
 /// Reads it. A figure that cannot be read is absent.
@@ -41,9 +46,27 @@ pub fn read_own_process() -> ProcessStats {
 /// The path of a process's cgroup in a hierarchy, from the hierarchy's root.
 #[must_use]
 pub fn cgroup_of(pid: u32, hierarchy: HierarchyId) -> Option<Vec<u8>> {
-    let lines = std::fs::read(format!("/proc/{pid}/cgroup")).ok()?;
+    let lines = fs::read(format!("/proc/{pid}/cgroup")).ok()?;
     membership::parse(&lines)
         .into_iter()
         .find(|of| of.hierarchy == hierarchy)
         .map(|of| of.path.to_vec())
+}
+
+/// The cgroup of this process where tasks are attributed, if it can be seen from here.
+#[must_use]
+pub fn own_cgroup(mounts: &CgroupMounts) -> Option<CgroupKey> {
+    let hierarchy = mounts.task_hierarchy()?;
+    let path = cgroup_of(std::process::id(), hierarchy.id)?;
+    let below = path.strip_prefix(b"/")?;
+    let directory = hierarchy
+        .mount_point
+        .join(std::ffi::OsStr::from_bytes(below));
+    // In a cgroup namespace the path does not begin where the mount does: only a directory that has
+    // this process is its cgroup.
+    let processes = fs::read_to_string(directory.join("cgroup.procs")).ok()?;
+    let own = std::process::id().to_string();
+    processes.lines().find(|pid| *pid == own)?;
+    let inode = fs::metadata(&directory).ok()?.ino();
+    Some(CgroupKey::new(hierarchy.id, inode))
 }

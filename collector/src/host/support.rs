@@ -1,9 +1,12 @@
 //! What the running kernel offers to the programs: asked, not guessed from its version.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use super::{
-    btf::{BtfError, KernelBtf, Missing, Prototype},
+    btf::{BtfError, KERNEL_BTF, KernelBtf, Missing, Prototype},
     layout::Layout,
 };
 
@@ -42,6 +45,10 @@ pub struct KernelSupport {
     pub release: String,
     /// What its types say, or why they cannot be had.
     pub types: Result<KernelTypes, BtfError>,
+    /// The file that the types are from, when it is not the kernel's own.
+    pub external_btf: Option<PathBuf>,
+    /// Whether the kernel has types of its own: without them it takes no typed programs.
+    pub has_own_types: bool,
     /// What this process may do.
     pub privileges: Privileges,
 }
@@ -99,19 +106,34 @@ impl Privileges {
 }
 
 impl KernelSupport {
-    /// Asks the kernel that runs, its types from `btf`.
+    /// Asks the kernel that runs, its types from `external_btf` if that is given.
     #[must_use]
-    pub fn probe(btf: &Path) -> Self {
+    pub fn probe(external_btf: Option<&Path>) -> Self {
         let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").map_or_else(
             |_| "unknown".to_owned(),
             |release| release.trim().to_owned(),
         );
-        let types = KernelBtf::load(btf).map(|btf| KernelTypes::ask(&btf));
+        let own = Path::new(KERNEL_BTF);
+        let types = KernelBtf::load(external_btf.unwrap_or(own)).map(|btf| KernelTypes::ask(&btf));
         Self {
             release,
             types,
+            external_btf: external_btf.map(Path::to_owned),
+            has_own_types: own.exists(),
             privileges: Privileges::of_this_process(),
         }
+    }
+}
+
+impl KernelSupport {
+    /// The file that the types are from, if there are any, for people.
+    #[must_use]
+    pub fn types_in_words(&self) -> Option<String> {
+        let file = self
+            .external_btf
+            .as_deref()
+            .unwrap_or_else(|| Path::new(KERNEL_BTF));
+        self.types.as_ref().ok().map(|_| file.display().to_string())
     }
 }
 
@@ -141,10 +163,22 @@ impl KernelTypes {
 
     /// What a tracepoint passes.
     pub fn tracepoint(&self, name: &str) -> Result<&Prototype, Missing> {
-        match self.tracepoints.get(name) {
-            Some(Ok(prototype)) => Ok(prototype),
-            Some(Err(missing)) => Err(missing.clone()),
-            None => Err(Missing::field_not_asked_for(name)),
-        }
+        known(&self.tracepoints, name)
+    }
+
+    /// What a function takes.
+    pub fn function(&self, name: &str) -> Result<&Prototype, Missing> {
+        known(&self.functions, name)
+    }
+}
+
+fn known<'a>(
+    prototypes: &'a BTreeMap<&'static str, Result<Prototype, Missing>>,
+    name: &str,
+) -> Result<&'a Prototype, Missing> {
+    match prototypes.get(name) {
+        Some(Ok(prototype)) => Ok(prototype),
+        Some(Err(missing)) => Err(missing.clone()),
+        None => Err(Missing::field_not_asked_for(name)),
     }
 }

@@ -15,9 +15,9 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use collector::{
-    attach::{AttachPlan, Attached, Hook, LoadSettings, Program, SignalPlan},
+    attach::{AttachPlan, Attached, Entry, Hook, LoadSettings, Program, SignalPlan},
     drain::Drainer,
-    host::{btf::KERNEL_BTF, support::KernelSupport},
+    host::support::KernelSupport,
 };
 use collector_common::signal::Signal;
 use nix::{
@@ -40,6 +40,7 @@ enum Rung {
     Nothing,
     Floor,
     Sched,
+    RawSched,
     Daemon(PathBuf),
     Runqlat(PathBuf),
 }
@@ -52,7 +53,7 @@ enum Running {
 }
 
 fn main() -> Result<()> {
-    let mut rungs = vec![Rung::Nothing, Rung::Floor, Rung::Sched];
+    let mut rungs = vec![Rung::Nothing, Rung::Floor, Rung::Sched, Rung::RawSched];
     match std::env::args().nth(1) {
         Some(daemon) => rungs.push(Rung::Daemon(daemon.into())),
         None => println!("(give the path of cgscope to measure the whole daemon too)"),
@@ -106,6 +107,7 @@ impl Rung {
             Self::Nothing => "nothing",
             Self::Floor => "empty program",
             Self::Sched => "sched program",
+            Self::RawSched => "its raw entry (no kernel BTF)",
             Self::Daemon(_) => "whole daemon",
             Self::Runqlat(_) => "runqlat (libbpf-tools)",
         }
@@ -121,13 +123,15 @@ impl Rung {
                         programs: vec![Program {
                             name: "sched_floor",
                             hook: Hook::Tracepoint("sched_switch"),
-                            optional: false,
+                            optional: None,
                         }],
+                        with: Vec::new(),
                         without: Vec::new(),
                     },
                 )];
             })?,
             Self::Sched => attach(|_| {})?,
+            Self::RawSched => attach(|plan| plan.entry = Entry::Raw)?,
             Self::Daemon(path) => {
                 let folder = std::env::temp_dir();
                 let mut daemon = Command::new(path);
@@ -164,7 +168,7 @@ impl Running {
 
 /// The sched program alone, its batches going into a ring that nobody empties.
 fn attach(change: impl FnOnce(&mut AttachPlan)) -> Result<Running> {
-    let support = KernelSupport::probe(Path::new(KERNEL_BTF));
+    let support = KernelSupport::probe(None);
     let mut plan = AttachPlan::from_support(
         &support,
         Some(collector_tests::observe::task_hierarchy()),
@@ -175,6 +179,7 @@ fn attach(change: impl FnOnce(&mut AttachPlan)) -> Result<Running> {
         samples_ring_bytes: 16 << 20,
         events_ring_bytes: 1 << 20,
         log: false,
+        own_cgroup: None,
     };
     let attached = Attached::new(&plan, settings)?;
     for (signal, state) in &attached.signals {

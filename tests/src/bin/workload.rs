@@ -5,10 +5,12 @@
 //! after, its counting and its end among that, is not work of those cgroups.
 
 use std::{
+    ffi::OsString,
     fs,
     io::Write as _,
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::{fs::OpenOptionsExt as _, process::CommandExt as _},
     path::{Path, PathBuf},
+    process::Command,
     sync::{Arc, Barrier},
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -19,6 +21,10 @@ use clap::{Parser, Subcommand};
 use collector_tests::{
     switching::{pin, ping_pong_until},
     thread_counts::{ThreadCounts, read_own_thread},
+};
+use nix::{
+    mount::{MsFlags, mount},
+    sched::{CloneFlags, unshare},
 };
 
 #[derive(Parser)]
@@ -51,6 +57,11 @@ enum Work {
     },
     /// A thread that waits on one CPU is moved to another, again and again.
     Migrate { milliseconds: u64 },
+    /// Becomes another program, on what looks to it like a kernel without type information.
+    HideKernelTypes {
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        program: Vec<OsString>,
+    },
     /// Touches memory until it is stopped.
     Allocate { mebibytes: usize },
     /// Writes a file.
@@ -100,6 +111,7 @@ fn main() -> Result<()> {
             join_all(threads)
         }
         Work::Migrate { milliseconds } => migrate(Duration::from_millis(milliseconds), leave),
+        Work::HideKernelTypes { program } => return hide_kernel_types(&program),
         Work::Allocate { mebibytes } => {
             allocate(mebibytes);
             leave_cgroups(&leave);
@@ -228,6 +240,19 @@ fn migrate(time: Duration, leave: Vec<PathBuf>) -> ThreadCounts {
     let mut sum = join_all(residents);
     sum.add(&wanderer.join().expect("the wanderer ends"));
     sum
+}
+
+/// In a mount namespace of its own, so that nobody else misses the types.
+fn hide_kernel_types(program: &[OsString]) -> Result<()> {
+    unshare(CloneFlags::CLONE_NEWNS)?;
+    let nothing = None::<&Path>;
+    let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+    mount(nothing, "/", nothing, private, nothing)?;
+    let types = Path::new("/sys/kernel/btf");
+    mount(nothing, types, Some("tmpfs"), MsFlags::empty(), nothing)
+        .with_context(|| format!("cannot hide {}", types.display()))?;
+    let error = Command::new(&program[0]).args(&program[1..]).exec();
+    Err(error).with_context(|| format!("cannot become {}", Path::new(&program[0]).display()))
 }
 
 fn allocate(mebibytes: usize) {

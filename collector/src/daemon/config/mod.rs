@@ -14,7 +14,6 @@ use collector_common::signal::Signal;
 pub use self::file::{ConfigError, FileConfig};
 use self::value::{ByteSize, SignalSet};
 use super::cli::RunArgs;
-use crate::host::btf::KERNEL_BTF;
 
 /// Everything decided. Where a default is given, it is here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,8 +30,8 @@ pub struct Config {
     pub signals: BTreeSet<Signal>,
     /// The log filter.
     pub log: String,
-    /// The kernel's types.
-    pub btf: PathBuf,
+    /// The kernel's types, when they are not to be its own.
+    pub btf: Option<PathBuf>,
     /// Size of the samples ring.
     pub samples_ring: ByteSize,
     /// How long a tombstone stays.
@@ -86,10 +85,7 @@ impl Config {
                 .unwrap_or_else(SignalSet::all)
                 .0,
             log: args.log.or(file.log).unwrap_or_else(|| "info".to_owned()),
-            btf: args
-                .btf
-                .or(file.btf)
-                .unwrap_or_else(|| PathBuf::from(KERNEL_BTF)),
+            btf: args.btf.or(file.btf),
             samples_ring: args
                 .samples_ring
                 .or(file.samples_ring)
@@ -124,12 +120,12 @@ impl Config {
         }
         // As a flag or variable it is refused already.
         for (name, path) in [
-            ("cgroup_root", &self.cgroup_root),
-            ("host_root", &self.host_root),
-            ("btf", &self.btf),
-            ("lock_file", &self.lock_file),
+            ("cgroup_root", Some(&self.cgroup_root)),
+            ("host_root", Some(&self.host_root)),
+            ("btf", self.btf.as_ref()),
+            ("lock_file", Some(&self.lock_file)),
         ] {
-            if path.as_os_str().is_empty() {
+            if path.is_some_and(|path| path.as_os_str().is_empty()) {
                 return Err(ConfigError::OutOfRange {
                     name,
                     value: "empty".to_owned(),

@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Gives the same numbers each time, when its gate is open.
 struct Numbers {
     snapshot: Snapshot,
-    readiness: Result<(), String>,
+    readiness: Result<Vec<String>, String>,
     gate: Mutex<Gate>,
     moved: Condvar,
 }
@@ -41,7 +41,7 @@ impl Numbers {
     fn of(snapshot: Snapshot) -> Self {
         Self {
             snapshot,
-            readiness: Ok(()),
+            readiness: Ok(Vec::new()),
             gate: Mutex::new(Gate {
                 open: true,
                 waiting: 0,
@@ -79,7 +79,7 @@ impl Source for Numbers {
         self.snapshot.clone()
     }
 
-    fn readiness(&self) -> Result<(), String> {
+    fn readiness(&self) -> Result<Vec<String>, String> {
         self.readiness.clone()
     }
 }
@@ -257,6 +257,19 @@ fn nothing_but_reading_is_allowed() {
         let head = endpoint.ask(&format!("HEAD {path} HTTP/1.1"));
         assert_eq!((head.status, head.body.len()), (200, 0), "{path}");
     }
+    endpoint.stop();
+}
+
+#[test]
+fn ready_without_a_signal_says_which_and_why() {
+    let mut numbers = Numbers::of(full_snapshot());
+    numbers.readiness = Ok(vec!["oom: off, because not asked for".to_owned()]);
+    let endpoint = Running::start(Arc::new(numbers));
+    let readiness = endpoint.get("/readyz");
+    assert_eq!(
+        (readiness.status, readiness.text()),
+        (200, "ready\noom: off, because not asked for")
+    );
     endpoint.stop();
 }
 
