@@ -167,10 +167,11 @@ fn a_bandwidth_limit_shows_as_waits_of_the_rest_of_its_period() {
         .unwrap()
         .quantiles(WindowSignal::RunqueueLatency)
         .unwrap();
-    // The median: where the machine is emulated, a wait now and then is longer by a period.
+    // The upper quartile: others on this host add short waits, and where the machine is emulated one
+    // now and then is longer by a period.
     let expected = 80_000_000;
     assert!(
-        within(quantiles.values_ns[0], expected, 0.0625 + 0.05),
+        within(quantiles.values_ns[1], expected, 0.0625 + 0.05),
         "{quantiles:?}"
     );
 }
