@@ -38,6 +38,9 @@ echo "root:x:0:0:root:/:/bin/sh" >/etc/passwd
 echo "127.0.0.1 localhost" >/etc/hosts
 hostname cgscope-vm
 
+# Should nobody be there any more to turn it off.
+(sleep 600 && off) &
+
 # A machine that hangs ends with a reason, at once.
 for setting in hung_task_panic=1 hung_task_timeout_secs=60 softlockup_panic=1 panic_on_rcu_stall=1 panic_on_oops=1; do
     file=/proc/sys/kernel/${setting%=*}

@@ -5,9 +5,9 @@
 //!
 //! Each machine is QEMU in software emulation with a stock Debian kernel and a file system in memory,
 //! which holds cgscope, its tests as they are, and what these need. The maintained harnesses do not fit:
-//! `vmtest` mounts the guest's root over 9p, which Debian's cloud kernels leave out, and takes KVM where it
-//! finds it; `virtme-ng` boots this machine's own root file system, and so its configuration too, while these
-//! tests want a host that is known to the last file.
+//! `vmtest` mounts this machine's root in the guest over 9p, which Debian's cloud kernels leave out, and takes
+//! KVM wherever it finds it; `virtme-ng` takes virtiofs with a daemon that Debian 12 does not have, or else
+//! 9p too.
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum, builder::PossibleValuesParser};
