@@ -3,10 +3,11 @@
 use anyhow::Context as _;
 
 use crate::{
-    docs,
+    cross, docs, fuzz,
     setup::{self, Scope},
     test,
     toolchain::{Compiler, Toolchain},
+    vm,
     workspace::{self, HOST_PACKAGES},
 };
 
@@ -16,15 +17,21 @@ pub(crate) fn all() -> anyhow::Result<()> {
     kernel_lints()?;
     host_lints()?;
     docs::check()?;
-    test::all(&[], false)
+    cross::check()?;
+    fuzz::run(None, fuzz::SECONDS)?;
+    test::all(&[], Some(&vm::Choice::short()))
 }
 
 fn format() -> anyhow::Result<()> {
-    let mut command = std::process::Command::new("cargo");
-    command
-        .args(["fmt", "--all", "--check"])
-        .current_dir(workspace::root());
-    workspace::run(&mut command)
+    // The fuzz targets are a workspace of their own.
+    for manifest in ["Cargo.toml", "fuzz/Cargo.toml"] {
+        let mut command = std::process::Command::new("cargo");
+        command
+            .args(["fmt", "--all", "--check", "--manifest-path", manifest])
+            .current_dir(workspace::root());
+        workspace::run(&mut command)?;
+    }
+    Ok(())
 }
 
 fn host_lints() -> anyhow::Result<()> {

@@ -19,11 +19,15 @@ mod setup;
 mod build;
 mod run;
 
+mod archive;
+
 mod tally;
 mod test;
 mod vm;
 
 mod fuzz;
+
+mod cross;
 
 mod bench;
 
@@ -86,6 +90,8 @@ enum Task {
         #[arg(long, default_value_t = fuzz::SECONDS)]
         seconds: u32,
     },
+    /// Check that everything compiles for aarch64
+    Cross,
     /// Measure what cgscope costs
     Bench {
         /// Passed on to criterion
@@ -108,8 +114,12 @@ fn main() -> ExitCode {
         Task::Setup { tests: true } => setup::ensure(setup::Scope::Tests),
         Task::Build => build::release(),
         Task::Run { arguments } => run::daemon(&arguments),
-        Task::Test { vm, arguments } => test::all(&arguments, vm),
+        Task::Test { vm, arguments } => {
+            let machines = vm.then(vm::Choice::default);
+            test::all(&arguments, machines.as_ref())
+        }
         Task::Vm { choice, arguments } => vm::all(&choice, &arguments),
+        Task::Cross => cross::check(),
         Task::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
         Task::Bench { arguments } => bench::all(&arguments),
         Task::Docs { check: false } => docs::generate(),

@@ -18,8 +18,8 @@ use crate::{
     workspace::{self, HOST_PACKAGES},
 };
 
-/// With `machines`, the same tests then run on every supported kernel too.
-pub(crate) fn all(arguments: &[String], machines: bool) -> anyhow::Result<()> {
+/// With `machines`, the same tests then run on these too.
+pub(crate) fn all(arguments: &[String], machines: Option<&vm::Choice>) -> anyhow::Result<()> {
     if !Uid::effective().is_root() {
         bail!(
             "the tests load programs into the kernel and start container runtimes, as root; \
@@ -42,11 +42,9 @@ pub(crate) fn all(arguments: &[String], machines: bool) -> anyhow::Result<()> {
             .args(arguments);
     }
     let (mut tally, succeeded) = run_and_count(command)?;
-    let elsewhere = if machines {
-        Some(vm::matrix(&vm::Choice::default(), arguments)?)
-    } else {
-        None
-    };
+    let elsewhere = machines
+        .map(|choice| vm::matrix(choice, arguments))
+        .transpose()?;
     if let Some(table) = &elsewhere {
         tally.add(table.tally());
     }

@@ -11,10 +11,8 @@ use std::{
 
 use anyhow::{Context as _, bail};
 
-use super::{
-    archive::{PrivateApt, checked},
-    kernels::Kernel,
-};
+use super::kernels::Kernel;
+use crate::archive::{self, PrivateApt, checked};
 
 /// How many candidates are tried when an archive does not hold what it names.
 const MOST_TRIES: usize = 6;
@@ -32,7 +30,7 @@ pub(crate) struct Unpacked {
 
 /// From the cache, or fetched into it.
 pub(crate) fn ensure(kernel: &Kernel) -> anyhow::Result<Unpacked> {
-    let cache = folder()?;
+    let cache = archive::cache("kernels")?;
     let root = cache.join(kernel.series);
     if !root.exists() {
         fetch(kernel, &cache, &root).with_context(|| {
@@ -55,17 +53,6 @@ pub(crate) fn ensure(kernel: &Kernel) -> anyhow::Result<Unpacked> {
     })
 }
 
-fn folder() -> anyhow::Result<PathBuf> {
-    let cache = env::var_os("XDG_CACHE_HOME")
-        .filter(|folder| !folder.is_empty())
-        .map(PathBuf::from)
-        .or_else(|| env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")))
-        .context("neither XDG_CACHE_HOME nor HOME says where kernels can be kept")?;
-    let folder = cache.join("cgscope/kernels");
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    Ok(folder)
-}
-
 /// Only what is whole gets its final name.
 fn fetch(kernel: &Kernel, cache: &Path, root: &Path) -> anyhow::Result<()> {
     println!(
@@ -77,7 +64,7 @@ fn fetch(kernel: &Kernel, cache: &Path, root: &Path) -> anyhow::Result<()> {
         .prefix("fetching-")
         .tempdir_in(cache)
         .context("cannot make a folder in the cache")?;
-    let apt = PrivateApt::open(work.path(), kernel.suites)?;
+    let apt = PrivateApt::open(work.path(), kernel.suites, "amd64")?;
     let candidates = kernel.candidates(&apt.offers(kernel.image_prefix())?);
     let mut refused = Vec::new();
     for (number, candidate) in candidates.iter().take(MOST_TRIES).enumerate() {

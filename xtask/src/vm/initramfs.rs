@@ -15,12 +15,12 @@ use std::{
 use anyhow::{Context as _, bail};
 
 use super::{
-    archive::checked,
     cache::Unpacked,
     cpio::Archive,
     modules::{self, WANTED},
     programs::{Programs, Suite},
 };
+use crate::archive::checked;
 
 const INIT: &str = include_str!("init.sh");
 

@@ -2,6 +2,8 @@
 //!
 //! In: what an archive offers. Out: packages to try, the newest first. Never here: a download.
 
+use crate::archive::{Candidate, Offer, Suite};
+
 /// A series of kernels that is supported.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Kernel {
@@ -13,38 +15,11 @@ pub(crate) struct Kernel {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Suite {
-    pub(crate) name: &'static str,
-    pub(crate) archive: Archive,
-}
-
-/// Debian has two archives, each under its own address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Archive {
-    Main,
-    Security,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Packaging {
     /// Image and modules in one package, `linux-image-*`.
     Whole,
     /// Image, modules and their lists each in a package of their own, since Debian's Linux 6.19.
     Parts,
-}
-
-/// A package that an archive offers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Offer {
-    pub(crate) package: String,
-    pub(crate) version: String,
-}
-
-/// Packages of one version that together make a kernel.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Candidate {
-    pub(crate) version: String,
-    pub(crate) packages: Vec<String>,
 }
 
 /// The oldest that has what the programs need, Debian's stable releases since, and the newest there is.
@@ -59,12 +34,12 @@ pub(crate) const KERNELS: [Kernel; 4] = [
     },
     Kernel {
         series: "6.1",
-        suites: &BOOKWORM,
+        suites: &Suite::BOOKWORM,
         packaging: Packaging::Whole,
     },
     Kernel {
         series: "6.12",
-        suites: &BOOKWORM,
+        suites: &Suite::BOOKWORM,
         packaging: Packaging::Whole,
     },
     Kernel {
@@ -74,30 +49,8 @@ pub(crate) const KERNELS: [Kernel; 4] = [
     },
 ];
 
-const BOOKWORM: [Suite; 3] = [
-    Suite::main("bookworm"),
-    Suite::main("bookworm-updates"),
-    Suite::security("bookworm-security"),
-];
-
 /// Debian's kernels for virtual machines: few drivers, BTF, and quick to boot.
 const FLAVOR: &str = "-cloud-amd64";
-
-impl Suite {
-    const fn main(name: &'static str) -> Self {
-        Self {
-            name,
-            archive: Archive::Main,
-        }
-    }
-
-    const fn security(name: &'static str) -> Self {
-        Self {
-            name,
-            archive: Archive::Security,
-        }
-    }
-}
 
 impl Kernel {
     /// What the names of its image packages begin with, whatever the version.

@@ -17,10 +17,10 @@ use anyhow::Context as _;
 
 use super::{
     Mode,
-    archive::checked,
     cache::{Unpacked, with_system_programs},
     console::Console,
 };
+use crate::archive::checked;
 
 /// Three times what a run takes.
 const TIME_LIMIT: Duration = Duration::from_mins(9);

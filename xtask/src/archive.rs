@@ -4,6 +4,7 @@
 //! own apt is asked where the archive is, and stays as it is.
 
 use std::{
+    env,
     fmt::Write as _,
     fs,
     path::{Path, PathBuf},
@@ -12,10 +13,37 @@ use std::{
 
 use anyhow::{Context as _, bail};
 
-use super::kernels::{Archive, Candidate, Offer, Suite};
 use crate::setup::platform::Platform;
 
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
+/// A part of Debian's archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Suite {
+    pub(crate) name: &'static str,
+    pub(crate) archive: Archive,
+}
+
+/// Debian has two archives, each under its own address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Archive {
+    Main,
+    Security,
+}
+
+/// A package that an archive offers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Offer {
+    pub(crate) package: String,
+    pub(crate) version: String,
+}
+
+/// Packages of one version that together make a kernel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Candidate {
+    pub(crate) version: String,
+    pub(crate) packages: Vec<String>,
+}
 
 #[derive(Debug)]
 pub(crate) struct PrivateApt {
@@ -30,9 +58,37 @@ struct Addresses {
     security: String,
 }
 
+impl Suite {
+    /// Debian 12's.
+    pub(crate) const BOOKWORM: [Self; 3] = [
+        Self::main("bookworm"),
+        Self::main("bookworm-updates"),
+        Self::security("bookworm-security"),
+    ];
+
+    pub(crate) const fn main(name: &'static str) -> Self {
+        Self {
+            name,
+            archive: Archive::Main,
+        }
+    }
+
+    pub(crate) const fn security(name: &'static str) -> Self {
+        Self {
+            name,
+            archive: Archive::Security,
+        }
+    }
+}
+
 impl PrivateApt {
-    /// An apt that lives in `folder` and knows the packages of `suites`.
-    pub(crate) fn open(folder: &Path, suites: &[Suite]) -> anyhow::Result<Self> {
+    /// An apt that lives in `folder` and knows the packages of `suites` for an architecture, by Debian's
+    /// name for it.
+    pub(crate) fn open(
+        folder: &Path,
+        suites: &[Suite],
+        architecture: &str,
+    ) -> anyhow::Result<Self> {
         if !Path::new(KEYRING).exists() {
             bail!("Debian's keys are not here ({KEYRING}): install debian-archive-keyring");
         }
@@ -42,9 +98,12 @@ impl PrivateApt {
             fs::create_dir_all(&part).with_context(|| format!("cannot make {}", part.display()))?;
         }
         let sources = folder.join("sources.list");
-        write(&sources, &addresses.sources(suites))?;
+        write(&sources, &addresses.sources(suites, architecture))?;
         let configuration = folder.join("apt.conf");
-        write(&configuration, &configuration_text(folder, &sources))?;
+        write(
+            &configuration,
+            &configuration_text(folder, &sources, architecture),
+        )?;
         let apt = Self {
             folder: folder.to_owned(),
             configuration,
@@ -101,7 +160,7 @@ impl PrivateApt {
 }
 
 /// What differs from the machine's own settings, of which a proxy's address must stay.
-fn configuration_text(folder: &Path, sources: &Path) -> String {
+fn configuration_text(folder: &Path, sources: &Path, architecture: &str) -> String {
     let folder = folder.display();
     let sources = sources.display();
     // apt's own user cannot enter folders that belong to a person alone.
@@ -116,7 +175,7 @@ fn configuration_text(folder: &Path, sources: &Path) -> String {
          Dir::Etc::sourceparts \"-\";\n\
          Dir::Etc::preferences \"-\";\n\
          Dir::Etc::preferencesparts \"-\";\n\
-         APT::Architecture \"amd64\";\n\
+         APT::Architecture \"{architecture}\";\n\
          APT::Sandbox::User \"root\";\n\
          Acquire::Languages \"none\";\n\
          Acquire::AllowInsecureRepositories \"false\";\n\
@@ -160,7 +219,7 @@ impl Addresses {
         Some(Self { main, security })
     }
 
-    fn sources(&self, suites: &[Suite]) -> String {
+    fn sources(&self, suites: &[Suite], architecture: &str) -> String {
         suites.iter().fold(String::new(), |mut text, suite| {
             let address = match suite.archive {
                 Archive::Main => &self.main,
@@ -169,7 +228,7 @@ impl Addresses {
             let name = suite.name;
             writeln!(
                 text,
-                "deb [arch=amd64 target=Packages signed-by={KEYRING}] {address} {name} main"
+                "deb [arch={architecture} target=Packages signed-by={KEYRING}] {address} {name} main"
             )
             .expect("a String takes all");
             text
@@ -197,6 +256,18 @@ fn parse_offers(stanzas: &str) -> Vec<Offer> {
 
 fn write(path: &Path, text: &str) -> anyhow::Result<()> {
     fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// A folder for what is fetched, outside the repository.
+pub(crate) fn cache(name: &str) -> anyhow::Result<PathBuf> {
+    let cache = env::var_os("XDG_CACHE_HOME")
+        .filter(|folder| !folder.is_empty())
+        .map(PathBuf::from)
+        .or_else(|| env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")))
+        .context("neither XDG_CACHE_HOME nor HOME says where things can be kept")?;
+    let folder = cache.join("cgscope").join(name);
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    Ok(folder)
 }
 
 /// Runs a command that says something only when it fails; its output.
@@ -237,7 +308,7 @@ mod tests {
                 archive: Archive::Security,
             },
         ];
-        let sources = addresses.sources(&suites);
+        let sources = addresses.sources(&suites, "amd64");
         assert!(sources.contains("] http://mirror.example/debian sid main\n"));
         assert!(
             sources.contains("] http://security.example/debian-security bullseye-security main\n")
