@@ -129,10 +129,6 @@ fn main() -> Result<()> {
         }
     };
     counts.add(&read_own_thread().since(&before));
-    // What its end takes is not in the counts, so it is not the cgroup's either.
-    for procs in &arguments.join {
-        leave(procs);
-    }
     let mut out = std::io::stdout();
     writeln!(out, "{}", counts.to_json())?;
     Ok(())

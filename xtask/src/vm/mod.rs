@@ -218,7 +218,12 @@ fn boot(
         mode.name()
     );
     let prefix = format!("[{} {}]", kernel.series, mode.name());
-    let life = machine::run(unpacked, &scratch.join(INITRAMFS), mode, scratch, &prefix)?;
+    let initramfs = scratch.join(INITRAMFS);
+    let mut life = machine::run(unpacked, &initramfs, mode, scratch, &prefix)?;
+    if life.console.died_of_emulation() {
+        println!("{prefix} vm: booting it once more: the emulator, not the kernel, made it stop");
+        life = machine::run(unpacked, &initramfs, mode, scratch, &prefix)?;
+    }
     if let Some(why) = &life.cut_short {
         println!("{prefix} vm: did not finish: {why}");
     }
