@@ -3,7 +3,7 @@
 //! In: lines of its console. Out: how each test ended and why, and whether the machine lives. Never
 //! here: a process, a clock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How a test ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub(crate) struct Console {
     pub(crate) outcomes: BTreeMap<TestName, Outcome>,
     /// What a failed or skipped test said about it.
     pub(crate) reasons: BTreeMap<TestName, Vec<String>>,
+    /// Those that failed at first, and were tried once more.
+    pub(crate) tried_again: BTreeSet<TestName>,
     /// What was said about the machine.
     pub(crate) notes: Vec<String>,
     /// Why the machine must be given up.
@@ -34,6 +36,7 @@ pub(crate) struct Console {
     /// Everything has run.
     pub(crate) done: bool,
     suite: Option<String>,
+    is_second_try: bool,
     /// A test that has begun; its end can stand on a later line, after what others wrote.
     running: Option<String>,
     /// Whose output is being shown.
@@ -95,7 +98,10 @@ impl Console {
     fn machine(&mut self, said: &str) {
         let (what, rest) = said.split_once(' ').unwrap_or((said, ""));
         match what {
-            "begin" => self.suite = Some(rest.to_owned()),
+            "begin" | "again" => {
+                self.suite = Some(rest.to_owned());
+                self.is_second_try = what == "again";
+            }
             "end" => {
                 self.suite = None;
                 self.running = None;
@@ -146,6 +152,9 @@ impl Console {
                 if let Some(reason) = rest.strip_prefix("ignored, ") {
                     self.reasons
                         .insert(test.clone(), vec![reason.trim().to_owned()]);
+                }
+                if self.is_second_try {
+                    self.tried_again.insert(test.clone());
                 }
                 self.outcomes.insert(test, outcome);
             }
@@ -198,6 +207,37 @@ fn outcome(text: &str) -> Option<Outcome> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_test_that_passes_at_the_second_try_has_passed_and_is_named() {
+        let mut console = Console::default();
+        for line in [
+            "vm: begin kernel",
+            "test sched::a ... FAILED",
+            "test sched::b ... FAILED",
+            "failures:",
+            "---- sched::a stdout ----",
+            "too late",
+            "failures:",
+            "    sched::a",
+            "test result: FAILED. 0 passed; 2 failed",
+            "vm: end kernel 101",
+            "vm: again kernel",
+            "test sched::a ... ok",
+            "test sched::b ... FAILED",
+            "vm: end kernel 101",
+        ] {
+            console.line(line);
+        }
+        let test = |name: &str| TestName {
+            suite: "kernel".to_owned(),
+            name: name.to_owned(),
+        };
+        assert_eq!(console.outcomes[&test("sched::a")], Outcome::Passed);
+        assert_eq!(console.outcomes[&test("sched::b")], Outcome::Failed);
+        assert_eq!(console.tried_again.len(), 2);
+        assert_eq!(console.reasons[&test("sched::a")], ["too late"]);
+    }
 
     fn console(text: &str) -> Console {
         let mut console = Console::default();

@@ -102,10 +102,25 @@ run() {
     suite=$1
     shift
     echo "vm: begin $suite"
-    "/tests/deps/$suite" "$@" 2>&1
+    mkfifo /run/console
+    tee /run/said </run/console &
+    "/tests/deps/$suite" "$@" >/run/console 2>&1
+    status=$?
+    wait
+    rm /run/console
+    # A line of its own, whatever the last one said.
+    echo
+    echo "vm: end $suite $status"
+    [ $status = 0 ] && return
+    # Where a CPU is a thread among others, it can stand still in the middle of a measurement. What
+    # fails for another reason fails again.
+    again=$(sed -n '/^failures:$/h; /^    [a-z_]*::[a-z_0-9:]*$/H; ${x; s/^failures://; p;}' /run/said)
+    [ -n "$again" ] || { failed=1; return; }
+    echo "vm: again $suite"
+    # shellcheck disable=SC2086
+    "/tests/deps/$suite" --exact --include-ignored --test-threads=1 --show-output --color=never $again 2>&1
     status=$?
     [ $status = 0 ] || failed=1
-    # A line of its own, whatever the last one said.
     echo
     echo "vm: end $suite $status"
 }

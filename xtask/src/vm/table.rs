@@ -29,11 +29,12 @@ pub(crate) struct Table {
 }
 
 /// The order of the columns; areas that are not named here come after these.
-const AREAS: [&str; 7] = [
+const AREAS: [&str; 8] = [
     "sched",
     "block_io",
     "oom",
     "cgroup_life",
+    "throttle",
     "loss",
     "identity",
     "daemon",
@@ -183,9 +184,17 @@ impl Table {
             writeln!(text, "\n{title}: {why}").expect("a String takes all");
             return;
         }
-        for (wanted, word) in [(Outcome::Failed, "FAILED"), (Outcome::Skipped, "skipped")] {
+        let again = |test: &TestName| {
+            let life = row.life.as_ref();
+            life.is_ok_and(|life| life.console.tried_again.contains(test))
+        };
+        for (wanted, word) in [
+            (Outcome::Failed, "FAILED"),
+            (Outcome::Skipped, "skipped"),
+            (Outcome::Passed, "passed at the second try"),
+        ] {
             for test in &self.expected {
-                if row.outcome(test) != wanted {
+                if row.outcome(test) != wanted || (wanted == Outcome::Passed && !again(test)) {
                     continue;
                 }
                 let name = format!("{}::{}", test.suite, test.name);
