@@ -97,7 +97,8 @@ impl Work {
                 assert!(waited < wait * 1.5 + 0.1, "{waited} {wait}");
                 let ran = sum("cgscope_container_cpu_seconds_total");
                 let run = self.cgroup.cpu_time().as_secs_f64();
-                assert!((ran - run).abs() < run * 0.10, "{ran} {run}");
+                // Above the controller's own by what a hypervisor takes of the slices.
+                assert!(ran > run * 0.90 && ran < run * 1.5, "{ran} {run}");
             }
             "block_io" => {
                 let bytes = sum("cgscope_container_block_io_bytes_total");

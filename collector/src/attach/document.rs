@@ -37,8 +37,8 @@ minimum are not supported; before 5.8 nothing loads.
 
 `--btf FILE` takes the type information (BTF) from a file: raw BTF, made from the `vmlinux` of the very kernel that runs with
 `pahole --btf_encode_detached FILE vmlinux`, or taken from an archive such as BTFHub. Typed programs cannot be attached there, so
-the same programs are entered through raw tracepoints and read kernel memory by a helper; the entry of a function
-cannot be had.
+the same programs are entered through raw tracepoints and read each field by a call of a helper: a context switch then
+costs about as much as with `runqlat`, four to five times as much as otherwise. The entry of a function cannot be had.
 
 A file of another kernel would give wrong numbers, so before it is used a program reads the task, cgroup, hierarchy and
 run queue of the process that asks through the file's offsets, and what it reads is compared with what the kernel says by

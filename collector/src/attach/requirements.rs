@@ -138,7 +138,7 @@ pub const FLOOR: [Floor; 6] = [
     Floor {
         what: "typed tracepoint programs (`tp_btf`)",
         since: since("5.5", "9e15db66136a"),
-        without: "raw tracepoints (4.17, commit c4f6699dfcb8) do, at a higher cost",
+        without: "raw tracepoints (4.17, commit c4f6699dfcb8) do, at several times the cost",
         optional: true,
     },
     Floor {
