@@ -11,7 +11,6 @@ use std::{
 
 use collector::{
     catalog::{Identity, Recognizer},
-    daemon::clock::{Ktime, TimeAnchor},
     drain::{
         Event, Sink as _,
         decode::{decode_batch, decode_event},
@@ -20,6 +19,7 @@ use collector::{
         CgroupId, HierarchyId,
         cgroup_mounts::{CgroupMounts, Hierarchy},
         cgroup_walk::Walk,
+        clock::{Ktime, TimeAnchor},
     },
     reconcile::{Pipeline, PipelineSettings},
     window::OomTotals,

@@ -92,7 +92,7 @@ impl Sink for Seen {
             Samples::BlockIo(samples) => {
                 self.block.extend_from_slice(samples);
                 let opened = Duration::from_nanos(batch.header.opened_ns);
-                let now = collector::daemon::clock::Ktime::now().0;
+                let now = collector::host::clock::Ktime::now().0;
                 self.longest_delay = self.longest_delay.max(now.saturating_sub(opened));
                 samples.len()
             }

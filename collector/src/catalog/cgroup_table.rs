@@ -12,8 +12,7 @@ use std::{
 
 use super::{Identity, Names, Owner, Recognizer, path_text::path_text};
 use crate::{
-    daemon::clock::Ktime,
-    host::{CgroupId, CgroupKey, HierarchyId},
+    host::{CgroupId, CgroupKey, HierarchyId, clock::Ktime},
     reconcile::snapshot::CgroupCounts,
 };
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::Identity;
-use crate::{daemon::clock::Ktime, host::CgroupKey};
+use crate::host::{CgroupKey, clock::Ktime};
 
 /// The cgroups of one path. On a hybrid host each hierarchy has one of its own; they are the same
 /// container's.

@@ -1,7 +1,7 @@
-//! The process: configuration, wiring, clock, shutdown, the view of itself.
+//! The process: configuration, wiring, shutdown, the view of itself.
 //!
-//! In: flags, environment, a file. Out: an exit code. The only stage that reads the clock, starts
-//! threads and decides when the others work. Never here: how anything is measured or encoded.
+//! In: flags, environment, a file. Out: an exit code. The only stage that starts threads and decides
+//! when the others work. Never here: how anything is measured or encoded.
 
 pub mod cli;
 
@@ -12,8 +12,6 @@ pub mod exit;
 pub mod lock;
 
 pub mod logging;
-
-pub mod clock;
 
 pub mod rotation;
 

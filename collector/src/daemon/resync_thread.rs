@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{clock::Ktime, state::State};
-use crate::host::{cgroup_mounts::CgroupMounts, cgroup_walk::walk};
+use super::state::State;
+use crate::host::{cgroup_mounts::CgroupMounts, cgroup_walk::walk, clock::Ktime};
 
 /// How often the trees are walked when nothing calls for it: events tell everything that changes, so
 /// this is only the net below them.

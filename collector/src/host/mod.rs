@@ -9,6 +9,8 @@ pub mod layout;
 
 pub mod support;
 
+pub mod clock;
+
 pub mod cgroup_id;
 
 pub mod cgroup_mounts;

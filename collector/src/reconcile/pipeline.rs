@@ -18,10 +18,13 @@ use crate::{
         CgroupTable, Identity, Names, Owner, OwnerId, Recognizer, TableSettings,
         cgroup_table::{Change, Expired, Moment, Walked},
     },
-    daemon::clock::{Ktime, TimeAnchor},
     drain::{Batch, Event, Samples, Sink, decode::CgroupChange},
     host::{
-        CgroupKey, HierarchyId, cgroup_mounts::CgroupMounts, cgroup_walk::Walk, process::cgroup_of,
+        CgroupKey, HierarchyId,
+        cgroup_mounts::CgroupMounts,
+        cgroup_walk::Walk,
+        clock::{Ktime, TimeAnchor},
+        process::cgroup_of,
     },
     window::{
         BatchOutcome, CgroupTotals, CgroupWindows, Class, OomTotals, Operation, OperationCodes,

@@ -12,10 +12,7 @@ use super::{
     CgroupTable, Recognizer, TableSettings,
     cgroup_table::{Moment, Walked},
 };
-use crate::{
-    daemon::clock::Ktime,
-    host::{CgroupId, CgroupKey, HierarchyId},
-};
+use crate::host::{CgroupId, CgroupKey, HierarchyId, clock::Ktime};
 
 const CPU: HierarchyId = HierarchyId(3);
 const BLOCK: HierarchyId = HierarchyId(4);

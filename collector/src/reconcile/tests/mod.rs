@@ -13,12 +13,12 @@ use collector_common::{
 use super::{Pipeline, PipelineSettings, snapshot::CgroupStats};
 use crate::{
     catalog::Recognizer,
-    daemon::clock::Ktime,
     drain::{Batch, Event, Samples, Sink as _, decode::CgroupChange},
     host::{
         CgroupId, CgroupKey, HierarchyId,
         cgroup_mounts::{CgroupMounts, Hierarchy},
         cgroup_walk::Walk,
+        clock::Ktime,
     },
     window::{BatchOutcome, OomTotals, Operation},
 };
