@@ -236,9 +236,10 @@ impl TestCgroup {
     /// Removes it.
     pub fn remove(&self) {
         for hierarchy in self.mounts.attributed() {
+            let directory = self.directory(hierarchy);
             // A process that has just ended can still be on its way out.
             for _ in 0..100 {
-                if fs::remove_dir(self.directory(hierarchy)).is_ok() {
+                if fs::remove_dir(&directory).is_ok() || !directory.exists() {
                     break;
                 }
                 thread::sleep(Duration::from_millis(10));
