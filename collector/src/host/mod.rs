@@ -19,9 +19,15 @@ pub mod membership;
 
 pub mod cgroup_walk;
 
+pub mod cgroupfs;
+
 pub mod block_devices;
 
 pub mod process;
+
+pub mod process_files;
+
+pub mod network;
 
 pub mod program_cost;
 

@@ -1,0 +1,128 @@
+//! Reading cgroup files again and again allocates nothing: counted by an allocator of this test's own.
+#![expect(unsafe_code, reason = "an allocator is unsafe by its interface")]
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use collector::host::{
+    HierarchyId,
+    cgroup_mounts::{CgroupMounts, Hierarchy},
+    cgroupfs::{
+        CgroupReader, CgroupStatistics, ControllerDirs, DescriptorBudget, HierarchyRoots,
+        ReadContext, Wanted,
+    },
+};
+
+/// The system's allocator, and how often this thread asked it.
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+// SAFETY: everything is the system allocator's; a thread-local number of plain data is added to.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.dealloc(place, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+/// Writes a dumped tree into a folder, and a key that no version of this program knows.
+fn write(folder: &Path, dump: &str) {
+    let mut directory = PathBuf::new();
+    let mut file = PathBuf::new();
+    for line in dump.split_inclusive('\n') {
+        if let Some(name) = line.strip_prefix("@@ ") {
+            directory = folder.join(name.trim_end().replacen("pod/box", "tree/pod/box", 1));
+            fs::create_dir_all(&directory).expect("a folder");
+        } else if let Some(name) = line.strip_prefix("== ") {
+            file = directory.join(name.trim_end());
+            let begin = if name.contains("memory.stat") {
+                "a_new_key 7\n"
+            } else {
+                ""
+            };
+            fs::write(&file, begin).expect("a file");
+        } else {
+            let text = fs::read_to_string(&file).expect("a file") + line;
+            fs::write(&file, text).expect("a file");
+        }
+    }
+}
+
+/// Allocations of ten readings, after two that may allocate.
+fn allocations(hierarchies: Vec<Hierarchy>, path: &str, budget: &DescriptorBudget) -> u64 {
+    let roots = Arc::new(HierarchyRoots::open(&CgroupMounts { hierarchies }));
+    let mut reader = CgroupReader::new(ControllerDirs::at(&roots, path.as_bytes()), budget);
+    let mut context = ReadContext::default();
+    let mut statistics = CgroupStatistics::default();
+    for _ in 0..2 {
+        reader.read(Wanted::ALL, &mut context, &mut statistics);
+    }
+    let (before, files) = (ALLOCATIONS.get(), context.account.files);
+    for _ in 0..10 {
+        reader.read(Wanted::ALL, &mut context, &mut statistics);
+    }
+    let allocations = ALLOCATIONS.get() - before;
+    let files = context.account.files - files;
+    assert!(files > 200, "{files} files");
+    let memory = statistics.memory.expect("memory");
+    assert_eq!(memory.stat.other.value("a_new_key"), Some(7));
+    allocations
+}
+
+#[test]
+fn readings_allocate_nothing_once_the_cgroup_is_known() {
+    let counted = ALLOCATIONS.get();
+    drop(std::hint::black_box(Box::new(1)));
+    assert_eq!(ALLOCATIONS.get(), counted + 1, "the counter counts");
+
+    for budget in [DescriptorBudget::new(99, 99), DescriptorBudget::new(0, 0)] {
+        let folder = tempfile::tempdir().expect("a folder");
+        write(
+            folder.path(),
+            include_str!("../src/host/cgroupfs/fixtures/v2-7.2.txt"),
+        );
+        let hierarchy = |name: &str, id, controllers: &[&str]| Hierarchy {
+            id: HierarchyId(id),
+            controllers: controllers.iter().map(|of| (*of).to_owned()).collect(),
+            mount_point: folder.path().join(name),
+            root: "/".into(),
+        };
+        let v2 = vec![hierarchy("tree", 0, &[])];
+        assert_eq!(allocations(v2, "/pod/box", &budget), 0);
+
+        write(
+            folder.path(),
+            include_str!("../src/host/cgroupfs/fixtures/v1-5.10.txt"),
+        );
+        let v1 = [
+            "cpu,cpuacct",
+            "memory",
+            "blkio",
+            "pids",
+            "hugetlb",
+            "cpuset",
+        ]
+        .iter()
+        .zip(1..)
+        .map(|(name, id)| hierarchy(name, id, &name.split(',').collect::<Vec<_>>()))
+        .collect();
+        assert_eq!(allocations(v1, "/tree/pod/box", &budget), 0);
+    }
+}
