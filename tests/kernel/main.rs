@@ -2,6 +2,7 @@
 
 mod block_io;
 mod cgroup_life;
+mod cgroupfs;
 mod identity;
 mod loss;
 mod oom;
