@@ -8,10 +8,14 @@
 //! cgroup on this CPU.
 //!
 //! * **The end** is exact where the kernel adds up the time itself (`throttled_clock_self_time`, since
-//!   6.6, commit 677ea015f231). Before, the interval is held to last until the first arrival, so that
-//!   what the cgroup waits for the CPU just after its quota is renewed counts as the limit's too.
+//!   6.6, commit 677ea015f231). Before, the interval of a task that was queued all along is held to last
+//!   until its arrival, so that what it waits for the CPU just after its quota is renewed counts as the
+//!   limit's too; for others the kernel's sum is taken, whose clock is near to ours. On kernels that
+//!   throttle each task by itself (since 6.18) one can get the CPU while the limit still bites, to work
+//!   in the kernel: its wait until then is contention.
 //! * **A cgroup that queued but did not run** when a limit above it began to bite has no switch of its
-//!   own: its interval is told, at its next arrival, from how much the kernel's sum has grown.
+//!   own: its interval is told, at its next arrival, from how much the kernel's sum has grown, if that
+//!   is not more than the wait. Cgroups of v2 without a `cpu` controller of their own share that sum.
 //! * **Bounds**: each CPU remembers [`SLOTS`] cgroups with [`INTERVALS`] intervals each. What is
 //!   forgotten too early counts as contention, and forgetting an interval under way is counted.
 //!
@@ -31,6 +35,10 @@ const SLOT_BITS: u32 = 6;
 /// How many intervals of a cgroup: a wait over more periods of its quota than this counts the older
 /// ones as contention.
 const INTERVALS: usize = 16;
+
+/// No limit bites for longer: a quota is renewed every second at least, and what a cgroup ran over it is
+/// paid back in a few.
+const LONGEST_NS: u64 = 1 << 33;
 
 /// The cgroups whose limit has bitten on this CPU. Written and read here.
 #[map]
@@ -66,13 +74,13 @@ pub fn note_departure(cpu: *mut CpuState, prev: Task, cgroup: u64, now: u64) {
     let queue = prev.cfs_run_queue();
     let since_ns = queue.throttled_since(now);
     if since_ns != 0 {
-        note_start(cpu, cgroup, queue.throttled_time(), since_ns);
+        note_start(cpu, cgroup, queue.throttled_time(), since_ns, now);
     }
 }
 
 #[inline(always)]
-fn note_start(cpu: *mut CpuState, cgroup: u64, total_ns: u64, since_ns: u64) {
-    let Some(throttle) = find(cgroup).or_else(|| claim(cpu, cgroup, total_ns)) else {
+fn note_start(cpu: *mut CpuState, cgroup: u64, total_ns: u64, since_ns: u64, now: u64) {
+    let Some(throttle) = find(cgroup).or_else(|| claim(cpu, cgroup, total_ns, now)) else {
         return;
     };
     // Several tasks can leave the CPU in the same interval.
@@ -95,10 +103,10 @@ pub fn throttled_part(cpu: *mut CpuState, next: Task, cgroup: u64, queued: u64, 
     }
     let Some(throttle) = find(cgroup) else {
         // So that its next interval is told even if it begins without a switch.
-        let _claimed = claim(cpu, cgroup, total_ns);
+        let _claimed = claim(cpu, cgroup, total_ns, now);
         return 0;
     };
-    note_end(throttle, total_ns, now);
+    note_end(throttle, total_ns, queued, now);
     let throttled = overlap(throttle, queued, now);
     // The limit is for the fair class: a real-time task of the cgroup waits for other reasons.
     if throttled == 0 || next.is_real_time() {
@@ -109,7 +117,7 @@ pub fn throttled_part(cpu: *mut CpuState, next: Task, cgroup: u64, queued: u64, 
 
 /// Adds the interval that has ended since the cgroup was last looked at, if one has.
 #[inline(always)]
-fn note_end(throttle: &mut Throttle, total_ns: u64, now: u64) {
+fn note_end(throttle: &mut Throttle, total_ns: u64, queued: u64, now: u64) {
     let length = total_ns.wrapping_sub(throttle.total_ns);
     if length == 0 {
         return;
@@ -118,10 +126,15 @@ fn note_end(throttle: &mut Throttle, total_ns: u64, now: u64) {
     throttle.total_ns = total_ns;
     throttle.since_ns = 0;
     let (start_ns, end_ns) = if since_ns == 0 {
-        (now.saturating_sub(length), now)
-    } else if throttled_time_is_exact() {
+        // More than the wait is the sum of earlier limits too: then nothing is known of this one.
+        if length > now.wrapping_sub(queued) {
+            return;
+        }
+        (now.wrapping_sub(length), now)
+    } else if throttled_time_is_exact() || queued > since_ns {
         (since_ns, now.min(since_ns.wrapping_add(length)))
     } else {
+        // Queued before, and the first to get the CPU again: all of that was the limit, or just after.
         (since_ns, now)
     };
     let newest = throttle.newest.wrapping_add(1) & (INTERVALS as u64 - 1);
@@ -145,6 +158,12 @@ fn overlap(throttle: &Throttle, queued: u64, now: u64) -> u64 {
         sum = sum.wrapping_add(end.saturating_sub(start));
     }
     sum
+}
+
+/// Whether a limit is biting. One that began long ago is that of a cgroup whose last task has ended.
+#[inline(always)]
+fn is_under_way(throttle: &Throttle, now: u64) -> bool {
+    throttle.since_ns != 0 && now.wrapping_sub(throttle.since_ns) < LONGEST_NS
 }
 
 /// The two places where a cgroup can be.
@@ -174,15 +193,23 @@ fn find(cgroup: u64) -> Option<&'static mut Throttle> {
 /// Takes a place for a cgroup that has none: a free one, else one where no interval is under way, else
 /// the second.
 #[inline(always)]
-fn claim(cpu: *mut CpuState, cgroup: u64, total_ns: u64) -> Option<&'static mut Throttle> {
+fn claim(
+    cpu: *mut CpuState,
+    cgroup: u64,
+    total_ns: u64,
+    now: u64,
+) -> Option<&'static mut Throttle> {
     let [first, second] = places(cgroup);
-    let place = if at(first)?.since_ns == 0 {
+    let is_free = |place| at(place).is_some_and(|throttle| throttle.cgroup == 0);
+    let place = if is_free(first) {
         first
-    } else {
+    } else if is_free(second) || is_under_way(at(first)?, now) {
         second
+    } else {
+        first
     };
     let throttle = at(place)?;
-    if throttle.since_ns != 0 {
+    if is_under_way(throttle, now) {
         // SAFETY: the state is this CPU's own.
         unsafe { (*cpu).throttles_forgotten += 1 };
     }

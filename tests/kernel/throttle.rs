@@ -112,7 +112,7 @@ fn a_quota_and_a_neighbor_are_told_apart() {
     let (limited, neighbor) = (waited(&limited, &seen), waited(&neighbor, &seen));
     println!("limited {limited:?}, kernel {kernel}, neighbor {neighbor:?}");
     assert!(
-        kernel > 500_000_000,
+        kernel > 100_000_000,
         "only {kernel}: nothing was put to the test"
     );
     assert!(
@@ -121,7 +121,7 @@ fn a_quota_and_a_neighbor_are_told_apart() {
     );
     // While it may run, it shares the CPU.
     let contention = limited.all_ns - limited.throttled_ns;
-    assert!(contention > 300_000_000, "{limited:?}");
+    assert!(contention > 100_000_000, "{limited:?}");
     assert_eq!(neighbor.throttled_ns, 0, "{neighbor:?}");
 }
 
