@@ -30,7 +30,10 @@ use crate::kernel_types::{Task, knows_throttling, throttled_time_is_exact};
 /// How many cgroups a CPU remembers. More cost 288 bytes each on every CPU; fewer forget sooner when
 /// many limits bite at once.
 const SLOTS: u32 = 1 << SLOT_BITS;
-const SLOT_BITS: u32 = 6;
+const SLOT_BITS: u32 = 7;
+
+/// In how many of them a cgroup can be. More find room for longer; fewer are quicker to look through.
+const WAYS: u32 = 4;
 
 /// How many intervals of a cgroup: a wait over more periods of its quota than this counts the older
 /// ones as contention.
@@ -80,19 +83,25 @@ pub fn note_departure(cpu: *mut CpuState, prev: Task, cgroup: u64, now: u64) {
 
 #[inline(always)]
 fn note_start(cpu: *mut CpuState, cgroup: u64, total_ns: u64, since_ns: u64, now: u64) {
-    let Some(throttle) = find(cgroup).or_else(|| claim(cpu, cgroup, total_ns, now)) else {
-        return;
-    };
-    // Several tasks can leave the CPU in the same interval.
-    if throttle.since_ns == 0 || throttle.total_ns != total_ns {
-        throttle.total_ns = total_ns;
+    if let Some(throttle) = find(cgroup) {
+        // Several tasks can leave the CPU in the same interval.
+        if throttle.since_ns == 0 || throttle.total_ns != total_ns {
+            throttle.total_ns = total_ns;
+            throttle.since_ns = since_ns;
+        }
+    } else if let Some(throttle) = room(cgroup, now) {
+        settle(throttle, cgroup, total_ns);
         throttle.since_ns = since_ns;
+    } else {
+        // Others are still throttled: the wait that begins here will count as contention.
+        // SAFETY: the state is this CPU's own.
+        unsafe { (*cpu).throttles_forgotten += 1 };
     }
 }
 
 /// How much of the wait of `next`, queued at `queued` and on the CPU at `now`, was its limit, ns.
 #[inline(always)]
-pub fn throttled_part(cpu: *mut CpuState, next: Task, cgroup: u64, queued: u64, now: u64) -> u64 {
+pub fn throttled_part(next: Task, cgroup: u64, queued: u64, now: u64) -> u64 {
     if !knows_throttling() {
         return 0;
     }
@@ -103,7 +112,9 @@ pub fn throttled_part(cpu: *mut CpuState, next: Task, cgroup: u64, queued: u64, 
     }
     let Some(throttle) = find(cgroup) else {
         // So that its next interval is told even if it begins without a switch.
-        let _claimed = claim(cpu, cgroup, total_ns, now);
+        if let Some(throttle) = room(cgroup, now) {
+            settle(throttle, cgroup, total_ns);
+        }
         return 0;
     };
     note_end(throttle, total_ns, queued, now);
@@ -166,12 +177,12 @@ fn is_under_way(throttle: &Throttle, now: u64) -> bool {
     throttle.since_ns != 0 && now.wrapping_sub(throttle.since_ns) < LONGEST_NS
 }
 
-/// The two places where a cgroup can be.
+/// The places where a cgroup can be.
 #[inline(always)]
-fn places(cgroup: u64) -> [u32; 2] {
+fn places(cgroup: u64) -> impl Iterator<Item = u32> {
     // Ids are small and dense: a multiplication by 2^64 over the golden ratio spreads them.
     let first = (cgroup.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - SLOT_BITS)) as u32;
-    [first, first ^ 1]
+    (0..WAYS).map(move |way| first ^ way)
 }
 
 #[inline(always)]
@@ -184,35 +195,28 @@ fn at(place: u32) -> Option<&'static mut Throttle> {
 
 #[inline(always)]
 fn find(cgroup: u64) -> Option<&'static mut Throttle> {
-    let [first, second] = places(cgroup);
-    at(first)
-        .filter(|throttle| throttle.cgroup == cgroup)
-        .or_else(|| at(second).filter(|throttle| throttle.cgroup == cgroup))
+    places(cgroup).find_map(|place| at(place).filter(|throttle| throttle.cgroup == cgroup))
 }
 
-/// Takes a place for a cgroup that has none: a free one, else one where no interval is under way, else
-/// the second.
+/// A place where no limit is biting, a free one if there is one.
 #[inline(always)]
-fn claim(
-    cpu: *mut CpuState,
-    cgroup: u64,
-    total_ns: u64,
-    now: u64,
-) -> Option<&'static mut Throttle> {
-    let [first, second] = places(cgroup);
-    let is_free = |place| at(place).is_some_and(|throttle| throttle.cgroup == 0);
-    let place = if is_free(first) {
-        first
-    } else if is_free(second) || is_under_way(at(first)?, now) {
-        second
-    } else {
-        first
-    };
-    let throttle = at(place)?;
-    if is_under_way(throttle, now) {
-        // SAFETY: the state is this CPU's own.
-        unsafe { (*cpu).throttles_forgotten += 1 };
+fn room(cgroup: u64, now: u64) -> Option<&'static mut Throttle> {
+    let mut found = None;
+    for place in places(cgroup) {
+        let throttle = at(place)?;
+        if throttle.cgroup == 0 {
+            return Some(throttle);
+        }
+        if !is_under_way(throttle, now) {
+            found = Some(throttle);
+        }
     }
+    found
+}
+
+/// Makes a place one of `cgroup`.
+#[inline(always)]
+fn settle(throttle: &mut Throttle, cgroup: u64, total_ns: u64) {
     *throttle = Throttle {
         cgroup,
         total_ns,
@@ -223,5 +227,4 @@ fn claim(
             end_ns: 0,
         }; INTERVALS],
     };
-    Some(throttle)
 }
