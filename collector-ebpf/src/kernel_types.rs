@@ -229,7 +229,8 @@ impl Task {
     /// in every kernel that can run these programs.
     #[inline(always)]
     pub fn is_real_time(self) -> bool {
-        self.0.load::<u32>(&OFF_TASK_PRIO) < 100
+        // Signed: that of a deadline task is -1.
+        (self.0.load::<u32>(&OFF_TASK_PRIO) as i32) < 100
     }
 
     /// The cgroup's queue on the task's CPU. Also set for tasks that are not in the fair class.

@@ -76,7 +76,7 @@ fn switch(arguments: &Arguments) -> i32 {
                 flags |= SchedSample::FLAG_NO_WAIT | SchedSample::FLAG_NEGATIVE;
                 wait = 0;
             } else {
-                let throttled = throttle::throttled_part(cpu, next, next_cgroup, queued, now);
+                let throttled = throttle::throttled_part(next, next_cgroup, queued, now);
                 if throttled != 0 {
                     flags |= SchedSample::FLAG_THROTTLED;
                     skip_or_share = SchedSample::throttled_share(throttled, wait);

@@ -8,10 +8,14 @@
 //! cgroup on this CPU.
 //!
 //! * **The end** is exact where the kernel adds up the time itself (`throttled_clock_self_time`, since
-//!   6.6, commit 677ea015f231). Before, the interval is held to last until the first arrival, so that
-//!   what the cgroup waits for the CPU just after its quota is renewed counts as the limit's too.
+//!   6.6, commit 677ea015f231). Before, the interval of a task that was queued all along is held to last
+//!   until its arrival, so that what it waits for the CPU just after its quota is renewed counts as the
+//!   limit's too; for others the kernel's sum is taken, whose clock is near to ours. On kernels that
+//!   throttle each task by itself (since 6.18) one can get the CPU while the limit still bites, to work
+//!   in the kernel: its wait until then is contention.
 //! * **A cgroup that queued but did not run** when a limit above it began to bite has no switch of its
-//!   own: its interval is told, at its next arrival, from how much the kernel's sum has grown.
+//!   own: its interval is told, at its next arrival, from how much the kernel's sum has grown, if that
+//!   is not more than the wait. Cgroups of v2 without a `cpu` controller of their own share that sum.
 //! * **Bounds**: each CPU remembers [`SLOTS`] cgroups with [`INTERVALS`] intervals each. What is
 //!   forgotten too early counts as contention, and forgetting an interval under way is counted.
 //!
@@ -26,11 +30,18 @@ use crate::kernel_types::{Task, knows_throttling, throttled_time_is_exact};
 /// How many cgroups a CPU remembers. More cost 288 bytes each on every CPU; fewer forget sooner when
 /// many limits bite at once.
 const SLOTS: u32 = 1 << SLOT_BITS;
-const SLOT_BITS: u32 = 6;
+const SLOT_BITS: u32 = 7;
+
+/// In how many of them a cgroup can be. More find room for longer; fewer are quicker to look through.
+const WAYS: u32 = 4;
 
 /// How many intervals of a cgroup: a wait over more periods of its quota than this counts the older
 /// ones as contention.
 const INTERVALS: usize = 16;
+
+/// No limit bites for longer: a quota is renewed every second at least, and what a cgroup ran over it is
+/// paid back in a few.
+const LONGEST_NS: u64 = 1 << 33;
 
 /// The cgroups whose limit has bitten on this CPU. Written and read here.
 #[map]
@@ -66,25 +77,31 @@ pub fn note_departure(cpu: *mut CpuState, prev: Task, cgroup: u64, now: u64) {
     let queue = prev.cfs_run_queue();
     let since_ns = queue.throttled_since(now);
     if since_ns != 0 {
-        note_start(cpu, cgroup, queue.throttled_time(), since_ns);
+        note_start(cpu, cgroup, queue.throttled_time(), since_ns, now);
     }
 }
 
 #[inline(always)]
-fn note_start(cpu: *mut CpuState, cgroup: u64, total_ns: u64, since_ns: u64) {
-    let Some(throttle) = find(cgroup).or_else(|| claim(cpu, cgroup, total_ns)) else {
-        return;
-    };
-    // Several tasks can leave the CPU in the same interval.
-    if throttle.since_ns == 0 || throttle.total_ns != total_ns {
-        throttle.total_ns = total_ns;
+fn note_start(cpu: *mut CpuState, cgroup: u64, total_ns: u64, since_ns: u64, now: u64) {
+    if let Some(throttle) = find(cgroup) {
+        // Several tasks can leave the CPU in the same interval.
+        if throttle.since_ns == 0 || throttle.total_ns != total_ns {
+            throttle.total_ns = total_ns;
+            throttle.since_ns = since_ns;
+        }
+    } else if let Some(throttle) = room(cgroup, now) {
+        settle(throttle, cgroup, total_ns);
         throttle.since_ns = since_ns;
+    } else {
+        // Others are still throttled: the wait that begins here will count as contention.
+        // SAFETY: the state is this CPU's own.
+        unsafe { (*cpu).throttles_forgotten += 1 };
     }
 }
 
 /// How much of the wait of `next`, queued at `queued` and on the CPU at `now`, was its limit, ns.
 #[inline(always)]
-pub fn throttled_part(cpu: *mut CpuState, next: Task, cgroup: u64, queued: u64, now: u64) -> u64 {
+pub fn throttled_part(next: Task, cgroup: u64, queued: u64, now: u64) -> u64 {
     if !knows_throttling() {
         return 0;
     }
@@ -95,10 +112,12 @@ pub fn throttled_part(cpu: *mut CpuState, next: Task, cgroup: u64, queued: u64, 
     }
     let Some(throttle) = find(cgroup) else {
         // So that its next interval is told even if it begins without a switch.
-        let _claimed = claim(cpu, cgroup, total_ns);
+        if let Some(throttle) = room(cgroup, now) {
+            settle(throttle, cgroup, total_ns);
+        }
         return 0;
     };
-    note_end(throttle, total_ns, now);
+    note_end(throttle, total_ns, queued, now);
     let throttled = overlap(throttle, queued, now);
     // The limit is for the fair class: a real-time task of the cgroup waits for other reasons.
     if throttled == 0 || next.is_real_time() {
@@ -109,7 +128,7 @@ pub fn throttled_part(cpu: *mut CpuState, next: Task, cgroup: u64, queued: u64, 
 
 /// Adds the interval that has ended since the cgroup was last looked at, if one has.
 #[inline(always)]
-fn note_end(throttle: &mut Throttle, total_ns: u64, now: u64) {
+fn note_end(throttle: &mut Throttle, total_ns: u64, queued: u64, now: u64) {
     let length = total_ns.wrapping_sub(throttle.total_ns);
     if length == 0 {
         return;
@@ -118,10 +137,15 @@ fn note_end(throttle: &mut Throttle, total_ns: u64, now: u64) {
     throttle.total_ns = total_ns;
     throttle.since_ns = 0;
     let (start_ns, end_ns) = if since_ns == 0 {
-        (now.saturating_sub(length), now)
-    } else if throttled_time_is_exact() {
+        // More than the wait is the sum of earlier limits too: then nothing is known of this one.
+        if length > now.wrapping_sub(queued) {
+            return;
+        }
+        (now.wrapping_sub(length), now)
+    } else if throttled_time_is_exact() || queued > since_ns {
         (since_ns, now.min(since_ns.wrapping_add(length)))
     } else {
+        // Queued before, and the first to get the CPU again: all of that was the limit, or just after.
         (since_ns, now)
     };
     let newest = throttle.newest.wrapping_add(1) & (INTERVALS as u64 - 1);
@@ -147,12 +171,18 @@ fn overlap(throttle: &Throttle, queued: u64, now: u64) -> u64 {
     sum
 }
 
-/// The two places where a cgroup can be.
+/// Whether a limit is biting. One that began long ago is that of a cgroup whose last task has ended.
 #[inline(always)]
-fn places(cgroup: u64) -> [u32; 2] {
+fn is_under_way(throttle: &Throttle, now: u64) -> bool {
+    throttle.since_ns != 0 && now.wrapping_sub(throttle.since_ns) < LONGEST_NS
+}
+
+/// The places where a cgroup can be.
+#[inline(always)]
+fn places(cgroup: u64) -> impl Iterator<Item = u32> {
     // Ids are small and dense: a multiplication by 2^64 over the golden ratio spreads them.
     let first = (cgroup.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - SLOT_BITS)) as u32;
-    [first, first ^ 1]
+    (0..WAYS).map(move |way| first ^ way)
 }
 
 #[inline(always)]
@@ -165,27 +195,28 @@ fn at(place: u32) -> Option<&'static mut Throttle> {
 
 #[inline(always)]
 fn find(cgroup: u64) -> Option<&'static mut Throttle> {
-    let [first, second] = places(cgroup);
-    at(first)
-        .filter(|throttle| throttle.cgroup == cgroup)
-        .or_else(|| at(second).filter(|throttle| throttle.cgroup == cgroup))
+    places(cgroup).find_map(|place| at(place).filter(|throttle| throttle.cgroup == cgroup))
 }
 
-/// Takes a place for a cgroup that has none: a free one, else one where no interval is under way, else
-/// the second.
+/// A place where no limit is biting, a free one if there is one.
 #[inline(always)]
-fn claim(cpu: *mut CpuState, cgroup: u64, total_ns: u64) -> Option<&'static mut Throttle> {
-    let [first, second] = places(cgroup);
-    let place = if at(first)?.since_ns == 0 {
-        first
-    } else {
-        second
-    };
-    let throttle = at(place)?;
-    if throttle.since_ns != 0 {
-        // SAFETY: the state is this CPU's own.
-        unsafe { (*cpu).throttles_forgotten += 1 };
+fn room(cgroup: u64, now: u64) -> Option<&'static mut Throttle> {
+    let mut found = None;
+    for place in places(cgroup) {
+        let throttle = at(place)?;
+        if throttle.cgroup == 0 {
+            return Some(throttle);
+        }
+        if !is_under_way(throttle, now) {
+            found = Some(throttle);
+        }
     }
+    found
+}
+
+/// Makes a place one of `cgroup`.
+#[inline(always)]
+fn settle(throttle: &mut Throttle, cgroup: u64, total_ns: u64) {
     *throttle = Throttle {
         cgroup,
         total_ns,
@@ -196,5 +227,4 @@ fn claim(cpu: *mut CpuState, cgroup: u64, total_ns: u64) -> Option<&'static mut 
             end_ns: 0,
         }; INTERVALS],
     };
-    Some(throttle)
 }

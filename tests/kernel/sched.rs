@@ -154,10 +154,11 @@ fn a_bandwidth_limit_shows_as_waits_of_the_rest_of_its_period() {
         &["busy", "0", "1", "3000"],
     );
     let (totals, windows) = totals(&cgroup, &seen);
+    // One throttle can fall on the moment when the workload leaves the cgroup.
+    let (wait, kernel) = (totals.wait.sum_ns(), counts.wait_ns);
     assert!(
-        within(totals.wait.sum_ns(), counts.wait_ns, 0.02),
-        "{} and {counts:?}",
-        totals.wait.sum_ns()
+        wait.abs_diff(kernel) < kernel / 50 + 100_000_000,
+        "{wait} and {counts:?}"
     );
     // Of 3 s it runs a fifth.
     assert_ran(totals.slice.sum_ns(), counts.run_ns, stolen_ns);

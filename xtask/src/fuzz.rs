@@ -45,12 +45,15 @@ pub(crate) fn run(only: Option<&str>, seconds: u32) -> anyhow::Result<()> {
     for target in &targets {
         let (report, succeeded) = fuzz(&built.join(target), target, seconds)?;
         inputs += report.inputs;
-        if !succeeded {
+        if !succeeded || report.inputs == 0 {
             failed.push(target.as_str());
         }
     }
     if !failed.is_empty() {
-        bail!("the fuzzer found something in {}", failed.join(", "));
+        bail!(
+            "the fuzzer found something in, or could not run, {}",
+            failed.join(", ")
+        );
     }
     println!("fuzz: {inputs} inputs, no finding");
     Ok(())

@@ -30,8 +30,9 @@ before a release, and a difference is a bug. It runs Debian's cloud kernels in v
 * cgroup v1, v1 and v2 together (hybrid), and v2.
 
 Other kernels since the minimum above should work, as nothing depends on a version: what they do not give is off with its
-reason, never wrong. A report with the output of `cgscope doctor --json` is welcome. aarch64 is not run. Kernels before the
-minimum are not supported; before 5.8 nothing loads.
+reason. A report with the output of `cgscope doctor --json` is welcome. aarch64 is not run. Kernels before the
+minimum are not supported; 5.8 and 5.9 lack what empties a silent
+CPU's batch, and before 5.8 nothing loads.
 
 ## A kernel without type information of its own
 
@@ -42,8 +43,9 @@ costs about as much as with `runqlat`, four to five times as much as otherwise. 
 
 A file of another kernel would give wrong numbers, so before it is used a program reads the task, cgroup, hierarchy and
 run queue of the process that asks through the file's offsets, and what it reads is compared with what the kernel says by
-other means. A difference turns every signal off and is named. What this does not reach is trusted: the fields of a
-block request and of the OOM killer's control.
+other means. A difference turns every signal off and is named. What this does not reach is trusted: when a task was queued, its
+priority and state, what a bandwidth limit does to a `cfs_rq`, and the fields of a block request and of the OOM killer's
+control. A file of a kernel that differs in nothing else is not found out.
 ";
 
 /// The whole document.

@@ -80,7 +80,11 @@ impl Source for DaemonSource {
                 .programs
                 .iter()
                 .any(|(program, _)| program.name == OOM_LIMIT && program.attached),
-            throttling_known: self.throttling_known,
+            throttling_known: self.throttling_known
+                && self
+                    .signals
+                    .iter()
+                    .any(|(signal, state)| *signal == Signal::Sched && state.is_on()),
             throttles_forgotten: accounts.throttles_forgotten(),
             counts,
             timings: timings.collect(),

@@ -104,9 +104,10 @@ run() {
     echo "vm: begin $suite"
     mkfifo /run/console
     tee /run/said </run/console &
+    tee=$!
     "/tests/deps/$suite" "$@" >/run/console 2>&1
     status=$?
-    wait
+    wait $tee
     rm /run/console
     # A line of its own, whatever the last one said.
     echo
