@@ -16,7 +16,7 @@ use collector::{
     export::{Format, Source, encode, serve},
     reconcile::{
         Snapshot,
-        snapshot::{CgroupCounts, CgroupStats, ProcessStats, SignalAccount, Timing},
+        snapshot::{CgroupCounts, CgroupStats, KernelReading, ProcessStats, SignalAccount, Timing},
     },
     window::{
         BlockTotals, Cumulative, Device, LossReason, OomTotals, Operation, Quantiles, SchedTotals,
@@ -97,6 +97,7 @@ fn container(number: u64) -> CgroupStats {
                 (signal, Quantiles { values_ns })
             })
             .into(),
+        kernel: KernelReading::default(),
     }
 }
 

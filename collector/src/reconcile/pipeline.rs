@@ -12,7 +12,7 @@ use std::{
 
 use collector_common::event::OomEvent;
 
-use super::snapshot::{CgroupCounts, CgroupStats};
+use super::snapshot::{CgroupCounts, CgroupStats, KernelReading};
 use crate::{
     catalog::{
         CgroupTable, Identity, Names, Owner, OwnerId, Recognizer, TableSettings,
@@ -194,6 +194,7 @@ impl Pipeline {
             block,
             oom,
             quantiles: quantiles.collect(),
+            kernel: KernelReading::default(),
         }
     }
 
@@ -224,6 +225,7 @@ impl Pipeline {
             block,
             oom,
             quantiles: quantiles.collect(),
+            kernel: KernelReading::default(),
         })
     }
 

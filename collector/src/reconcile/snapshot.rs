@@ -6,6 +6,7 @@ use collector_common::signal::Signal;
 
 use crate::{
     catalog::Identity,
+    host::{cgroupfs::CgroupStatistics, clock::Ktime},
     window::{
         BlockTotals, Cumulative, LossReason, OomTotals, Quantiles, SchedTotals, WindowSignal,
     },
@@ -52,6 +53,62 @@ pub struct CgroupStats {
     pub oom: OomTotals,
     /// Quantiles of the merged windows; a signal without a sample in them is absent.
     pub quantiles: Vec<(WindowSignal, Quantiles)>,
+    /// What the kernel's own accounting says of it.
+    pub kernel: KernelReading,
+}
+
+/// The kernel's own accounting of a cgroup, as its files last told it: of the path's latest life,
+/// while the other numbers of a row go on through all of them.
+#[derive(Clone, Debug, Default)]
+pub struct KernelReading {
+    /// The figures; absent when the files were never read.
+    pub statistics: Option<Arc<CgroupStatistics>>,
+    /// When the last reading of the files began; absent when there was none.
+    pub at: Option<Ktime>,
+    /// How the figures of a cgroup that is gone were had.
+    pub last: LastReading,
+}
+
+/// How the figures of a cgroup were had, the last time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum LastReading {
+    /// The cgroup is there: they are of the last interval.
+    #[default]
+    Running,
+    /// After its last process had left: they are final.
+    Final,
+    /// After its last process had left, while the cgroup was being removed: some figures are final,
+    /// the others of an earlier reading. CPU time and block I/O are those of the events where these
+    /// have more.
+    Partial,
+    /// Before its last process left: they are of an earlier reading, CPU time and block I/O those of
+    /// the events where these have more.
+    Earlier,
+    /// Its files were never read: there are CPU time, block I/O and OOM kills, of the events.
+    EventsOnly,
+}
+
+impl LastReading {
+    /// Every one.
+    pub const ALL: [Self; 5] = [
+        Self::Running,
+        Self::Final,
+        Self::Partial,
+        Self::Earlier,
+        Self::EventsOnly,
+    ];
+
+    /// The name in the label `last_reading`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Running => "",
+            Self::Final => "final",
+            Self::Partial => "partial",
+            Self::Earlier => "earlier",
+            Self::EventsOnly => "events_only",
+        }
+    }
 }
 
 /// Where a signal's events went: `observed = recorded + filtered + lost + in_flight`.

@@ -22,8 +22,8 @@ use crate::{
     reconcile::{
         Snapshot,
         snapshot::{
-            CgroupCounts, CgroupStats, ProcessStats, ProgramCost, ProgramStats, SignalAccount,
-            Timing,
+            CgroupCounts, CgroupStats, KernelReading, ProcessStats, ProgramCost, ProgramStats,
+            SignalAccount, Timing,
         },
     },
     window::{
@@ -96,6 +96,7 @@ fn busy_container() -> CgroupStats {
                 values_ns: [1_000, 2_000, 3_000, 4_000, 5_000_000, 6_000_000_000],
             },
         )],
+        kernel: KernelReading::default(),
     }
 }
 
@@ -115,6 +116,7 @@ fn unknown_cgroup() -> CgroupStats {
         block: Vec::new(),
         oom: OomTotals::default(),
         quantiles: Vec::new(),
+        kernel: KernelReading::default(),
     }
 }
 
