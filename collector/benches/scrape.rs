@@ -13,7 +13,7 @@ use std::{
 
 use collector::{
     catalog::{Container, Identity, Names, Qos, Runtime},
-    export::{Format, Source, encode, serve},
+    export::{Format, NameSets, Source, encode, serve},
     reconcile::{
         Snapshot,
         snapshot::{CgroupCounts, CgroupStats, KernelReading, ProcessStats, SignalAccount, Timing},
@@ -103,6 +103,7 @@ fn container(number: u64) -> CgroupStats {
 
 fn snapshot() -> Snapshot {
     Snapshot {
+        taken: SystemTime::UNIX_EPOCH,
         cgroups: (0..CONTAINERS).map(container).collect(),
         accounts: Signal::ALL
             .map(|signal| SignalAccount {
@@ -132,13 +133,19 @@ fn encoding(criterion: &mut Criterion) {
     group.sample_size(20);
     let snapshot = snapshot();
     for format in Format::ALL {
-        let size = encode(snapshot.clone(), format, |_| "nvme0n1".to_owned())
-            .expect("a snapshot can be encoded")
-            .len();
+        let size = encode(snapshot.clone(), format, NameSets::default(), |_| {
+            "nvme0n1".to_owned()
+        })
+        .expect("a snapshot can be encoded")
+        .len();
         group.bench_function(format!("{format:?} ({} KiB)", size / 1024), |bencher| {
             bencher.iter_batched(
                 || snapshot.clone(),
-                |snapshot| black_box(encode(snapshot, format, |_| "nvme0n1".to_owned())),
+                |snapshot| {
+                    black_box(encode(snapshot, format, NameSets::default(), |_| {
+                        "nvme0n1".to_owned()
+                    }))
+                },
                 BatchSize::LargeInput,
             );
         });

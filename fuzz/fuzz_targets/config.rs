@@ -62,6 +62,10 @@ fn check(config: &Config) {
         retention,
         max_cgroups,
         lock_file,
+        names: NameSets {
+            containerd,
+            cadvisor,
+        },
     } = config;
     assert!((Duration::from_secs(1)..=Duration::from_hours(1)).contains(interval));
     assert!((1..=1_000_000).contains(max_cgroups));
@@ -80,6 +84,8 @@ fn check(config: &Config) {
         ("retention", said(*retention)),
         ("max-cgroups", max_cgroups.to_string()),
         ("lock-file", lock_file.display().to_string()),
+        ("export-containerd", containerd.to_string()),
+        ("export-cadvisor", cadvisor.to_string()),
     ] {
         words.push(format!("--{flag}={value}"));
     }

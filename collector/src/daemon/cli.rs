@@ -88,4 +88,15 @@ pub struct RunArgs {
     /// [default: /run/cgscope.lock].
     #[arg(long, env = "CGSCOPE_LOCK_FILE", value_name = "FILE")]
     pub lock_file: Option<PathBuf>,
+    /// Export containerd's metrics too, under its names; in the file, `enabled` below
+    /// `[export.containerd]` [default: false].
+    #[arg(long, env = "CGSCOPE_EXPORT_CONTAINERD", value_name = "BOOL", num_args = 0..=1,
+        require_equals = true, default_missing_value = "true")]
+    pub export_containerd: Option<bool>,
+    /// Export the metrics of cAdvisor and the kubelet too, under their names; in the file, `enabled`
+    /// below `[export.cadvisor]`. Not where a kubelet is scraped under the same job: everything would
+    /// count twice [default: false].
+    #[arg(long, env = "CGSCOPE_EXPORT_CADVISOR", value_name = "BOOL", num_args = 0..=1,
+        require_equals = true, default_missing_value = "true")]
+    pub export_cadvisor: Option<bool>,
 }

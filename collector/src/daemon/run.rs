@@ -86,6 +86,7 @@ pub fn run(config: &Config) -> Result<(), Failure> {
         state: Arc::clone(&state),
         signals,
         throttling_known: host.plan.throttling_known(),
+        names: config.names,
     });
     let drainer = attached
         .map(Drainer::new)

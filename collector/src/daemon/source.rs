@@ -1,13 +1,13 @@
 //! What a scrape sees.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 use collector_common::signal::Signal;
 
 use super::state::State;
 use crate::{
     attach::{OOM_LIMIT, SignalState},
-    export::Source,
+    export::{NameSets, Source},
     host::{
         process::read_own_process,
         program_cost::{are_programs_measured, read_program_counters},
@@ -27,6 +27,8 @@ pub struct DaemonSource {
     pub signals: Vec<(Signal, SignalState)>,
     /// Whether a wait's own bandwidth limit is told apart from contention.
     pub throttling_known: bool,
+    /// Which sets of names are exported besides our own.
+    pub names: NameSets,
 }
 
 impl DaemonSource {
@@ -67,6 +69,7 @@ impl Source for DaemonSource {
         .filter_map(|(timing, key)| Some((timing, self.state.own.cumulative(key)?)));
         let (cgroups, counts) = self.state.pipeline().scrape();
         Snapshot {
+            taken: SystemTime::now(),
             cgroups,
             accounts: self
                 .signals
@@ -90,6 +93,10 @@ impl Source for DaemonSource {
             timings: timings.collect(),
             process: read_own_process(),
         }
+    }
+
+    fn names(&self) -> NameSets {
+        self.names
     }
 
     fn readiness(&self) -> Result<Vec<String>, String> {

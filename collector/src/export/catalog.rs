@@ -8,7 +8,10 @@ use std::fmt::{self, Write as _};
 
 use prometheus_client::{metrics::MetricType, registry};
 
-use super::labels::{self, Label, Values};
+use super::{
+    labels::{self, Label, Values},
+    peers,
+};
 
 /// A metric family.
 #[derive(Clone, Copy, Debug)]
@@ -36,21 +39,51 @@ impl Family {
     /// The name without what the encoders append: the unit, `_total`, `_info`.
     #[must_use]
     pub fn stem(&self) -> &'static str {
-        let suffix = self.kind.suffix();
-        let name = self.name.strip_suffix(suffix).unwrap_or(self.name);
-        match self.unit {
-            Some(unit) => name
-                .strip_suffix(unit.name())
-                .and_then(|name| name.strip_suffix('_'))
-                .unwrap_or(name),
+        let name = self.name_and_unit();
+        match self.unit_in_name() {
+            Some(unit) => &name[..name.len() - unit.name().len() - 1],
             None => name,
         }
+    }
+
+    /// Its unit, if the name has it, as all of our own have. Names that others gave may not.
+    #[must_use]
+    pub fn unit_in_name(&self) -> Option<Unit> {
+        self.unit.filter(|unit| {
+            self.name_and_unit()
+                .strip_suffix(unit.name())
+                .is_some_and(|stem| stem.ends_with('_'))
+        })
+    }
+
+    /// Its type for the encoders. They would end each counter's name in `_total`, which names that
+    /// others gave may not.
+    #[must_use]
+    pub fn metric_type(&self) -> MetricType {
+        if self.is_bare_counter() {
+            MetricType::Unknown
+        } else {
+            self.kind.into()
+        }
+    }
+
+    /// Whether it is a counter whose name does not say so.
+    #[must_use]
+    pub fn is_bare_counter(&self) -> bool {
+        self.kind == Kind::Counter && !self.name.ends_with(self.kind.suffix())
+    }
+
+    fn name_and_unit(&self) -> &'static str {
+        self.name
+            .strip_suffix(self.kind.suffix())
+            .unwrap_or(self.name)
     }
 
     /// Every label of its series, in order.
     pub fn all_labels(&self) -> impl Iterator<Item = &'static Label> {
         let cgroup: &'static [Label] = match self.scope {
             Scope::Cgroup => &labels::CGROUP,
+            Scope::Containerd => &labels::CONTAINERD,
             Scope::Collector | Scope::Process => &[],
         };
         cgroup.iter().chain(self.labels)
@@ -79,7 +112,7 @@ impl Kind {
         }
     }
 
-    const fn name(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Counter => "counter",
             Self::Gauge => "gauge",
@@ -100,11 +133,17 @@ impl From<Kind> for MetricType {
     }
 }
 
-/// A base unit.
+/// What a value is measured in. Our own have base units; the others are in names that others gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
     /// Seconds.
     Seconds,
+    /// Thousandths of a second.
+    Milliseconds,
+    /// Millionths of a second.
+    Microseconds,
+    /// Billionths of a second.
+    Nanoseconds,
     /// Bytes.
     Bytes,
     /// A share, from 0 to 1.
@@ -117,6 +156,9 @@ impl Unit {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Seconds => "seconds",
+            Self::Milliseconds => "milliseconds",
+            Self::Microseconds => "microseconds",
+            Self::Nanoseconds => "nanoseconds",
             Self::Bytes => "bytes",
             Self::Ratio => "ratio",
         }
@@ -128,8 +170,10 @@ impl From<Unit> for registry::Unit {
         match unit {
             Unit::Seconds => Self::Seconds,
             Unit::Bytes => Self::Bytes,
-            // The crate's own is `ratios`, which would end the name so.
-            Unit::Ratio => Self::Other(unit.name().to_owned()),
+            // The crate has none for these, or, with `ratios`, one that would end the name so.
+            Unit::Milliseconds | Unit::Microseconds | Unit::Nanoseconds | Unit::Ratio => {
+                Self::Other(unit.name().to_owned())
+            }
         }
     }
 }
@@ -139,6 +183,8 @@ impl From<Unit> for registry::Unit {
 pub enum Scope {
     /// A cgroup's, a container's among them; with the labels of [`labels::CGROUP`].
     Cgroup,
+    /// A container's, with the labels of [`labels::CONTAINERD`] instead.
+    Containerd,
     /// cgscope's own work.
     Collector,
     /// cgscope's own process.
@@ -146,7 +192,7 @@ pub enum Scope {
 }
 
 /// The first release.
-const V0_1: &str = "0.1.0";
+pub(super) const V0_1: &str = "0.1.0";
 
 macro_rules! families {
     ($($id:ident: $family:expr,)*) => {
@@ -589,6 +635,8 @@ pub fn markdown() -> String {
         let written = write_section(&mut text, scope, title, introduction);
         debug_assert!(written.is_ok(), "writing to a string");
     }
+    let written = peers::write_reference(&mut text);
+    debug_assert!(written.is_ok(), "writing to a string");
     text
 }
 
@@ -624,7 +672,7 @@ fn write_section(text: &mut String, scope: Scope, title: &str, introduction: &st
     Ok(())
 }
 
-fn write_label(text: &mut String, label: &Label) -> fmt::Result {
+pub(super) fn write_label(text: &mut String, label: &Label) -> fmt::Result {
     write!(text, "* Label `{}`: ", label.name)?;
     match label.values {
         Values::Open(description) => writeln!(text, "{description}"),

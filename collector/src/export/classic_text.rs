@@ -6,7 +6,7 @@
 
 use std::fmt::{self, Write};
 
-use super::{catalog, labels};
+use super::{catalog, labels, peers};
 
 /// Writes to `out` what was meant for an `OpenMetrics` reader.
 #[derive(Debug)]
@@ -58,6 +58,8 @@ impl<'a> ClassicText<'a> {
             let (suffix, kind) = match kind {
                 "counter" => ("_total", kind),
                 "info" => ("_info", "gauge"),
+                // As which the encoder has to write it.
+                "unknown" if peers::is_bare_counter(name) => ("", "counter"),
                 "unknown" => ("", "untyped"),
                 // In this format a label `quantile` is a summary's, and `promtool` complains of one
                 // on a gauge.

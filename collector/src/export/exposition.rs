@@ -6,18 +6,31 @@ use std::{collections::HashMap, fmt, ops::Range, sync::Arc};
 
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, prometheus_protobuf, text},
+    encoding::{
+        DescriptorEncoder,
+        prometheus_protobuf::{
+            self,
+            prometheus_data_model::{Counter, Gauge, MetricFamily, MetricType},
+        },
+        text,
+    },
     registry::{Registry, Unit},
 };
+use prost::Message as _;
 
 use super::{
+    NameSets,
     catalog::Family,
     classic_text::ClassicText,
     feeds::{self, Cgroup, Feed, Series},
     format::Format,
     labels::CgroupLabels,
+    peers::{ContainerdLabels, NetworkViews, Row, SharedFamily, device},
 };
-use crate::{reconcile::Snapshot, window::Device};
+use crate::{
+    reconcile::{Snapshot, snapshot::CgroupStats},
+    window::Device,
+};
 
 /// A snapshot could not be encoded.
 #[derive(Debug, thiserror::Error)]
@@ -27,29 +40,33 @@ pub enum EncodeError {
     Text(#[source] fmt::Error),
     /// As protobuf.
     #[error("cannot write the metrics as protobuf")]
-    Protobuf(#[source] prometheus_protobuf::EncodeError),
+    Protobuf(#[source] fmt::Error),
 }
 
-/// One scrape of `snapshot`. `device_name` is asked once for each disk in it, and must give no two
-/// of them the same name.
+/// One scrape of `snapshot`, with our own names and those of the wanted sets. `device_name` is asked
+/// once for each disk in it, and must give no two of them the same name.
 pub fn encode(
     snapshot: Snapshot,
     format: Format,
+    names: NameSets,
     device_name: impl Fn(Device) -> String,
 ) -> Result<Vec<u8>, EncodeError> {
-    let scene = Arc::new(Scene::new(snapshot, format, device_name));
+    let scene = Arc::new(Scene::new(snapshot, format, names, device_name));
     match format {
         Format::OpenMetricsText => {
             let mut out = String::new();
-            text::encode(&mut out, &scene.registry(feeds::ALL, scene.everyone()))
-                .map_err(EncodeError::Text)?;
+            text::encode(
+                &mut out,
+                &scene.registry(scene.everything(), scene.everyone()),
+            )
+            .map_err(EncodeError::Text)?;
             Ok(out.into_bytes())
         }
         Format::PrometheusText => {
             let mut out = String::new();
             text::encode_registry(
                 &mut ClassicText::new(&mut out),
-                &scene.registry(feeds::ALL, scene.everyone()),
+                &scene.registry(scene.everything(), scene.everyone()),
             )
             .map_err(EncodeError::Text)?;
             Ok(out.into_bytes())
@@ -67,32 +84,32 @@ const CGROUPS_PER_ROUND: usize = 16;
 fn encode_protobuf(scene: &Arc<Scene>) -> Result<Vec<u8>, EncodeError> {
     let mut out = Vec::new();
     let mut message = Vec::new();
-    for feed in feeds::ALL.chunks(1) {
+    for (position, family) in scene.families.iter().enumerate() {
         message.clear();
-        let rounds = match feed {
-            [(_, Feed::Cgroup(_))] => scene.snapshot.cgroups.len().div_ceil(CGROUPS_PER_ROUND),
-            _ => 1,
+        let rounds = if family.is_by_cgroup() {
+            scene.snapshot.cgroups.len().div_ceil(CGROUPS_PER_ROUND)
+        } else {
+            1
         };
         for round in 0..rounds {
             let first = round * CGROUPS_PER_ROUND;
             let end = scene.snapshot.cgroups.len().min(first + CGROUPS_PER_ROUND);
-            let delimited = prometheus_protobuf::encode_to_vec(&scene.registry(feed, first..end))
-                .map_err(EncodeError::Protobuf)?;
-            // Messages behind each other are one message, by the rules of the encoding: lists are
-            // joined, and of the head, which is the same each time, the last one counts.
-            message.extend_from_slice(without_length(&delimited));
+            let registry = scene.registry(position..position + 1, first..end);
+            for mut encoded in
+                prometheus_protobuf::encode(&registry).map_err(EncodeError::Protobuf)?
+            {
+                family.name_as_listed(&mut encoded);
+                // Messages behind each other are one message, by the rules of the encoding: lists are
+                // joined, and of the head, which is the same each time, the last one counts.
+                message.append(&mut encoded.encode_to_vec());
+            }
         }
-        push_varint(&mut out, message.len());
-        out.extend_from_slice(&message);
+        if !message.is_empty() {
+            push_varint(&mut out, message.len());
+            out.extend_from_slice(&message);
+        }
     }
     Ok(out)
-}
-
-/// A delimited message without its length, a varint: seven bits a byte, the top bit set on all but
-/// the last.
-fn without_length(delimited: &[u8]) -> &[u8] {
-    let length = delimited.iter().take_while(|byte| **byte >= 0x80).count() + 1;
-    delimited.get(length..).unwrap_or_default()
 }
 
 fn push_varint(out: &mut Vec<u8>, mut value: usize) {
@@ -108,16 +125,42 @@ fn push_varint(out: &mut Vec<u8>, mut value: usize) {
 struct Scene {
     snapshot: Snapshot,
     format: Format,
+    families: Vec<Exported>,
     /// By the position of the cgroup.
     labels: Vec<CgroupLabels>,
     devices: HashMap<Device, String>,
     oom_watched: bool,
     oom_limits_known: bool,
     throttling_known: bool,
+    peers: PeerView,
+}
+
+/// A family that is exported.
+#[derive(Clone, Copy, Debug)]
+enum Exported {
+    /// One of our own.
+    Own(&'static Family, Feed),
+    /// One whose name others gave.
+    Peer(SharedFamily),
+}
+
+/// What only the names that others gave need.
+#[derive(Debug, Default)]
+struct PeerView {
+    /// By the position of the cgroup.
+    containerd: Vec<Option<ContainerdLabels>>,
+    networks: NetworkViews,
+    /// The files of disks.
+    devices: HashMap<Device, String>,
 }
 
 impl Scene {
-    fn new(snapshot: Snapshot, format: Format, device_name: impl Fn(Device) -> String) -> Self {
+    fn new(
+        snapshot: Snapshot,
+        format: Format,
+        names: NameSets,
+        device_name: impl Fn(Device) -> String,
+    ) -> Self {
         let render = match format {
             Format::OpenMetricsText | Format::PrometheusText => CgroupLabels::rendered,
             Format::PrometheusProtobuf => CgroupLabels::new,
@@ -133,17 +176,29 @@ impl Scene {
                 .entry(row.device)
                 .or_insert_with_key(|&device| device_name(device));
         }
+        let peers = if names.any() {
+            PeerView::new(&snapshot.cgroups, device_name)
+        } else {
+            PeerView::default()
+        };
+        let own = feeds::ALL
+            .iter()
+            .map(|(family, feed)| Exported::Own(family, *feed));
         let oom_watched = feeds::oom_watched(&snapshot);
         let oom_limits_known = snapshot.oom_limits_known;
         let throttling_known = snapshot.throttling_known;
         Self {
             snapshot,
             format,
+            families: own
+                .chain(names.families().into_iter().map(Exported::Peer))
+                .collect(),
             labels,
             devices,
             oom_watched,
             oom_limits_known,
             throttling_known,
+            peers,
         }
     }
 
@@ -151,15 +206,15 @@ impl Scene {
         0..self.snapshot.cgroups.len()
     }
 
-    fn registry(
-        self: &Arc<Self>,
-        feeds: &'static [(Family, Feed)],
-        cgroups: Range<usize>,
-    ) -> Registry {
+    fn everything(&self) -> Range<usize> {
+        0..self.families.len()
+    }
+
+    fn registry(self: &Arc<Self>, families: Range<usize>, cgroups: Range<usize>) -> Registry {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Part {
             scene: Arc::clone(self),
-            feeds,
+            families,
             cgroups,
         }));
         registry
@@ -178,13 +233,90 @@ impl Scene {
                 throttling_known: self.throttling_known,
             })
     }
+
+    /// The cgroups whose own accounting is known, as others see them.
+    fn rows(&self, range: Range<usize>) -> impl Iterator<Item = Row<'_>> {
+        range.filter_map(|position| {
+            let stats = &self.snapshot.cgroups[position];
+            let limit_kills_known = self.oom_watched && self.oom_limits_known;
+            Some(Row {
+                identity: &stats.identity,
+                labels: &self.labels[position],
+                containerd: self.peers.containerd[position].as_ref(),
+                exited: stats.exited,
+                taken: self.snapshot.taken,
+                statistics: stats.kernel.statistics.as_deref()?,
+                network: stats
+                    .kernel
+                    .network
+                    .as_deref()
+                    .filter(|_| self.peers.networks.shows(position)),
+                processes: stats.kernel.processes.as_ref(),
+                sched: stats.sched.as_ref(),
+                limit_oom_kills: limit_kills_known.then_some(stats.oom.limit_owner),
+                devices: &self.peers.devices,
+            })
+        })
+    }
+}
+
+impl PeerView {
+    fn new(cgroups: &[CgroupStats], device_name: impl Fn(Device) -> String) -> Self {
+        let mut devices = HashMap::new();
+        for io in cgroups
+            .iter()
+            .filter_map(|cgroup| cgroup.kernel.statistics.as_ref()?.io.as_ref())
+        {
+            for row in &io.devices {
+                devices
+                    .entry(device(row.device))
+                    .or_insert_with_key(|&device| device_file(device, device_name(device)));
+            }
+        }
+        Self {
+            containerd: ContainerdLabels::of_all(cgroups),
+            networks: NetworkViews::of(cgroups),
+            devices,
+        }
+    }
+}
+
+/// The file of a disk; of one that is gone, which has its number as name, that.
+fn device_file(Device { major, minor }: Device, name: String) -> String {
+    if name == format!("{major}:{minor}") {
+        name
+    } else {
+        format!("/dev/{name}")
+    }
+}
+
+impl Exported {
+    const fn is_by_cgroup(&self) -> bool {
+        matches!(self, Self::Own(_, Feed::Cgroup(_)) | Self::Peer(_))
+    }
+
+    /// Takes back what the encoder has added to a name that does not end as ours do.
+    fn name_as_listed(&self, encoded: &mut MetricFamily) {
+        if let Self::Peer(SharedFamily { family, .. }) = self {
+            family.name.clone_into(&mut encoded.name);
+            if family.is_bare_counter() {
+                encoded.set_type(MetricType::Counter);
+                for metric in &mut encoded.metric {
+                    metric.counter = metric.gauge.take().map(|Gauge { value }| Counter {
+                        value,
+                        ..Counter::default()
+                    });
+                }
+            }
+        }
+    }
 }
 
 /// Some families of some cgroups.
 #[derive(Debug)]
 struct Part {
     scene: Arc<Scene>,
-    feeds: &'static [(Family, Feed)],
+    families: Range<usize>,
     cgroups: Range<usize>,
 }
 
@@ -192,16 +324,23 @@ impl Collector for Part {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let Self {
             scene,
-            feeds,
+            families,
             cgroups,
         } = self;
-        for (family, feed) in *feeds {
-            let unit = family.unit.map(Unit::from);
+        for exported in &scene.families[families.clone()] {
+            let (family, feed) = match exported {
+                Exported::Own(family, feed) => (family, feed),
+                Exported::Peer(shared) => {
+                    shared.encode(scene.rows(cgroups.clone()), &mut encoder)?;
+                    continue;
+                }
+            };
+            let unit = family.unit_in_name().map(Unit::from);
             let mut encoder = encoder.encode_descriptor(
                 family.stem(),
                 family.help,
                 unit.as_ref(),
-                family.kind.into(),
+                family.metric_type(),
             )?;
             let mut series = Series {
                 encoder: &mut encoder,

@@ -29,6 +29,7 @@ use tower_http::{CompressionLevel, compression::CompressionLayer};
 use tracing::error;
 
 use super::{
+    NameSets,
     connection::{BoundedListener, Limits},
     exposition::encode,
     format::Format,
@@ -64,6 +65,11 @@ const INDEX: &str = concat!(
 pub trait Source: Send + Sync + 'static {
     /// All numbers now. Called on a thread that may block.
     fn snapshot(&self) -> Snapshot;
+
+    /// Which sets of names are exported besides our own.
+    fn names(&self) -> NameSets {
+        NameSets::default()
+    }
 
     /// Whether programs are attached and there are numbers, and a line for each signal that is off all
     /// the same; else why not. Must not block.
@@ -215,7 +221,8 @@ async fn metrics(State(endpoint): State<Arc<Endpoint>>, headers: HeaderMap) -> R
     let format = Format::negotiate(&accept);
     // The work goes on when the client goes away, so it takes its permit along.
     let encoded = spawn_blocking(move || {
-        encode(endpoint.source.snapshot(), format, disk_name).map(|bytes| Exposition {
+        let source = &endpoint.source;
+        encode(source.snapshot(), format, source.names(), disk_name).map(|bytes| Exposition {
             bytes,
             _scrape: scrape,
         })

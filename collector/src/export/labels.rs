@@ -31,14 +31,14 @@ pub enum Values {
     Open(&'static str),
 }
 
-const fn closed(name: &'static str, values: &'static [&'static str]) -> Label {
+pub(super) const fn closed(name: &'static str, values: &'static [&'static str]) -> Label {
     Label {
         name,
         values: Values::Closed(values),
     }
 }
 
-const fn open(name: &'static str, description: &'static str) -> Label {
+pub(super) const fn open(name: &'static str, description: &'static str) -> Label {
     Label {
         name,
         values: Values::Open(description),
@@ -53,6 +53,12 @@ pub const CGROUP: [Label; 6] = [
     open("namespace", "the Kubernetes namespace, or the runtime's"),
     open("pod", "the Kubernetes pod"),
     open("container", "the container's name in its pod"),
+];
+
+/// The labels that containerd gives a container's series, in this order.
+pub const CONTAINERD: [Label; 2] = [
+    open("container_id", "containerd's id of the container"),
+    open("namespace", "containerd's namespace; empty when unknown"),
 ];
 
 /// See [`Runtime`].
@@ -490,7 +496,7 @@ fn push_escaped(text: &mut String, value: &str) {
     }
 }
 
-fn encode_label(
+pub(super) fn encode_label(
     encoder: &mut LabelSetEncoder<'_>,
     label: &Label,
     value: &impl EncodeLabelValue,

@@ -9,6 +9,7 @@ pub mod labels;
 
 mod feeds;
 mod histogram;
+mod peers;
 
 mod classic_text;
 mod exposition;
@@ -20,6 +21,7 @@ mod http;
 pub use exposition::{EncodeError, encode};
 pub use format::Format;
 pub use http::{ServeError, Source, serve};
+pub use peers::NameSets;
 
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,10 @@ use collector_common::signal::Signal;
 
 use crate::{
     catalog::Identity,
-    host::{cgroupfs::CgroupStatistics, clock::Ktime},
+    host::{
+        cgroupfs::CgroupStatistics, clock::Ktime, network::NetworkStatistics,
+        process_files::ProcessTotals,
+    },
     window::{
         BlockTotals, Cumulative, LossReason, OomTotals, Quantiles, SchedTotals, WindowSignal,
     },
@@ -15,6 +18,8 @@ use crate::{
 /// All numbers at one moment. A copy: it holds no lock, and encoding it stops nobody.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
+    /// When they were taken.
+    pub taken: SystemTime,
     /// One entry for each cgroup that has an identity of its own, tombstones included; no two have
     /// the same [`Identity::path`].
     pub cgroups: Vec<CgroupStats>,
@@ -63,6 +68,10 @@ pub struct CgroupStats {
 pub struct KernelReading {
     /// The figures; absent when the files were never read.
     pub statistics: Option<Arc<CgroupStatistics>>,
+    /// What went over its network; absent when it was not looked at.
+    pub network: Option<Arc<NetworkStatistics>>,
+    /// Its processes' threads and open files; absent when they were not looked at.
+    pub processes: Option<ProcessTotals>,
     /// When the last reading of the files began; absent when there was none.
     pub at: Option<Ktime>,
     /// How the figures of a cgroup that is gone were had.

@@ -12,7 +12,8 @@ use serde::Deserialize;
 
 use super::value::{ByteSize, SignalSet, duration};
 
-/// The keys of the file: those of `run`'s flags. All optional, none else allowed.
+/// The keys of the file: those of `run`'s flags, and `export.<set>.enabled` for
+/// `--export-<set>`. All optional, none else allowed.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileConfig {
@@ -29,6 +30,25 @@ pub struct FileConfig {
     pub(super) retention: Option<Duration>,
     pub(super) max_cgroups: Option<usize>,
     pub(super) lock_file: Option<PathBuf>,
+    #[serde(default)]
+    pub(super) export: ExportConfig,
+}
+
+/// The part of the file that is about what is exported.
+#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ExportConfig {
+    #[serde(default)]
+    pub(super) containerd: NameSetConfig,
+    #[serde(default)]
+    pub(super) cadvisor: NameSetConfig,
+}
+
+/// One set of names that others gave.
+#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NameSetConfig {
+    pub(super) enabled: Option<bool>,
 }
 
 /// The configuration cannot be used.

@@ -14,6 +14,7 @@ use collector_common::signal::Signal;
 pub use self::file::{ConfigError, FileConfig};
 use self::value::{ByteSize, SignalSet};
 use super::cli::RunArgs;
+use crate::export::NameSets;
 
 /// Everything decided. Where a default is given, it is here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +41,8 @@ pub struct Config {
     pub max_cgroups: usize,
     /// Held while the daemon runs.
     pub lock_file: PathBuf,
+    /// Which sets of names are exported besides our own.
+    pub names: NameSets,
 }
 
 /// Intervals outside are refused: windows of less than a second have too few samples to tell
@@ -99,6 +102,16 @@ impl Config {
                 .lock_file
                 .or(file.lock_file)
                 .unwrap_or_else(|| PathBuf::from("/run/cgscope.lock")),
+            names: NameSets {
+                containerd: args
+                    .export_containerd
+                    .or(file.export.containerd.enabled)
+                    .unwrap_or(false),
+                cadvisor: args
+                    .export_cadvisor
+                    .or(file.export.cadvisor.enabled)
+                    .unwrap_or(false),
+            },
         };
         config.check()
     }
@@ -167,6 +180,30 @@ mod tests {
     }
 
     #[test]
+    fn the_names_of_others_are_off_until_a_flag_or_the_file_wants_them() {
+        let names = |flag: Option<bool>, file: &str| {
+            let args = RunArgs {
+                export_cadvisor: flag,
+                ..RunArgs::default()
+            };
+            decide(args, file).unwrap().names
+        };
+        let wanted = "[export.cadvisor]\nenabled = true";
+        for (flag, file, cadvisor) in [
+            (None, "", false),
+            (None, wanted, true),
+            (None, "[export.cadvisor]", false),
+            (Some(true), "", true),
+            (Some(false), wanted, false),
+        ] {
+            assert_eq!(names(flag, file).cadvisor, cadvisor, "{flag:?} {file}");
+            assert!(!names(flag, file).containerd);
+        }
+        let both = "export = { containerd = { enabled = true }, cadvisor = { enabled = true } }";
+        assert!(names(None, both).containerd && names(None, both).cadvisor);
+    }
+
+    #[test]
     fn every_mistake_is_named_with_its_line() {
         for (file, expected) in [
             (
@@ -182,6 +219,18 @@ mod tests {
             ("samples_ring = '3MiB'", &["line 1", "power of two"]),
             ("listen = ", &["line 1"]),
             ("max_cgroups = -1", &["line 1"]),
+            (
+                "[export.cadvisor]\nenabled = 'yes'",
+                &["line 2", "enabled", "boolean"],
+            ),
+            (
+                "\n[export.cadviser]\nenabled = true",
+                &["line 2", "cadviser", "cadvisor", "containerd"],
+            ),
+            (
+                "[export.containerd]\nenable = true",
+                &["line 2", "enable", "enabled"],
+            ),
         ] {
             let message = crate::error_chain(&decide(RunArgs::default(), file).unwrap_err());
             for part in expected {

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use super::{
     super::{
-        Format, Source,
+        Format, NameSets, Source,
         connection::Limits,
         http::{LIMITS, ServeError, serve_within},
     },
@@ -393,9 +393,12 @@ fn two_scrapes_run_at_once_and_a_third_is_told_to_come_back() {
 }
 
 fn encoded_length() -> usize {
-    let named = super::super::encode(full_snapshot(), Format::PrometheusText, |device| {
-        crate::host::block_devices::name(device.major, device.minor)
-    });
+    let named = super::super::encode(
+        full_snapshot(),
+        Format::PrometheusText,
+        NameSets::default(),
+        |device| crate::host::block_devices::name(device.major, device.minor),
+    );
     named.expect("the snapshot can be encoded").len()
 }
 

@@ -16,7 +16,7 @@ use prometheus_client::encoding::prometheus_protobuf::prometheus_data_model::{
 };
 use prost::Message as _;
 
-use super::{Format, encode};
+use super::{Format, NameSets, encode};
 use crate::{
     catalog::{Container, Identity, Names, Qos, Runtime},
     reconcile::{
@@ -133,6 +133,7 @@ fn full_snapshot() -> Snapshot {
         in_flight: observed - recorded - filtered - ring_full,
     };
     Snapshot {
+        taken: SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_200),
         cgroups: vec![busy_container(), unknown_cgroup()],
         accounts: vec![
             account(Signal::Sched, 100, 60, 10, 20),
@@ -179,9 +180,12 @@ fn full_snapshot() -> Snapshot {
 }
 
 fn encoded(snapshot: Snapshot, format: Format) -> Vec<u8> {
-    encode(snapshot, format, |Device { major, minor }| {
-        format!("disk{major}p{minor}")
-    })
+    encode(
+        snapshot,
+        format,
+        NameSets::default(),
+        |Device { major, minor }| format!("disk{major}p{minor}"),
+    )
     .expect("the snapshot can be encoded")
 }
 

@@ -1,0 +1,217 @@
+//! One cgroup as the other collectors see it: its figures, and under which names they would know it.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    time::SystemTime,
+};
+
+use prometheus_client::encoding::{EncodeLabelSet, LabelSetEncoder};
+
+use crate::{
+    catalog::{Container, Identity, Runtime},
+    export::labels::{CONTAINERD, CgroupLabels, encode_label},
+    host::{
+        cgroupfs::{CgroupStatistics, parse::DeviceNumber},
+        network::{Interface, NetworkStatistics},
+        process_files::ProcessTotals,
+    },
+    reconcile::snapshot::CgroupStats,
+    window::{Device, SchedTotals},
+};
+
+/// One cgroup.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::export) struct Row<'a> {
+    pub(in crate::export) identity: &'a Identity,
+    pub(in crate::export) labels: &'a CgroupLabels,
+    /// Absent when containerd would not show it.
+    pub(in crate::export) containerd: Option<&'a ContainerdLabels>,
+    /// When it went, if it is gone.
+    pub(in crate::export) exited: Option<SystemTime>,
+    /// When the numbers were taken.
+    pub(in crate::export) taken: SystemTime,
+    pub(in crate::export) statistics: &'a CgroupStatistics,
+    /// Absent when it is not this row that shows it.
+    pub(in crate::export) network: Option<&'a NetworkStatistics>,
+    pub(in crate::export) processes: Option<&'a ProcessTotals>,
+    pub(in crate::export) sched: Option<&'a SchedTotals>,
+    /// OOM kills at its limit; absent when they are not told.
+    pub(in crate::export) limit_oom_kills: Option<u64>,
+    /// The names of disks.
+    pub(in crate::export) devices: &'a HashMap<Device, String>,
+}
+
+/// The prefixes of interfaces that cAdvisor leaves out, in any case: they are not a container's own.
+const LEFT_OUT_INTERFACES: [&str; 3] = ["lo", "veth", "docker"];
+
+impl<'a> Row<'a> {
+    /// Whether it is a cgroup, and not what is told of several, or of one without a path.
+    pub(super) fn is_cgroup(&self) -> bool {
+        self.identity.path.starts_with('/')
+    }
+
+    /// The interfaces that it shows.
+    pub(super) fn interfaces(&self) -> impl Iterator<Item = &'a Interface> {
+        self.network
+            .map_or(&[][..], |network| &network.interfaces)
+            .iter()
+            .filter(|interface| {
+                let name = interface.name.as_str().to_ascii_lowercase();
+                !LEFT_OUT_INTERFACES
+                    .iter()
+                    .any(|prefix| name.starts_with(prefix))
+            })
+    }
+
+    /// The file of a disk; empty when the disk is gone.
+    pub(super) fn device_file(&self, number: DeviceNumber) -> &'a str {
+        match self.devices.get(&device(number)) {
+            Some(file) if file.starts_with('/') => file,
+            _ => "",
+        }
+    }
+
+    /// The file of a disk, or what else tells it from the cgroup's others.
+    pub(super) fn device_label(&self, number: DeviceNumber) -> &'a str {
+        self.devices.get(&device(number)).map_or("", String::as_str)
+    }
+}
+
+/// The disk of a number in the cgroup files.
+pub(in crate::export) const fn device(number: DeviceNumber) -> Device {
+    let DeviceNumber { major, minor } = number;
+    Device { major, minor }
+}
+
+/// A container as containerd labels it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(in crate::export) struct ContainerdLabels {
+    id: String,
+    namespace: String,
+}
+
+/// The namespace in which the kubelet's containers are.
+const KUBERNETES_NAMESPACE: &str = "k8s.io";
+
+impl ContainerdLabels {
+    /// Those of each row, by its position: a container's own cgroup has them, none above or below, and
+    /// no two rows have the same.
+    pub(in crate::export) fn of_all(rows: &[CgroupStats]) -> Vec<Option<Self>> {
+        let mut labels: Vec<_> = rows.iter().map(|row| Self::of(&row.identity)).collect();
+        // A container can be in different places in different hierarchies, or move: then the one that
+        // is there counts.
+        let mut seen = HashSet::new();
+        for gone in [false, true] {
+            for (row, labels) in rows.iter().zip(&mut labels) {
+                if row.exited.is_some() == gone
+                    && labels.as_ref().is_some_and(|of| !seen.insert(of.clone()))
+                {
+                    *labels = None;
+                }
+            }
+        }
+        labels
+    }
+
+    /// Those of a container's own cgroup.
+    fn of(identity: &Identity) -> Option<Self> {
+        let container = own_container(identity)?;
+        let plain = || {
+            // `/<namespace>/<id>`, which the recognizer has looked up.
+            let (above, last) = identity.path.rsplit_once('/')?;
+            let (_, namespace) = above.rsplit_once('/')?;
+            (last == container.id).then(|| namespace.to_owned())
+        };
+        let namespace = match container.runtime {
+            Runtime::Containerd if !container.pod_uid.is_empty() => KUBERNETES_NAMESPACE.to_owned(),
+            Runtime::Containerd => plain().unwrap_or_else(|| identity.names.namespace.clone()),
+            // A pod's namespace is Kubernetes', not the runtime's.
+            _ if container.pod_uid.is_empty() => identity.names.namespace.clone(),
+            _ => String::new(),
+        };
+        Some(Self {
+            id: container.id.clone(),
+            namespace,
+        })
+    }
+}
+
+impl EncodeLabelSet for &ContainerdLabels {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
+        let [id_label, namespace_label] = &CONTAINERD;
+        let ContainerdLabels { id, namespace } = self;
+        encode_label(encoder, id_label, &id.as_str())?;
+        encode_label(encoder, namespace_label, &namespace.as_str())
+    }
+}
+
+/// The container of a cgroup that is the container's own, and not one inside it.
+fn own_container(identity: &Identity) -> Option<&Container> {
+    let container = identity.container.as_ref()?;
+    let (above, last) = identity.path.rsplit_once('/')?;
+    let name = last.strip_suffix(".scope").unwrap_or(last);
+    let is_own = !container.id.is_empty()
+        && name.ends_with(&container.id)
+        // What a container calls a cgroup of its own is its choice, its id too.
+        && !above.split('/').any(|component| {
+            component
+                .strip_suffix(".scope")
+                .unwrap_or(component)
+                .ends_with(&container.id)
+        });
+    is_own.then_some(container)
+}
+
+/// Which rows show a network. The containers of a pod have one together: it is shown by the one that
+/// was there first, which holds it for the others, as the kubelet does.
+#[derive(Debug, Default)]
+pub(in crate::export) struct NetworkViews {
+    /// By position.
+    shown: Vec<bool>,
+}
+
+impl NetworkViews {
+    /// Decides.
+    pub(in crate::export) fn of(rows: &[CgroupStats]) -> Self {
+        let mut first_of_pod: HashMap<&str, usize> = HashMap::new();
+        let mut shown = vec![false; rows.len()];
+        for (position, row) in rows.iter().enumerate() {
+            let Some(network) = &row.kernel.network else {
+                continue;
+            };
+            if row.identity.path == "/" {
+                shown[position] = true;
+                continue;
+            }
+            // The host's numbers are nobody else's.
+            if network.is_host == Some(true) {
+                continue;
+            }
+            match own_container(&row.identity) {
+                Some(Container { pod_uid, .. }) if pod_uid.is_empty() => shown[position] = true,
+                Some(Container { pod_uid, .. }) => {
+                    let first = first_of_pod.entry(pod_uid).or_insert(position);
+                    if order(row) < order(&rows[*first]) {
+                        *first = position;
+                    }
+                }
+                None => {}
+            }
+        }
+        for position in first_of_pod.into_values() {
+            shown[position] = true;
+        }
+        Self { shown }
+    }
+
+    /// Whether the row at a position shows its network.
+    pub(in crate::export) fn shows(&self, position: usize) -> bool {
+        self.shown.get(position).copied().unwrap_or_default()
+    }
+}
+
+/// Which of two containers was there first.
+fn order(row: &CgroupStats) -> (SystemTime, &str) {
+    (row.identity.started, &row.identity.path)
+}
