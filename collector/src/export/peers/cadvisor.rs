@@ -1,6 +1,6 @@
 //! The metrics of cAdvisor that the kubelet has too, and more of cAdvisor's own, with their meaning.
 //!
-//! They are of every cgroup: of the root, of a QoS class, of a pod and of a container. Left out is what
+//! They are of every cgroup: of the root, of a `QoS` class, of a pod and of a container. Left out is what
 //! is not in the cgroup's files and not known otherwise: file systems, TCP and UDP connections, load
 //! averages, ulimits, sockets, NUMA nodes, perf events, resctrl, health checks. What cAdvisor gives as 0
 //! because the kernel does not say it, as most failure counts on cgroup v2, is absent here.
@@ -16,7 +16,9 @@ use super::{
     },
     metrics,
 };
-use crate::host::cgroupfs::{Limit, MemoryKey as Key, cpu::CpuStatistics};
+use crate::host::cgroupfs::{
+    Limit, MemoryKey as Key, cpu::CpuStatistics, memory::MemoryStatistics,
+};
 
 /// The time of all stalls for one resource.
 macro_rules! pressure {
@@ -77,17 +79,17 @@ pub(super) const METRICS: &[Metric] = metrics! { Cgroup;
         "Memory in use, that of files included.", "`memory.current`; v1: `memory.usage_in_bytes`";
     "container_memory_max_usage_bytes": total bytes, Any(Memory(|memory| memory.memory.peak_bytes)),
         "The most memory ever in use.", "`memory.peak`; v1: `memory.max_usage_in_bytes`";
-    "container_memory_working_set_bytes": gauge bytes, Any(Memory(|memory| memory.working_set_bytes())),
+    "container_memory_working_set_bytes": gauge bytes, Any(Memory(MemoryStatistics::working_set_bytes)),
         "Memory in use, less that of files that is inactive.", "`memory.current` and `memory.stat`: `inactive_file`; v1: `total_inactive_file`";
-    "container_memory_rss": gauge bytes, Any(Memory(|memory| memory.rss_bytes())),
+    "container_memory_rss": gauge bytes, Any(Memory(MemoryStatistics::rss_bytes)),
         "Anonymous memory, in bytes.", "`memory.stat`: `anon`; v1: `total_rss`";
-    "container_memory_cache": gauge bytes, Any(Memory(|memory| memory.cache_bytes())),
+    "container_memory_cache": gauge bytes, Any(Memory(MemoryStatistics::cache_bytes)),
         "Memory of files, in bytes.", "`memory.stat`: `file`; v1: `total_cache`";
-    "container_memory_swap": gauge bytes, Any(Memory(|memory| memory.swap_bytes())),
+    "container_memory_swap": gauge bytes, Any(Memory(MemoryStatistics::swap_bytes)),
         "Swap in use, in bytes.", "`memory.swap.current`; v1: `memory.stat`: `total_swap`";
-    "container_memory_mapped_file": gauge bytes, Any(Memory(|memory| memory.mapped_file_bytes())),
+    "container_memory_mapped_file": gauge bytes, Any(Memory(MemoryStatistics::mapped_file_bytes)),
         "Memory of files that are mapped, in bytes.", "`memory.stat`: `file_mapped`; v1: `total_mapped_file`";
-    "container_memory_kernel_usage": gauge bytes, Any(Memory(|memory| memory.kernel_bytes())),
+    "container_memory_kernel_usage": gauge bytes, Any(Memory(MemoryStatistics::kernel_bytes)),
         "The kernel's memory on its behalf, in bytes.", "`memory.stat`: `kernel`; v1: `memory.kmem.usage_in_bytes`";
     "container_memory_failcnt": counter count, V1(Memory(|memory| memory.memory.limit_hits)),
         "How often the limit of memory was hit. On cgroup v2 see container_memory_events_max_total.",

@@ -191,9 +191,11 @@ impl Metric {
 impl Figures {
     const fn labels(&self) -> &'static [super::labels::Label] {
         match self {
-            Self::Any(figure) | Self::V1(figure) | Self::V2(figure) => figure.labels(),
+            Self::Any(figure)
+            | Self::V1(figure)
+            | Self::V2(figure)
             // A test sees to it that both have the same.
-            Self::Each { v1: figure, .. } => figure.labels(),
+            | Self::Each { v1: figure, v2: _ } => figure.labels(),
         }
     }
 }

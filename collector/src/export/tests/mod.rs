@@ -120,7 +120,7 @@ fn unknown_cgroup() -> CgroupStats {
     }
 }
 
-fn full_snapshot() -> Snapshot {
+pub(super) fn full_snapshot() -> Snapshot {
     let account = |signal, observed, recorded, filtered, ring_full| SignalAccount {
         signal,
         observed,
@@ -204,10 +204,10 @@ fn encoded_families(snapshot: Snapshot) -> Vec<MetricFamily> {
 }
 
 /// The name and labels of a series.
-type Series = (String, BTreeMap<String, String>);
+pub(super) type Series = (String, BTreeMap<String, String>);
 
 /// The samples of a text exposition.
-fn parsed(text: &str) -> BTreeMap<Series, f64> {
+pub(super) fn parsed(text: &str) -> BTreeMap<Series, f64> {
     let mut samples = BTreeMap::new();
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         let (series, value) = parsed_sample(line);
@@ -260,7 +260,7 @@ fn unescaped(text: &str) -> (String, &str) {
 }
 
 /// The samples of a protobuf exposition as the text formats would write them.
-fn flattened(families: &[MetricFamily]) -> BTreeMap<Series, f64> {
+pub(super) fn flattened(families: &[MetricFamily]) -> BTreeMap<Series, f64> {
     let mut samples = BTreeMap::new();
     for family in families {
         for metric in &family.metric {
@@ -300,7 +300,7 @@ fn labels_of(pairs: &[LabelPair]) -> BTreeMap<String, String> {
 }
 
 /// With what the text says as a number, so that `1e-6` and `0.000001` are the same.
-fn with_bounds_as_numbers(samples: BTreeMap<Series, f64>) -> BTreeMap<Series, f64> {
+pub(super) fn with_bounds_as_numbers(samples: BTreeMap<Series, f64>) -> BTreeMap<Series, f64> {
     samples
         .into_iter()
         .map(|((name, mut labels), value)| {

@@ -58,7 +58,7 @@ pub mod reader;
 pub mod processes;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use account::{ParseError, ParseErrors, ReadAccount};
 pub use context::ReadContext;

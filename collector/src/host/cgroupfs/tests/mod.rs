@@ -142,6 +142,11 @@ impl Tree {
     }
 }
 
+/// The statistics of a dumped tree, for those who are given them.
+pub(crate) fn statistics_of_dump(dump: &str) -> CgroupStatistics {
+    Tree::dumped(dump).reading().all().0
+}
+
 /// A reader and what it fills.
 struct TreeReading {
     reader: CgroupReader,

@@ -1,0 +1,276 @@
+//! Which cgroups are shown, by which set, under which labels.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{
+    BOTH, CADVISOR, CONTAINERD, ID, NameSets, POD, kubernetes_container, network, pod, qos_class,
+    root, row, samples, second, text, v1_container, v2_container, values,
+};
+use crate::{
+    catalog::{Container, Runtime},
+    export::Format,
+    host::cgroupfs::CgroupStatistics,
+    reconcile::snapshot::{CgroupStats, KernelReading},
+};
+
+fn labels_of(cgroup: CgroupStats, names: NameSets, name: &str) -> Vec<BTreeMap<String, String>> {
+    samples(vec![cgroup], names)
+        .into_keys()
+        .filter(|(known, _)| known == name)
+        .map(|(_, labels)| labels)
+        .collect()
+}
+
+fn map<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMap<String, String> {
+    pairs
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into()
+}
+
+#[test]
+fn without_a_set_nothing_is_shown() {
+    assert_eq!(
+        text(
+            vec![v1_container(), root()],
+            NameSets::default(),
+            Format::PrometheusText
+        ),
+        ""
+    );
+}
+
+#[test]
+fn cadvisors_labels_are_the_kubelets() {
+    let name = "container_cpu_usage_seconds_total";
+    assert_eq!(
+        labels_of(v2_container(), CADVISOR, name),
+        [map([
+            ("id", &format!("{POD}/cri-containerd-{ID}.scope")),
+            ("name", ID),
+            ("image", "shop:2"),
+            ("namespace", "shop"),
+            ("pod", "checkout-0"),
+            ("container", "checkout"),
+            ("cpu", "total"),
+        ])]
+    );
+    assert_eq!(
+        labels_of(pod(), CADVISOR, name),
+        [map([
+            ("id", POD),
+            ("name", ""),
+            ("image", ""),
+            ("namespace", "shop"),
+            ("pod", "checkout-0"),
+            ("container", ""),
+            ("cpu", "total"),
+        ])]
+    );
+    for (cgroup, id) in [
+        (qos_class(), "/kubepods.slice/kubepods-burstable.slice"),
+        (root(), "/"),
+    ] {
+        assert_eq!(
+            labels_of(cgroup, CADVISOR, name),
+            [map([
+                ("id", id),
+                ("name", ""),
+                ("image", ""),
+                ("namespace", ""),
+                ("pod", ""),
+                ("container", ""),
+                ("cpu", "total"),
+            ])]
+        );
+    }
+}
+
+#[test]
+fn containerds_labels_are_the_id_and_its_own_namespace() {
+    let of = |path: &str, container| {
+        let cgroup = row(path, Some(container), v2_statistics());
+        labels_of(cgroup, CONTAINERD, "container_pids_current")
+    };
+    let expected =
+        |id: &str, namespace: &str| vec![map([("container_id", id), ("namespace", namespace)])];
+    let with = |runtime, id: &str| Container {
+        id: id.to_owned(),
+        runtime,
+        pod_uid: String::new(),
+        qos: None,
+    };
+    // The kubelet's containers are in a namespace of their own, whatever their pod's is.
+    assert_eq!(
+        labels_of(v2_container(), CONTAINERD, "container_pids_current"),
+        expected(ID, "k8s.io")
+    );
+    assert_eq!(
+        of("/build/job-1", with(Runtime::Containerd, "job-1")),
+        expected("job-1", "build")
+    );
+    assert_eq!(
+        of(&format!("/docker/{ID}"), with(Runtime::Docker, ID)),
+        expected(ID, "")
+    );
+    assert_eq!(
+        of(
+            &format!("/machine.slice/libpod-{ID}.scope"),
+            with(Runtime::Podman, ID)
+        ),
+        expected(ID, "")
+    );
+}
+
+fn v2_statistics() -> CgroupStatistics {
+    (**v2_container().kernel.statistics.as_ref().unwrap()).clone()
+}
+
+#[test]
+fn containerds_set_has_containers_alone_and_each_once() {
+    let inside = row(
+        &format!("{POD}/cri-containerd-{ID}.scope/init.scope"),
+        Some(kubernetes_container(ID)),
+        v2_statistics(),
+    );
+    // What is in a container can call its cgroups as it likes.
+    let disguised = row(
+        &format!("{POD}/cri-containerd-{ID}.scope/{ID}"),
+        Some(kubernetes_container(ID)),
+        v2_statistics(),
+    );
+    for cgroup in [pod(), qos_class(), root(), inside, disguised] {
+        assert_eq!(text(vec![cgroup], CONTAINERD, Format::PrometheusText), "");
+    }
+    // The same container in another place, in another hierarchy.
+    let mut elsewhere = row(
+        &format!("/elsewhere/cri-containerd-{ID}.scope"),
+        Some(kubernetes_container(ID)),
+        v2_statistics(),
+    );
+    elsewhere.exited = Some(second(1_700_000_100));
+    for cgroups in [
+        vec![v2_container(), elsewhere.clone()],
+        vec![elsewhere, v2_container()],
+    ] {
+        let shown = samples(cgroups, CONTAINERD);
+        // That of the one that is there.
+        assert_eq!(values(&shown, "container_pids_current").len(), 1);
+    }
+}
+
+#[test]
+fn what_is_no_cgroup_is_not_in_cadvisors_set() {
+    for path in ["~other", "~unresolved/0/4242"] {
+        let cgroup = row(path, None, v2_statistics());
+        assert_eq!(text(vec![cgroup], BOTH, Format::PrometheusText), "");
+    }
+}
+
+#[test]
+fn a_cgroup_that_was_never_read_has_no_series() {
+    let mut cgroup = v2_container();
+    cgroup.kernel = KernelReading::default();
+    assert_eq!(text(vec![cgroup], BOTH, Format::PrometheusText), "");
+}
+
+#[test]
+fn absent_figures_give_no_series() {
+    let cgroup = row(
+        &format!("/docker/{ID}"),
+        Some(Container {
+            id: ID.to_owned(),
+            runtime: Runtime::Docker,
+            pod_uid: String::new(),
+            qos: None,
+        }),
+        CgroupStatistics::default(),
+    );
+    let mut snapshot = super::snapshot(vec![cgroup]);
+    snapshot.oom_limits_known = false;
+    let bytes =
+        crate::export::encode(snapshot, Format::PrometheusText, BOTH, |_| String::new()).unwrap();
+    let shown: Vec<_> = String::from_utf8(bytes)
+        .unwrap()
+        .lines()
+        .filter(|line| line.starts_with("container_"))
+        .map(|line| line.split('{').next().unwrap().to_owned())
+        .collect();
+    assert_eq!(
+        shown,
+        ["container_last_seen", "container_start_time_seconds"]
+    );
+}
+
+#[test]
+fn what_is_gone_keeps_its_totals_and_peaks_and_nothing_in_use() {
+    let mut cgroup = v2_container();
+    let there = samples(vec![cgroup.clone()], BOTH);
+    cgroup.exited = Some(second(1_700_000_100));
+    let gone = samples(vec![cgroup], BOTH);
+    for name in [
+        "container_cpu_usage_seconds_total",
+        "container_cpu_usage_usec_microseconds",
+        "container_memory_max_usage_bytes",
+        "container_memory_pgfault_bytes",
+        "container_io_rbytes_bytes",
+        "container_memory_oom_total",
+        "container_pressure_cpu_waiting_seconds_total",
+    ] {
+        assert!(!values(&gone, name).is_empty(), "{name}");
+        assert_eq!(values(&gone, name), values(&there, name), "{name}");
+    }
+    for name in [
+        "container_memory_usage_bytes",
+        "container_memory_working_set_bytes",
+        "container_memory_anon_bytes",
+        "container_pids_current",
+        "container_threads",
+        "container_spec_memory_limit_bytes",
+    ] {
+        assert!(!values(&there, name).is_empty(), "{name}");
+        assert!(values(&gone, name).is_empty(), "{name}");
+    }
+    // The time of the snapshot, and that of its end.
+    assert_eq!(values(&there, "container_last_seen"), [1_700_000_200.0]);
+    assert_eq!(values(&gone, "container_last_seen"), [1_700_000_100.0]);
+}
+
+#[test]
+fn the_network_of_a_pod_is_shown_once_by_the_container_that_was_there_first() {
+    let container = |id: char, started| {
+        let id = id.to_string().repeat(64);
+        let mut cgroup = row(
+            &format!("{POD}/cri-containerd-{id}.scope"),
+            Some(kubernetes_container(&id)),
+            v2_statistics(),
+        );
+        Arc::make_mut(&mut cgroup.identity).started = second(started);
+        cgroup.kernel.network = Some(Arc::new(network(false)));
+        cgroup
+    };
+    let name = "container_network_receive_bytes_total";
+    let shown = samples(
+        vec![container('a', 20), container('b', 10), container('c', 30)],
+        CADVISOR,
+    );
+    let ids: Vec<_> = shown
+        .keys()
+        .filter(|(known, _)| known == name)
+        .map(|(_, labels)| (labels["id"].clone(), labels["interface"].clone()))
+        .collect();
+    let first = format!("{POD}/cri-containerd-{}.scope", "b".repeat(64));
+    assert_eq!(ids, [(first, "eth0".to_owned())]);
+}
+
+#[test]
+fn the_hosts_network_is_the_roots_alone() {
+    let name = "container_network_transmit_bytes_total";
+    let mut container = v1_container();
+    assert_eq!(
+        values(&samples(vec![container.clone()], CADVISOR), name),
+        [2_000.0]
+    );
+    container.kernel.network = Some(Arc::new(network(true)));
+    assert!(values(&samples(vec![container], CADVISOR), name).is_empty());
+    assert_eq!(values(&samples(vec![root()], CADVISOR), name), [2_000.0]);
+}
