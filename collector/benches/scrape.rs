@@ -16,7 +16,11 @@ use collector::{
     export::{Format, NameSets, Source, encode, serve},
     reconcile::{
         Snapshot,
-        snapshot::{CgroupCounts, CgroupStats, KernelReading, ProcessStats, SignalAccount, Timing},
+        readings::LastReadings,
+        snapshot::{
+            CgroupCounts, CgroupStats, KernelReading, ProcessStats, ReadErrors, SignalAccount,
+            Timing,
+        },
     },
     window::{
         BlockTotals, Cumulative, Device, LossReason, OomTotals, Operation, Quantiles, SchedTotals,
@@ -123,6 +127,8 @@ fn snapshot() -> Snapshot {
             live: CONTAINERS,
             ..CgroupCounts::default()
         },
+        last_readings: LastReadings::default(),
+        read_errors: ReadErrors::default(),
         timings: vec![(Timing::Reconcile, latencies(7))],
         process: ProcessStats::default(),
     }

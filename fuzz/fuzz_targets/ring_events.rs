@@ -21,7 +21,7 @@ use collector::{
         cgroup_walk::Walk,
         clock::{Ktime, TimeAnchor},
     },
-    reconcile::{Pipeline, PipelineSettings},
+    reconcile::{Pipeline, PipelineSettings, Scrape},
     window::OomTotals,
 };
 use collector_common::event::OomEvent;
@@ -129,7 +129,11 @@ fn walk(pipeline: &mut Pipeline, record: Record<'_>) {
 
 fn check(pipeline: &mut Pipeline, expected: &Numbers) {
     pipeline.expire(Ktime::now());
-    let (rows, counts) = pipeline.scrape();
+    let Scrape {
+        cgroups: rows,
+        counts,
+        ..
+    } = pipeline.scrape();
     let mut found = Numbers::default();
     let mut paths = HashSet::new();
     for row in &rows {

@@ -5,6 +5,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    mem,
     num::NonZeroU32,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -19,6 +20,14 @@ use crate::{
 /// Names an owner in the table. Never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OwnerId(u64);
+
+#[cfg(test)]
+impl OwnerId {
+    /// One that no table made.
+    pub(crate) const fn of_test(number: u64) -> Self {
+        Self(number)
+    }
+}
 
 /// How the table is kept.
 #[derive(Clone, Copy, Debug)]
@@ -71,7 +80,7 @@ const MAX_REFUSED: usize = 1 << 16;
 
 /// How many times `max_owners` there may be, tombstones included, before it is crowded: twice as many
 /// tombstones as are kept, so that the next time is as many removals away.
-const MAX_CROWD: usize = 3;
+pub const MAX_CROWD: usize = 3;
 
 /// The moment of a change, on both clocks.
 pub type Moment = (Ktime, SystemTime);
@@ -92,6 +101,8 @@ pub struct CgroupTable {
     refused: HashSet<CgroupKey>,
     /// Tombstones that went before their time.
     evicted: u64,
+    /// Owners whose last cgroup went, until they are asked for.
+    newly_exited: Vec<OwnerId>,
 }
 
 impl CgroupTable {
@@ -109,6 +120,7 @@ impl CgroupTable {
             next_class: NonZeroU32::MIN,
             refused: HashSet::new(),
             evicted: 0,
+            newly_exited: Vec::new(),
         }
     }
 
@@ -239,7 +251,11 @@ impl CgroupTable {
 
     fn bury(&mut self, key: CgroupKey, now: Moment) -> Option<OwnerId> {
         let id = *self.by_key.get(&key)?;
-        self.owners.get_mut(&id)?.bury(key, now).then_some(id)
+        let is_last = self.owners.get_mut(&id)?.bury(key, now);
+        if is_last {
+            self.newly_exited.push(id);
+        }
+        is_last.then_some(id)
     }
 
     /// A cgroup, and with it all below it, has another path (cgroup v1). What became of each.
@@ -272,6 +288,11 @@ impl CgroupTable {
         is_live.then_some(owner.path.as_slice())
     }
 
+    /// The owners whose last cgroup went since this was last asked; some may have come back since.
+    pub fn take_exited(&mut self) -> Vec<OwnerId> {
+        mem::take(&mut self.newly_exited)
+    }
+
     /// Gives a cgroup to the owner of another path, its numbers with it.
     fn move_to(&mut self, key: CgroupKey, path: &[u8], now: Moment) -> Change {
         let mut dropped = None;
@@ -285,6 +306,7 @@ impl CgroupTable {
             } else if owner.live.is_empty() && owner.exited.is_none() {
                 owner.exited = Some(now);
                 owner.scrapes = 0;
+                self.newly_exited.push(id);
             }
         }
         let mut change = self.insert(key, path, now);
@@ -411,6 +433,12 @@ impl CgroupTable {
     pub fn owner_of(&self, key: CgroupKey) -> Option<(OwnerId, &Owner)> {
         let id = *self.by_key.get(&key)?;
         Some((id, self.owners.get(&id)?))
+    }
+
+    /// An owner.
+    #[must_use]
+    pub fn owner(&self, id: OwnerId) -> Option<&Owner> {
+        self.owners.get(&id)
     }
 
     /// The owner of a path, as the kernel writes it.

@@ -15,10 +15,13 @@ pub mod cgroup_table;
 
 mod owner;
 
+mod life;
+
 #[cfg(test)]
 mod tests;
 
-pub use cgroup_table::{CgroupTable, OwnerId, TableSettings};
+pub use cgroup_table::{CgroupTable, MAX_CROWD, OwnerId, TableSettings};
 pub use identity::{Container, Identity, Names, Qos, Runtime};
+pub use life::LifeNote;
 pub use owner::Owner;
 pub use recognizer::Recognizer;

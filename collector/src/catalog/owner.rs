@@ -43,6 +43,17 @@ impl Owner {
         self.exited.map(|(_, wall)| wall)
     }
 
+    /// The path as the kernel has it; empty while it is not known.
+    #[must_use]
+    pub fn path(&self) -> &[u8] {
+        &self.path
+    }
+
+    /// Its cgroups that are there.
+    pub fn live_keys(&self) -> impl Iterator<Item = CgroupKey> + '_ {
+        self.live.iter().map(|(key, _)| *key)
+    }
+
     /// Whether its path is not known.
     #[must_use]
     pub const fn is_unresolved(&self) -> bool {

@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use collector_common::signal::Signal;
 
-use super::state::State;
+use super::{
+    last_reader::LastReader,
+    state::{State, Teller},
+};
 use crate::drain::{DrainError, Drainer};
 
 /// How often the rings are emptied.
@@ -30,29 +33,47 @@ pub struct DrainThread<'a> {
     pub ring_bytes: usize,
     /// How often windows rotate.
     pub rotation: Duration,
+    /// What reads cgroups at their end.
+    pub last_reader: LastReader,
 }
 
 impl DrainThread<'_> {
     /// Works until the daemon stops, then empties the rings once more.
     pub fn run(self) -> Result<(), DrainError> {
         let Some(drainer) = self.drainer else {
-            rotate_only(self.state, self.rotation);
+            without_programs(self.state, self.rotation, self.last_reader);
             return Ok(());
         };
         let draining = Draining {
             drainer,
             state: self.state,
             ring_bytes: self.ring_bytes,
+            last_reader: self.last_reader,
         };
         draining.run(self.rotation)
     }
 }
 
 /// Without anything attached cgroups come and go all the same.
-fn rotate_only(state: &State, rotation: Duration) {
+fn without_programs(state: &State, rotation: Duration, mut last_reader: LastReader) {
+    let mut rotated = Instant::now();
     while !state.is_stopping() {
-        state.sleep(rotation);
-        state.pipeline().rotate();
+        state.sleep(INTERVAL);
+        follow_life(state, &mut last_reader);
+        if rotated.elapsed() >= rotation {
+            rotated = Instant::now();
+            state.pipeline().rotate();
+        }
+    }
+}
+
+/// Hands over what happened to cgroups. This thread alone does, so that it is in its order.
+fn follow_life(state: &State, last_reader: &mut LastReader) {
+    let is_walked = state.is_walked();
+    let notes = state.pipeline().take_life();
+    last_reader.follow(notes, state);
+    if is_walked {
+        state.set_told_of_all();
     }
 }
 
@@ -60,6 +81,7 @@ struct Draining<'a> {
     drainer: Drainer,
     state: &'a State,
     ring_bytes: usize,
+    last_reader: LastReader,
 }
 
 impl Draining<'_> {
@@ -70,9 +92,12 @@ impl Draining<'_> {
         while !self.state.is_stopping() {
             self.drainer.wait_for_event(pause);
             let start = Instant::now();
+            // A cgroup that was emptied cannot wait for the samples.
+            self.drainer.drain_events(&mut *self.state.pipeline());
+            follow_life(self.state, &mut self.last_reader);
             let bytes = {
                 let mut pipeline = self.state.pipeline();
-                let bytes = self.drainer.drain(&mut *pipeline, self.ring_bytes);
+                let bytes = self.drainer.drain_samples(&mut *pipeline, self.ring_bytes);
                 if rotated.elapsed() >= rotation {
                     rotated = Instant::now();
                     pipeline.rotate();
@@ -83,7 +108,9 @@ impl Draining<'_> {
                 bytes
             };
             timer.record(start.elapsed());
-            pause = if bytes > self.ring_bytes / BUSY_SHARE {
+            pause = if self.last_reader.has_more() {
+                Duration::ZERO
+            } else if bytes > self.ring_bytes / BUSY_SHARE {
                 BUSY_INTERVAL
             } else {
                 INTERVAL
@@ -111,6 +138,8 @@ impl Draining<'_> {
             self.state.want_resync();
         }
         self.state.accounts().clone_from(self.drainer.accounts());
+        self.state
+            .tell_errors(Teller::Drain, self.last_reader.errors());
         Ok(())
     }
 }

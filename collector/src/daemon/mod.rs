@@ -21,7 +21,13 @@ pub mod doctor;
 
 pub mod state;
 
+pub mod cgroup_files;
+
+pub mod last_reader;
+
 pub mod drain_thread;
+
+pub mod reader_thread;
 
 pub mod resync_thread;
 

@@ -50,11 +50,10 @@ impl ResyncThread<'_> {
 
     /// Reads every hierarchy, and puts right what the table has otherwise.
     pub fn walk_all(&self) {
-        let timer = self.state.own.factory().timer("cgroupfs_read", &[]);
+        let timer = self.state.own.factory().timer("reconcile", &[]);
         for hierarchy in self.mounts.attributed() {
             let (began, start) = (Ktime::now(), Instant::now());
             let walked = walk(hierarchy);
-            timer.record(start.elapsed());
             if walked.unreadable > 0 || walked.truncated {
                 tracing::warn!(
                     hierarchy = %hierarchy.mount_point.display(),
@@ -69,8 +68,9 @@ impl ResyncThread<'_> {
                 began,
                 (Ktime::now(), SystemTime::now()),
             );
+            timer.record(start.elapsed());
         }
-        self.state.set_ready();
+        self.state.set_walked();
     }
 
     fn expire(&self) {

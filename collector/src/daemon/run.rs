@@ -9,11 +9,14 @@ use collector_common::signal::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
+    cgroup_files::{CgroupFiles, FileSources, ReadPlan},
     config::Config,
     drain_thread::DrainThread,
     exit::Failure,
     host_view::{Host, require_privileges},
+    last_reader::LastReader,
     lock::{InstanceLock, LockError},
+    reader_thread::ReaderThread,
     resync_thread::ResyncThread,
     rotation::Rotation,
     source::DaemonSource,
@@ -21,11 +24,18 @@ use super::{
 };
 use crate::{
     attach::{Attached, ProgramState, SignalState},
-    catalog::Recognizer,
+    catalog::{MAX_CROWD, Recognizer},
     drain::Drainer,
     error_chain, export,
-    host::{cgroup_mounts::CgroupMounts, support::Privileges},
-    reconcile::{Pipeline, PipelineSettings},
+    host::{
+        cgroup_mounts::CgroupMounts,
+        cgroupfs::{DescriptorBudget, HierarchyRoots},
+        support::Privileges,
+    },
+    reconcile::{
+        Pipeline, PipelineSettings,
+        readings::{ReadingSettings, Readings},
+    },
     window::{Backend, BackendSettings},
 };
 
@@ -35,18 +45,7 @@ const HTTP_GRACE: Duration = Duration::from_millis(500);
 /// Runs until SIGTERM or SIGINT.
 pub fn run(config: &Config) -> Result<(), Failure> {
     require_privileges(Privileges::of_this_process())?;
-    let _lock =
-        InstanceLock::take(&config.lock_file, &config.listen.to_string()).map_err(|error| {
-            match error {
-                LockError::Held { .. } => Failure::Unavailable(error.to_string()),
-                LockError::Unusable { ref source, .. }
-                    if source.kind() == std::io::ErrorKind::PermissionDenied =>
-                {
-                    Failure::NotPermitted(error_chain(&error))
-                }
-                LockError::Unusable { .. } => Failure::Unavailable(error_chain(&error)),
-            }
-        })?;
+    let _lock = take_lock(config)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(4)
@@ -92,11 +91,18 @@ pub fn run(config: &Config) -> Result<(), Failure> {
         .map(Drainer::new)
         .transpose()
         .map_err(|error| Failure::internal(&error))?;
+    let sources = open_sources(mounts);
+    let reader = ReaderThread {
+        files: CgroupFiles::new(sources.clone(), &state),
+        plan: ReadPlan::default(),
+        state: &state,
+    };
     let drain = DrainThread {
         drainer,
         state: &state,
         ring_bytes: config.samples_ring.bytes() as usize,
         rotation: config.interval,
+        last_reader: LastReader::new(CgroupFiles::new(sources, &state)),
     };
     let resync = ResyncThread {
         mounts,
@@ -119,6 +125,11 @@ pub fn run(config: &Config) -> Result<(), Failure> {
             resync.walk_all();
             resync.run();
         });
+        threads.spawn(|| {
+            let ended = StopOnDrop(&state);
+            reader.run();
+            drop(ended);
+        });
         tracing::info!("serving on http://{}/metrics", config.listen);
         let served = runtime.block_on(async {
             let rotation = Rotation::start(state.own.clone(), config.interval);
@@ -136,6 +147,31 @@ pub fn run(config: &Config) -> Result<(), Failure> {
     })?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// One cgscope per host.
+fn take_lock(config: &Config) -> Result<InstanceLock, Failure> {
+    InstanceLock::take(&config.lock_file, &config.listen.to_string()).map_err(|error| match error {
+        LockError::Held { .. } => Failure::Unavailable(error.to_string()),
+        LockError::Unusable { ref source, .. }
+            if source.kind() == std::io::ErrorKind::PermissionDenied =>
+        {
+            Failure::NotPermitted(error_chain(&error))
+        }
+        LockError::Unusable { .. } => Failure::Unavailable(error_chain(&error)),
+    })
+}
+
+/// Where cgroups' files are.
+fn open_sources(mounts: &CgroupMounts) -> FileSources {
+    let sources = FileSources {
+        roots: Arc::new(HierarchyRoots::open(mounts)),
+        budget: DescriptorBudget::of_this_process(),
+    };
+    for error in &sources.roots.unreadable {
+        tracing::warn!("{}: its figures are missing", error_chain(error));
+    }
+    sources
 }
 
 /// Stops the daemon when a thread that it needs ends.
@@ -199,7 +235,12 @@ fn prepare(
         retention: config.retention,
     };
     let pipeline = Pipeline::new(settings, SystemTime::now());
-    State::new(pipeline, own, programs)
+    let readings = Readings::new(ReadingSettings {
+        interval: config.interval,
+        // As many as the table of cgroups has owners at most, before it is crowded.
+        max_entries: config.max_cgroups.saturating_mul(MAX_CROWD),
+    });
+    State::new(pipeline, readings, own, programs)
 }
 
 /// The signals that end the daemon.

@@ -13,7 +13,7 @@ use crate::{
         program_cost::{are_programs_measured, read_program_counters},
     },
     reconcile::{
-        Snapshot,
+        Scrape, Snapshot,
         snapshot::{ProgramCost, ProgramStats, Timing},
     },
 };
@@ -67,7 +67,12 @@ impl Source for DaemonSource {
         ]
         .into_iter()
         .filter_map(|(timing, key)| Some((timing, self.state.own.cumulative(key)?)));
-        let (cgroups, counts) = self.state.pipeline().scrape();
+        let mut scrape = self.state.pipeline().scrape();
+        // Outside of the pipeline's lock: a cgroup that is just being read is waited for.
+        self.state.readings.fill(&mut scrape);
+        let Scrape {
+            cgroups, counts, ..
+        } = scrape;
         Snapshot {
             taken: SystemTime::now(),
             cgroups,
@@ -90,6 +95,8 @@ impl Source for DaemonSource {
                     .any(|(signal, state)| *signal == Signal::Sched && state.is_on()),
             throttles_forgotten: accounts.throttles_forgotten(),
             counts,
+            last_readings: self.state.readings.last_readings(),
+            read_errors: self.state.read_errors(),
             timings: timings.collect(),
             process: read_own_process(),
         }
@@ -104,7 +111,7 @@ impl Source for DaemonSource {
             return Err("stopping".to_owned());
         }
         if !self.state.is_ready() {
-            return Err("the first look at all cgroups is not done".to_owned());
+            return Err("the first reading of all cgroups is not done".to_owned());
         }
         let off: Vec<_> = self.signals.iter().filter_map(why_off).collect();
         if off.len() == self.signals.len() {

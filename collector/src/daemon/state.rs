@@ -8,7 +8,12 @@ use std::{
     time::Duration,
 };
 
-use crate::{attach::ProgramState, drain::Accounts, reconcile::Pipeline, window::Backend};
+use crate::{
+    attach::ProgramState,
+    drain::Accounts,
+    reconcile::{Pipeline, readings::Readings, snapshot::ReadErrors},
+    window::Backend,
+};
 
 /// What the daemon's threads share. Locks are held for a pass, never for a sample, and never while
 /// something is read from or written to the outside.
@@ -20,10 +25,24 @@ pub struct State {
     pub own: Backend,
     /// Each program, and its file descriptor while it is attached.
     pub programs: Vec<(ProgramState, Option<i32>)>,
+    /// What the kernel itself counted for each cgroup.
+    pub readings: Readings,
+    errors: Mutex<[ReadErrors; 2]>,
+    walked: AtomicBool,
+    told_of_all: AtomicBool,
     ready: AtomicBool,
     stopping: AtomicBool,
     resync: Mutex<bool>,
     resync_wanted: Condvar,
+}
+
+/// Who reads cgroups' files.
+#[derive(Clone, Copy, Debug)]
+pub enum Teller {
+    /// The drain thread, those that were emptied.
+    Drain,
+    /// The reader thread.
+    Reader,
 }
 
 impl State {
@@ -31,6 +50,7 @@ impl State {
     #[must_use]
     pub fn new(
         pipeline: Pipeline,
+        readings: Readings,
         own: Backend,
         programs: Vec<(ProgramState, Option<i32>)>,
     ) -> Self {
@@ -39,6 +59,10 @@ impl State {
             accounts: Mutex::new(Accounts::default()),
             own,
             programs,
+            readings,
+            errors: Mutex::default(),
+            walked: AtomicBool::new(false),
+            told_of_all: AtomicBool::new(false),
             ready: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             resync: Mutex::new(false),
@@ -57,7 +81,38 @@ impl State {
         self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the first look at all cgroups is done.
+    /// Says what went wrong for a thread that reads cgroups' files, since it began.
+    pub fn tell_errors(&self, teller: Teller, errors: ReadErrors) {
+        self.errors.lock().unwrap_or_else(PoisonError::into_inner)[teller as usize] = errors;
+    }
+
+    /// What went wrong for all of them.
+    pub fn read_errors(&self) -> ReadErrors {
+        let [drain, reader] = *self.errors.lock().unwrap_or_else(PoisonError::into_inner);
+        drain.and(reader)
+    }
+
+    /// Whether all cgroup trees were walked once.
+    pub fn is_walked(&self) -> bool {
+        self.walked.load(Ordering::Acquire)
+    }
+
+    /// Says that they were.
+    pub fn set_walked(&self) {
+        self.walked.store(true, Ordering::Release);
+    }
+
+    /// Whether the readings were told of all cgroups that the first walk found.
+    pub fn is_told_of_all(&self) -> bool {
+        self.told_of_all.load(Ordering::Acquire)
+    }
+
+    /// Says that they were.
+    pub fn set_told_of_all(&self) {
+        self.told_of_all.store(true, Ordering::Release);
+    }
+
+    /// Whether all cgroups of the first walk were read once.
     pub fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Acquire)
     }
@@ -79,6 +134,7 @@ impl State {
         self.stopping.store(true, Ordering::Release);
         drop(guard);
         self.resync_wanted.notify_all();
+        self.readings.stop();
     }
 
     /// Asks for a walk of the cgroup trees, out of turn.

@@ -90,9 +90,14 @@ impl Drainer {
     }
 
     /// Hands everything in the rings to `sink`: events first, so that a new cgroup is known before
-    /// its samples. Ends after `most` bytes of samples, lest a host
-    /// that makes them as fast as they are drained hold it for ever. Returns how many bytes there were.
+    /// its samples.
     pub fn drain(&mut self, sink: &mut impl Sink, most: usize) -> usize {
+        self.drain_events(sink);
+        self.drain_samples(sink, most)
+    }
+
+    /// Hands the events to `sink`.
+    pub fn drain_events(&mut self, sink: &mut impl Sink) {
         if let Some(logger) = &mut self.logger {
             logger.flush();
         }
@@ -116,6 +121,11 @@ impl Drainer {
                 }
             }
         }
+    }
+
+    /// Hands the samples to `sink`. Ends after `most` bytes, lest a host that makes them as fast as
+    /// they are drained hold it for ever. Returns how many bytes there were.
+    pub fn drain_samples(&mut self, sink: &mut impl Sink, most: usize) -> usize {
         let mut bytes = 0;
         while bytes < most
             && let Some(record) = self.rings.samples.next()

@@ -352,9 +352,14 @@ families! {
             labels::POD_UID,
             labels::QOS,
             labels::CGROUP_VERSION,
+            labels::LAST_READING,
         ],
         help: "Always 1: what is known of the cgroup and its container. A label that is not known, \
-               or that does not apply, is empty.",
+               or that does not apply, is empty. Of a cgroup that is gone, last_reading says how the \
+               figures of its files were had: after its last process had left (final); some after \
+               and some before (partial); all before (earlier); not at all (events_only). Where they \
+               are not final, CPU time, block I/O and OOM kills are those of the events if these have \
+               more.",
         source: "the cgroup's path, and the container runtime where it is known",
         since: V0_1,
     },
@@ -501,7 +506,8 @@ families! {
         unit: Some(Unit::Seconds),
         scope: Scope::Collector,
         labels: &[],
-        help: "Time of one pass over all cgroups, in seconds of the monotonic clock.",
+        help: "Time of one pass over all cgroups, in seconds of the monotonic clock: a walk of a \
+               cgroup tree, a look for old tombstones, a comparison of events and kernel counters.",
         source: "measured by the daemon",
         since: V0_1,
     },
@@ -511,8 +517,33 @@ families! {
         unit: Some(Unit::Seconds),
         scope: Scope::Collector,
         labels: &[],
-        help: "Time of one reading of the cgroup file systems, in seconds of the monotonic clock.",
+        help: "Time of one reading of the files of one cgroup, in all hierarchies, in seconds of the \
+               monotonic clock.",
         source: "measured by the daemon",
+        since: V0_1,
+    },
+    LAST_READINGS: Family {
+        name: "cgscope_last_readings_total",
+        kind: Kind::Counter,
+        unit: None,
+        scope: Scope::Collector,
+        labels: &[labels::RESULT],
+        help: "Cgroups that had processes and are gone, by how the race for their last reading ended: \
+               won when all files were read after the last process had left, late when some were \
+               gone by then, lost when all were.",
+        source: "`cgroup_notify_populated`, `cgroup_rmdir`, and the cgroup file systems",
+        since: V0_1,
+    },
+    CGROUPFS_ERRORS: Family {
+        name: "cgscope_cgroupfs_errors_total",
+        kind: Kind::Counter,
+        unit: None,
+        scope: Scope::Collector,
+        labels: &[labels::ERROR],
+        help: "Pieces of cgroup files that could not be understood, by reason; and files that could \
+               not be read (unreadable), that were too long (cut), or that had more devices and keys \
+               than are kept (over_bound). The figures concerned are absent.",
+        source: "the cgroup file systems",
         since: V0_1,
     },
     DRAIN_DURATION: Family {

@@ -16,13 +16,16 @@ use super::{
     histogram,
     labels::{
         Build, CgroupLabels, CgroupState, DeviceOperation, Info, Lost, OfProgram, OfSignal,
-        OomRole, Stage, SwitchKind, WaitCause, WindowQuantile,
+        OomRole, ReadError, ReadingResult, Stage, SwitchKind, WaitCause, WindowQuantile,
+        reason_name,
     },
 };
 use crate::{
+    host::cgroupfs::Reason,
     reconcile::{
         Snapshot,
-        snapshot::{CgroupCounts, CgroupStats, ProgramStats, SignalAccount, Timing},
+        readings::LastReadings,
+        snapshot::{CgroupCounts, CgroupStats, ProgramStats, ReadErrors, SignalAccount, Timing},
     },
     window::{BlockTotals, Cumulative, Device, OomTotals, Preemptor},
 };
@@ -165,6 +168,8 @@ pub(super) const ALL: &[(Family, Feed)] = &[
         catalog::CGROUPFS_READ,
         Feed::Snapshot(|out, s| out.timing(s, Timing::CgroupfsRead)),
     ),
+    (catalog::LAST_READINGS, Feed::Snapshot(last_readings)),
+    (catalog::CGROUPFS_ERRORS, Feed::Snapshot(cgroupfs_errors)),
     (
         catalog::DRAIN_DURATION,
         Feed::Snapshot(|out, s| out.timing(s, Timing::Drain)),
@@ -333,8 +338,10 @@ fn window_quantile(out: &mut Series<'_, '_>, cgroup: &Cgroup<'_>) -> fmt::Result
 }
 
 fn container_info(out: &mut Series<'_, '_>, cgroup: &Cgroup<'_>) -> fmt::Result {
-    out.encoder
-        .encode_info(&(cgroup.labels, Info(&cgroup.stats.identity)))
+    out.encoder.encode_info(&(
+        cgroup.labels,
+        Info(&cgroup.stats.identity, cgroup.stats.kernel.last),
+    ))
 }
 
 fn container_start_time(out: &mut Series<'_, '_>, cgroup: &Cgroup<'_>) -> fmt::Result {
@@ -433,6 +440,32 @@ fn cgroups(out: &mut Series<'_, '_>, snapshot: &Snapshot) -> fmt::Result {
     out.gauge(&CgroupState::Live, &live)?;
     out.gauge(&CgroupState::Exited, &exited)?;
     out.gauge(&CgroupState::Overflowed, &overflowed)
+}
+
+fn last_readings(out: &mut Series<'_, '_>, snapshot: &Snapshot) -> fmt::Result {
+    let LastReadings { won, late, lost } = snapshot.last_readings;
+    [("won", won), ("late", late), ("lost", lost)]
+        .into_iter()
+        .try_for_each(|(result, count)| out.counter(&ReadingResult(result), &count))
+}
+
+fn cgroupfs_errors(out: &mut Series<'_, '_>, snapshot: &Snapshot) -> fmt::Result {
+    let ReadErrors {
+        unparsed,
+        unreadable,
+        cut,
+        over_bound,
+    } = snapshot.read_errors;
+    Reason::ALL
+        .into_iter()
+        .map(reason_name)
+        .zip(unparsed)
+        .chain([
+            ("unreadable", unreadable),
+            ("cut", cut),
+            ("over_bound", over_bound),
+        ])
+        .try_for_each(|(error, count)| out.counter(&ReadError(error), &count))
 }
 
 /// Whether OOM kills are watched.

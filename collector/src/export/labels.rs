@@ -10,6 +10,8 @@ use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelSetEnco
 
 use crate::{
     catalog::{Container, Identity, Names, Qos, Runtime},
+    host::cgroupfs::Reason,
+    reconcile::snapshot::LastReading,
     window::{LossReason, Operation, Preemptor, Quantiles, WindowSignal},
 };
 
@@ -88,6 +90,49 @@ pub const QOS: Label = closed(
 );
 /// The version of a cgroup hierarchy.
 pub const CGROUP_VERSION: Label = closed("cgroup_version", &["1", "2", ""]);
+/// The name of a reason in the label `error`.
+pub(super) const fn reason_name(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Empty => "empty",
+        Reason::NotANumber => "not_a_number",
+        Reason::Negative => "negative",
+        Reason::Overflow => "overflow",
+        Reason::MissingValue => "missing_value",
+        Reason::MissingName => "missing_name",
+        Reason::NotADevice => "not_a_device",
+        Reason::Unterminated => "unterminated",
+    }
+}
+/// See [`LastReading`].
+pub const LAST_READING: Label = closed(
+    "last_reading",
+    &[
+        LastReading::Final.name(),
+        LastReading::Partial.name(),
+        LastReading::Earlier.name(),
+        LastReading::EventsOnly.name(),
+        LastReading::Running.name(),
+    ],
+);
+/// How a last reading ended.
+pub const RESULT: Label = closed("result", &["won", "late", "lost"]);
+/// What went wrong in reading files.
+pub const ERROR: Label = closed(
+    "error",
+    &[
+        reason_name(Reason::Empty),
+        reason_name(Reason::NotANumber),
+        reason_name(Reason::Negative),
+        reason_name(Reason::Overflow),
+        reason_name(Reason::MissingValue),
+        reason_name(Reason::MissingName),
+        reason_name(Reason::NotADevice),
+        reason_name(Reason::Unterminated),
+        "unreadable",
+        "cut",
+        "over_bound",
+    ],
+);
 /// Why a context switch happened.
 pub const TYPE: Label = closed(
     "type",
@@ -323,6 +368,28 @@ impl EncodeLabelSet for OfProgram {
     }
 }
 
+/// How a last reading ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ReadingResult(pub(super) &'static str);
+
+impl EncodeLabelSet for ReadingResult {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
+        let Self(result) = self;
+        encode_label(encoder, &RESULT, result)
+    }
+}
+
+/// What went wrong in reading files.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ReadError(pub(super) &'static str);
+
+impl EncodeLabelSet for ReadError {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
+        let Self(error) = self;
+        encode_label(encoder, &ERROR, error)
+    }
+}
+
 /// A block device and what was done with it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct DeviceOperation<'a> {
@@ -364,7 +431,7 @@ impl EncodeLabelSet for WindowQuantile {
 
 /// Everything about a container that is not on its other series.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Info<'a>(pub(super) &'a Identity);
+pub(super) struct Info<'a>(pub(super) &'a Identity, pub(super) LastReading);
 
 impl EncodeLabelSet for Info<'_> {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
@@ -377,6 +444,7 @@ impl EncodeLabelSet for Info<'_> {
             generation: _,
             started: _,
         } = self.0;
+        let last_reading = self.1;
         let (id, runtime, pod_uid, qos) = match container {
             Some(Container {
                 id,
@@ -396,9 +464,10 @@ impl EncodeLabelSet for Info<'_> {
         encode_label(encoder, &POD_UID, &pod_uid)?;
         encode_label(encoder, &QOS, &qos)?;
         match cgroup_version {
-            0 => encode_label(encoder, &CGROUP_VERSION, &""),
-            version => encode_label(encoder, &CGROUP_VERSION, version),
+            0 => encode_label(encoder, &CGROUP_VERSION, &"")?,
+            version => encode_label(encoder, &CGROUP_VERSION, version)?,
         }
+        encode_label(encoder, &LAST_READING, &last_reading.name())
     }
 }
 

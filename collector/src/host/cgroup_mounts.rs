@@ -168,7 +168,8 @@ impl CgroupMounts {
         self.v1_with("memory").or_else(|| self.v2())
     }
 
-    /// The hierarchies whose cgroups are worth knowing: those above, and v2.
+    /// The hierarchies whose cgroups are worth knowing: those above, that of CPU accounting if it is
+    /// one of its own, and v2.
     #[must_use]
     pub fn attributed(&self) -> Vec<&Hierarchy> {
         let mut attributed: Vec<&Hierarchy> = Vec::new();
@@ -176,6 +177,7 @@ impl CgroupMounts {
             self.task_hierarchy(),
             self.block_hierarchy(),
             self.memory_hierarchy(),
+            self.v1_with("cpuacct"),
             self.v2(),
         ]
         .into_iter()

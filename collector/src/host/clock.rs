@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use nix::time::{ClockId, clock_gettime};
 
 /// A moment on `CLOCK_MONOTONIC`, the clock of `bpf_ktime_get_ns`, since boot without suspends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ktime(pub Duration);
 
 impl Ktime {

@@ -5,10 +5,12 @@
 
 mod pipeline;
 
+pub mod readings;
+
 pub mod snapshot;
 
 #[cfg(test)]
 mod tests;
 
-pub use pipeline::{Pipeline, PipelineSettings};
+pub use pipeline::{Life, Pipeline, PipelineSettings, Scrape};
 pub use snapshot::Snapshot;

@@ -6,6 +6,7 @@
 
 use std::{
     collections::HashMap,
+    mem,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -15,7 +16,7 @@ use collector_common::event::OomEvent;
 use super::snapshot::{CgroupCounts, CgroupStats, KernelReading};
 use crate::{
     catalog::{
-        CgroupTable, Identity, Names, Owner, OwnerId, Recognizer, TableSettings,
+        CgroupTable, Identity, LifeNote, Names, Owner, OwnerId, Recognizer, TableSettings,
         cgroup_table::{Change, Expired, Moment, Walked},
     },
     drain::{Batch, Event, Samples, Sink, decode::CgroupChange},
@@ -27,8 +28,8 @@ use crate::{
         process::cgroup_of,
     },
     window::{
-        BatchOutcome, CgroupTotals, CgroupWindows, Class, OomTotals, Operation, OperationCodes,
-        Quantiles, WindowSettings, WindowSignal,
+        BatchOutcome, CgroupTotals, CgroupWindows, Class, EventSums, OomTotals, Operation,
+        OperationCodes, Quantiles, WindowSettings, WindowSignal,
     },
 };
 
@@ -67,7 +68,37 @@ pub struct Pipeline {
     homeless: CgroupTotals,
     started: SystemTime,
     wants_resync: bool,
+    /// What happened to cgroups since this was last asked.
+    life: Vec<LifeNote>,
+    /// Whether some of it could not be kept.
+    life_missed: bool,
 }
+
+/// What a scrape found.
+#[derive(Debug)]
+pub struct Scrape {
+    /// Every row.
+    pub cgroups: Vec<CgroupStats>,
+    /// Of each row, which life it shows; the overflow row has none.
+    pub lives: Vec<Option<Life>>,
+    /// How many cgroups are known.
+    pub counts: CgroupCounts,
+}
+
+/// The latest life of an owner.
+#[derive(Clone, Debug)]
+pub struct Life {
+    /// Whose.
+    pub owner: OwnerId,
+    /// Which.
+    pub generation: u32,
+    /// What its events add up to, once it is over.
+    pub sums: Option<EventSums>,
+}
+
+/// How much of what happened to cgroups is kept for those who read their files: more than the events
+/// of one pass. Each note is a path and some numbers.
+const MAX_LIFE_NOTES: usize = 1 << 18;
 
 impl Pipeline {
     /// Empty.
@@ -109,6 +140,8 @@ impl Pipeline {
             homeless: CgroupTotals::default(),
             started,
             wants_resync: false,
+            life: Vec::new(),
+            life_missed: false,
         }
     }
 
@@ -120,7 +153,7 @@ impl Pipeline {
     /// Whether the cgroup trees should be looked at: there is a cgroup whose path is not known. Says
     /// so once.
     pub fn wants_resync(&mut self) -> bool {
-        std::mem::take(&mut self.wants_resync)
+        mem::take(&mut self.wants_resync)
     }
 
     /// Makes identities agree with a walk of a hierarchy that began at `began`.
@@ -131,8 +164,9 @@ impl Pipeline {
             began,
         };
         for (key, change) in self.table.sync(hierarchy, &walked, now) {
-            self.follow(key, change);
+            self.follow(key, change, None);
         }
+        self.note_exits();
         self.make_room();
     }
 
@@ -144,6 +178,7 @@ impl Pipeline {
             is_early,
         } in self.table.expire(now)
         {
+            self.note(LifeNote::Forgotten { owner });
             let mut totals = self.put_aside.remove(&owner).unwrap_or_default();
             for key in keys {
                 if let Some(of_key) = self.windows.remove(key) {
@@ -165,15 +200,72 @@ impl Pipeline {
     }
 
     /// All numbers as they are now; counts as a scrape.
-    pub fn scrape(&mut self) -> (Vec<CgroupStats>, CgroupCounts) {
-        let mut cgroups: Vec<_> = self
+    pub fn scrape(&mut self) -> Scrape {
+        let (mut cgroups, mut lives): (Vec<_>, Vec<_>) = self
             .table
             .owners()
-            .map(|(id, owner)| self.stats(id, owner))
-            .collect();
-        cgroups.extend(self.other());
+            .map(|(id, owner)| (self.stats(id, owner), Some(self.life(id, owner))))
+            .unzip();
+        if let Some(other) = self.other() {
+            cgroups.push(other);
+            lives.push(None);
+        }
         self.table.note_scrape();
-        (cgroups, self.table.counts())
+        Scrape {
+            cgroups,
+            lives,
+            counts: self.table.counts(),
+        }
+    }
+
+    fn life(&self, owner_id: OwnerId, owner: &Owner) -> Life {
+        Life {
+            owner: owner_id,
+            generation: owner.identity.generation,
+            sums: owner.exited().map(|_| self.sums(owner)),
+        }
+    }
+
+    /// What the events of an owner's latest life add up to: those of earlier ones are put aside.
+    fn sums(&self, owner: &Owner) -> EventSums {
+        let mut sums = EventSums::default();
+        for view in owner.keys().filter_map(|key| self.windows.get(key)) {
+            sums.add(&view.sums());
+        }
+        sums
+    }
+
+    /// What happened to cgroups since this was last asked, in its order. To be asked after every
+    /// pass.
+    pub fn take_life(&mut self) -> Vec<LifeNote> {
+        if !mem::take(&mut self.life_missed) {
+            return mem::take(&mut self.life);
+        }
+        self.life.clear();
+        let mut notes = vec![LifeNote::Only {
+            owners: self.table.owners().map(|(owner, _)| owner).collect(),
+        }];
+        for (owner, of) in self.table.owners() {
+            notes.extend(of.live_keys().filter_map(|key| there(owner, of, key, None)));
+            if of.exited().is_some() {
+                notes.push(LifeNote::Exited { owner });
+            }
+        }
+        notes
+    }
+
+    fn note(&mut self, note: LifeNote) {
+        if self.life.len() < MAX_LIFE_NOTES {
+            self.life.push(note);
+        } else {
+            self.life_missed = true;
+        }
+    }
+
+    fn note_exits(&mut self) {
+        for owner in self.table.take_exited() {
+            self.note(LifeNote::Exited { owner });
+        }
     }
 
     fn stats(&self, id: OwnerId, owner: &Owner) -> CgroupStats {
@@ -230,13 +322,18 @@ impl Pipeline {
     }
 
     /// Does for the numbers what a change of identity means.
-    fn follow(&mut self, key: CgroupKey, change: Change) {
+    fn follow(&mut self, key: CgroupKey, change: Change, made: Option<Ktime>) {
         let Change {
             owner,
             put_aside,
             dropped,
         } = change;
+        self.note_exits();
+        if let Some(note) = owner.and_then(|id| there(id, self.table.owner(id)?, key, made)) {
+            self.note(note);
+        }
         for dropped in dropped {
+            self.note(LifeNote::Forgotten { owner: dropped });
             if let Some(totals) = self.put_aside.remove(&dropped) {
                 let heir = match owner {
                     Some(owner) => self.put_aside.entry(owner).or_default(),
@@ -279,7 +376,7 @@ impl Pipeline {
             if self.table.owner_of(key).is_none() {
                 self.wants_resync = true;
                 let change = self.table.insert(key, b"", now);
-                self.follow(key, change);
+                self.follow(key, change, None);
             }
         }
     }
@@ -292,17 +389,32 @@ impl Pipeline {
             CgroupChange::Renamed => self.table.rename(key, path, moment),
             CgroupChange::Removed => {
                 self.table.remove(key, moment);
+                self.note_exits();
                 return;
             }
             // One that fills is news too, where the event of its making was lost.
             CgroupChange::Made | CgroupChange::Populated => {
                 vec![(key, self.table.insert(key, path, moment))]
             }
-            CgroupChange::Emptied => return,
+            CgroupChange::Emptied => {
+                if let Some((owner, _)) = self.table.owner_of(key) {
+                    self.note(LifeNote::Emptied {
+                        owner,
+                        at: moment.0,
+                    });
+                }
+                return;
+            }
         };
         self.wants_resync |= path.is_empty();
+        let made = (change == CgroupChange::Made).then_some(moment.0);
         for (key, change) in changes {
-            self.follow(key, change);
+            self.follow(key, change, made);
+        }
+        if change == CgroupChange::Populated
+            && let Some((owner, _)) = self.table.owner_of(key)
+        {
+            self.note(LifeNote::Filled { owner });
         }
     }
 
@@ -374,6 +486,17 @@ impl Sink for Pipeline {
         self.make_room();
         BatchOutcome::all_recorded(1)
     }
+}
+
+/// The note that a cgroup is there; none for one whose path is not known.
+fn there(id: OwnerId, owner: &Owner, key: CgroupKey, made: Option<Ktime>) -> Option<LifeNote> {
+    (!owner.is_unresolved()).then(|| LifeNote::There {
+        owner: id,
+        generation: owner.identity.generation,
+        key,
+        path: owner.path().to_vec(),
+        made,
+    })
 }
 
 fn now() -> Moment {

@@ -7,9 +7,12 @@ use collector_common::signal::Signal;
 use crate::{
     catalog::Identity,
     host::{
-        cgroupfs::CgroupStatistics, clock::Ktime, network::NetworkStatistics,
+        cgroupfs::{CgroupStatistics, ReadAccount, Reason},
+        clock::Ktime,
+        network::NetworkStatistics,
         process_files::ProcessTotals,
     },
+    reconcile::readings::LastReadings,
     window::{
         BlockTotals, Cumulative, LossReason, OomTotals, Quantiles, SchedTotals, WindowSignal,
     },
@@ -37,6 +40,10 @@ pub struct Snapshot {
     pub throttles_forgotten: u64,
     /// How many cgroups are known, by state.
     pub counts: CgroupCounts,
+    /// How the last readings ended of cgroups that are gone.
+    pub last_readings: LastReadings,
+    /// What went wrong in reading cgroups' files.
+    pub read_errors: ReadErrors,
     /// Our own timings.
     pub timings: Vec<(Timing, Cumulative)>,
     /// Our own process.
@@ -186,12 +193,60 @@ pub struct CgroupCounts {
     pub overflowed: u64,
 }
 
+/// What went wrong in reading cgroups' files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReadErrors {
+    /// Pieces of files that could not be understood, in the order of [`Reason::ALL`].
+    pub unparsed: [u64; Reason::COUNT],
+    /// Files that could not be opened or read.
+    pub unreadable: u64,
+    /// Files that were too long to be read to the end.
+    pub cut: u64,
+    /// Devices and keys that were too many to keep.
+    pub over_bound: u64,
+}
+
+impl ReadErrors {
+    /// Those of one reader thread.
+    #[must_use]
+    pub fn of(account: &ReadAccount) -> Self {
+        let mut unparsed = [0; Reason::COUNT];
+        for (_, reason, count) in account.parse_errors.iter() {
+            unparsed[reason as usize] += count;
+        }
+        Self {
+            unparsed,
+            unreadable: account.failed,
+            cut: account.cut,
+            over_bound: account.over_bound,
+        }
+    }
+
+    /// These and those.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        let Self {
+            unparsed,
+            unreadable,
+            cut,
+            over_bound,
+        } = other;
+        for (sum, count) in self.unparsed.iter_mut().zip(unparsed) {
+            *sum += count;
+        }
+        self.unreadable += unreadable;
+        self.cut += cut;
+        self.over_bound += over_bound;
+        self
+    }
+}
+
 /// Our own timings that are exported as histograms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Timing {
     /// One pass over all cgroups.
     Reconcile,
-    /// One reading of the cgroup file systems.
+    /// One reading of a cgroup's files.
     CgroupfsRead,
     /// One emptying of the rings.
     Drain,

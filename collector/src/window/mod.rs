@@ -30,6 +30,8 @@ mod block;
 
 mod view;
 
+mod sums;
+
 mod backend;
 
 mod cells;
@@ -50,6 +52,7 @@ pub use factory::{Counter, Factory, Gauge, Histogram, Timer};
 pub use outcome::{BatchOutcome, LossCounts, LossReason};
 pub use quantiles::Quantiles;
 pub use snapshot::BackendSnapshot;
+pub use sums::{BlockSums, EventSums};
 pub use totals::{
     BlockTotals, CgroupTotals, Device, OomTotals, Operation, Preemptor, SchedTotals, WindowSignal,
 };

@@ -16,6 +16,10 @@ impl<'a> CgroupView<'a> {
         Self { slot }
     }
 
+    pub(super) const fn slot(self) -> &'a Slot {
+        self.slot
+    }
+
     /// What the cgroup is said to be.
     #[must_use]
     pub const fn class(self) -> Class {

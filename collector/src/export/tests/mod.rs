@@ -21,9 +21,10 @@ use crate::{
     catalog::{Container, Identity, Names, Qos, Runtime},
     reconcile::{
         Snapshot,
+        readings::LastReadings,
         snapshot::{
-            CgroupCounts, CgroupStats, KernelReading, ProcessStats, ProgramCost, ProgramStats,
-            SignalAccount, Timing,
+            CgroupCounts, CgroupStats, KernelReading, LastReading, ProcessStats, ProgramCost,
+            ProgramStats, ReadErrors, SignalAccount, Timing,
         },
     },
     window::{
@@ -96,7 +97,10 @@ fn busy_container() -> CgroupStats {
                 values_ns: [1_000, 2_000, 3_000, 4_000, 5_000_000, 6_000_000_000],
             },
         )],
-        kernel: KernelReading::default(),
+        kernel: KernelReading {
+            last: LastReading::Final,
+            ..KernelReading::default()
+        },
     }
 }
 
@@ -162,6 +166,17 @@ pub(super) fn full_snapshot() -> Snapshot {
             exited: 2,
             unresolved: 3,
             overflowed: 4,
+        },
+        last_readings: LastReadings {
+            won: 7,
+            late: 2,
+            lost: 1,
+        },
+        read_errors: ReadErrors {
+            unparsed: [1, 2, 3, 4, 5, 6, 7, 8],
+            unreadable: 9,
+            cut: 10,
+            over_bound: 11,
         },
         timings: vec![
             (Timing::Reconcile, recorded(&[2_000_000])),

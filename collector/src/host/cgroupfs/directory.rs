@@ -207,7 +207,8 @@ impl Directory {
                 self.open = Some(fd);
             }
             Err(Errno::ENOENT | Errno::ENODEV) => {
-                if self.presence == DirectoryPresence::There {
+                // One whose id is known was there, even if it was never opened.
+                if self.presence == DirectoryPresence::There || self.id.is_some() {
                     self.leave(context);
                 } else {
                     self.presence = DirectoryPresence::Missing;

@@ -122,9 +122,16 @@ fn remove(pipeline: &mut Pipeline, id: u64, path: &str, second: u64) {
 }
 
 fn rows(pipeline: &mut Pipeline) -> Vec<CgroupStats> {
-    let mut rows = pipeline.scrape().0;
+    let mut rows = pipeline.scrape().cgroups;
     rows.sort_by(|a, b| a.identity.path.cmp(&b.identity.path));
     rows
+}
+
+/// A row without numbers.
+pub(super) fn empty_row() -> CgroupStats {
+    let mut pipeline = pipeline();
+    make(&mut pipeline, 1, "/empty", 1);
+    row(&mut pipeline, "/empty")
 }
 
 fn row(pipeline: &mut Pipeline, path: &str) -> CgroupStats {
@@ -207,7 +214,7 @@ fn what_finds_no_place_is_in_the_overflow_row() {
     expect_slices(&mut pipeline, &[("/a", 1), ("/b", 2), (OTHER, 7)]);
     let block = row(&mut pipeline, OTHER).block;
     assert_eq!((block.len(), block[0].bytes), (1, 7 * 4_096));
-    let counts = pipeline.scrape().1;
+    let counts = pipeline.scrape().counts;
     assert_eq!((counts.live, counts.overflowed), (2, 7));
 }
 
@@ -249,7 +256,7 @@ fn cgroups_that_come_and_go_faster_than_tombstones_are_looked_at_have_a_bound() 
         make(&mut pipeline, id, &path, now);
         run(&mut pipeline, id, 1);
         remove(&mut pipeline, id, &path, now);
-        let rows = pipeline.scrape().0;
+        let rows = pipeline.scrape().cgroups;
         assert!(rows.len() <= 3 * 4 + 1, "{} rows", rows.len());
         assert_eq!(rows.iter().map(slices_of).sum::<u64>(), id);
     }
@@ -292,7 +299,7 @@ fn a_cut_path_is_no_path_and_asks_for_a_walk() {
     });
     assert!(pipeline.wants_resync());
     expect_slices(&mut pipeline, &[("~unresolved/0/7", 0)]);
-    assert_eq!(pipeline.scrape().1.unresolved, 1);
+    assert_eq!(pipeline.scrape().counts.unresolved, 1);
 }
 
 #[test]

@@ -1,0 +1,216 @@
+//! One owner's latest reading, through one life after the other.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::{
+    catalog::OwnerId,
+    host::{
+        CgroupKey,
+        cgroupfs::{CgroupReader, CgroupStatistics, Presence, ReadOutcome, Wanted},
+        clock::Ktime,
+    },
+    reconcile::{
+        Life,
+        readings::stand_in::stand_in,
+        snapshot::{KernelReading, LastReading},
+    },
+};
+
+/// One owner's latest reading. The row of a path has one through all its lives, and shows the latest.
+#[derive(Debug)]
+pub struct Entry {
+    /// Whose.
+    pub owner: OwnerId,
+    life: Mutex<EntryLife>,
+}
+
+/// The latest life.
+#[derive(Debug)]
+pub(super) struct EntryLife {
+    pub(super) generation: u32,
+    pub(super) path: Vec<u8>,
+    pub(super) keys: Vec<CgroupKey>,
+    /// When it was made or found.
+    pub(super) since: Ktime,
+    /// Whether it was made while we looked on.
+    pub(super) is_new: bool,
+    /// Whether a process was ever in it; unknown of one that was found.
+    has_been_filled: bool,
+    /// When the last process left, if none has come since.
+    emptied: Option<Ktime>,
+    after_end: AfterEnd,
+    pub(super) exited: bool,
+    readings: u32,
+    at: Option<Ktime>,
+    reader: Option<CgroupReader>,
+    statistics: Arc<CgroupStatistics>,
+}
+
+/// What was read after the last process had left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum AfterEnd {
+    Nothing,
+    Part,
+    All,
+}
+
+/// What a reading is given.
+#[derive(Debug)]
+pub struct ReadTarget<'a> {
+    /// The path, as the kernel has it.
+    pub path: &'a [u8],
+    /// The ids that are known of it.
+    pub keys: &'a [CgroupKey],
+    /// How often it was read before.
+    pub readings: u32,
+    /// Its reader, once there is one; it ends with the cgroup.
+    pub reader: &'a mut Option<CgroupReader>,
+    /// Where the figures go.
+    pub statistics: &'a mut CgroupStatistics,
+}
+
+/// How the last reading of a life ended: see [`super::LastReadings`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    Won,
+    Late,
+    Lost,
+    /// No process was seen in it: there was nothing to be late for.
+    Nobody,
+}
+
+/// More hierarchies than any host has.
+const MAX_KEYS: usize = 32;
+
+impl Entry {
+    pub(super) const fn new(owner: OwnerId, life: EntryLife) -> Self {
+        Self {
+            owner,
+            life: Mutex::new(life),
+        }
+    }
+
+    /// Reads, by `read`, unless the cgroup is gone, or has come back as another than the caller means.
+    /// `read` says what it found; `None` if it could not begin.
+    pub fn read(
+        &self,
+        generation: u32,
+        read: impl FnOnce(ReadTarget<'_>) -> Option<ReadOutcome>,
+    ) -> Option<ReadOutcome> {
+        let mut life = self.life();
+        let life = &mut *life;
+        if life.exited || life.generation != generation {
+            return None;
+        }
+        // A copy is made only while a scrape still holds the values of the last reading.
+        let statistics = Arc::make_mut(&mut life.statistics);
+        let outcome = read(ReadTarget {
+            path: &life.path,
+            keys: &life.keys,
+            readings: life.readings,
+            reader: &mut life.reader,
+            statistics,
+        })?;
+        // Of a cgroup that was never there in any hierarchy, nothing is known.
+        if outcome.read == Wanted::NOTHING {
+            return Some(outcome);
+        }
+        life.readings = life.readings.saturating_add(1);
+        life.at = Some(outcome.at);
+        if life.emptied.is_some_and(|emptied| outcome.at >= emptied) {
+            life.after_end = match (outcome.presence, life.after_end) {
+                (Presence::There, _) | (_, AfterEnd::All) => AfterEnd::All,
+                _ => AfterEnd::Part,
+            };
+        }
+        Some(outcome)
+    }
+
+    /// The figures for a row that shows `of`.
+    pub(super) fn kernel_reading(&self, of: &Life) -> KernelReading {
+        let life = self.life();
+        if life.generation != of.generation {
+            return KernelReading::default();
+        }
+        let last = match (&of.sums, life.after_end, life.at) {
+            (None, ..) => LastReading::Running,
+            (_, AfterEnd::All, _) => LastReading::Final,
+            (_, AfterEnd::Part, _) => LastReading::Partial,
+            (_, AfterEnd::Nothing, Some(_)) => LastReading::Earlier,
+            (_, AfterEnd::Nothing, None) => LastReading::EventsOnly,
+        };
+        let statistics = match &of.sums {
+            Some(sums) if last != LastReading::Final => stand_in(&life.statistics, sums),
+            _ => life.at.map(|_| Arc::clone(&life.statistics)),
+        };
+        KernelReading {
+            statistics,
+            at: life.at,
+            last,
+            ..KernelReading::default()
+        }
+    }
+
+    /// What the last reading says, and when it was; for comparison with events.
+    pub fn latest(&self, generation: u32) -> Option<(Ktime, Arc<CgroupStatistics>)> {
+        let life = self.life();
+        let at = life.at.filter(|_| life.generation == generation)?;
+        Some((at, Arc::clone(&life.statistics)))
+    }
+
+    pub(super) fn life(&self) -> MutexGuard<'_, EntryLife> {
+        // A reader that panicked ends the daemon; until then numbers are better than none.
+        self.life.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl EntryLife {
+    pub(super) fn new(generation: u32, path: Vec<u8>, since: Ktime, is_new: bool) -> Self {
+        Self {
+            generation,
+            path,
+            keys: Vec::new(),
+            since,
+            is_new,
+            has_been_filled: false,
+            emptied: None,
+            after_end: AfterEnd::Nothing,
+            exited: false,
+            readings: 0,
+            at: None,
+            reader: None,
+            statistics: Arc::default(),
+        }
+    }
+
+    pub(super) fn add_key(&mut self, key: CgroupKey) {
+        if self.keys.len() < MAX_KEYS && !self.keys.contains(&key) {
+            self.keys.push(key);
+        }
+    }
+
+    /// A process is in it: what was read before is not the last reading.
+    pub(super) const fn fill(&mut self) {
+        self.has_been_filled = true;
+        self.emptied = None;
+        self.after_end = AfterEnd::Nothing;
+    }
+
+    /// The last process left. In another hierarchy of the same cgroup it may have left before.
+    pub(super) fn empty(&mut self, at: Ktime) {
+        self.emptied = Some(self.emptied.map_or(at, |before| before.max(at)));
+        self.after_end = AfterEnd::Nothing;
+    }
+
+    /// It is gone, and with it what was open of it.
+    pub(super) fn exit(&mut self) -> Ending {
+        self.exited = true;
+        self.reader = None;
+        match self.after_end {
+            AfterEnd::All => Ending::Won,
+            AfterEnd::Part => Ending::Late,
+            AfterEnd::Nothing if self.has_been_filled || self.emptied.is_some() => Ending::Lost,
+            AfterEnd::Nothing => Ending::Nobody,
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! The sums of events in the place of the kernel's counters, where those were not read in time.
+
+use std::sync::Arc;
+
+use crate::{
+    host::{
+        cgroupfs::{
+            CgroupStatistics, CgroupVersion, Reading,
+            cpu::CpuStatistics,
+            io::{ByOperation, DeviceIo, IoCost, IoStatistics},
+            memory::MemoryStatistics,
+            parse::DeviceNumber,
+        },
+        clock::Ktime,
+    },
+    window::{BlockSums, EventSums, Operation},
+};
+
+/// The figures of a life that is over, of which events know more than the last reading of the files
+/// did. `None` when neither knows anything.
+pub(super) fn stand_in(
+    read: &Arc<CgroupStatistics>,
+    events: &EventSums,
+) -> Option<Arc<CgroupStatistics>> {
+    if events.is_empty() {
+        return (**read != CgroupStatistics::default()).then(|| Arc::clone(read));
+    }
+    let mut statistics = CgroupStatistics::clone(read);
+    let EventSums {
+        cpu_ns,
+        block,
+        oom_victims,
+    } = events;
+    if *cpu_ns > 0 {
+        let cpu = part::<CpuStatistics>(&mut statistics.cpu);
+        raise(&mut cpu.usage_ns, *cpu_ns);
+    }
+    if *oom_victims > 0 {
+        let memory = part::<MemoryStatistics>(&mut statistics.memory);
+        raise(&mut memory.events.oom_kill, *oom_victims);
+    }
+    for sums in block {
+        add_block(part::<IoStatistics>(&mut statistics.io), sums);
+    }
+    Some(Arc::new(statistics))
+}
+
+/// A part of the statistics, made if it was never read.
+fn part<T: Default>(part: &mut Option<Reading<T>>) -> &mut T {
+    &mut part
+        .get_or_insert_with(|| Reading {
+            version: CgroupVersion::V2,
+            at: Ktime::default(),
+            of: T::default(),
+        })
+        .of
+}
+
+fn add_block(io: &mut IoStatistics, sums: &BlockSums) {
+    let BlockSums {
+        device,
+        operation,
+        bytes,
+        operations,
+    } = *sums;
+    let number = DeviceNumber {
+        major: device.major,
+        minor: device.minor,
+    };
+    let known = io.devices.iter().position(|io| io.device == number);
+    let place = known.unwrap_or_else(|| {
+        io.devices.push(DeviceIo {
+            device: number,
+            bytes: ByOperation::default(),
+            operations: ByOperation::default(),
+            cost: IoCost::default(),
+            scheduler: None,
+            other: crate::host::cgroupfs::OtherKeys::default(),
+        });
+        io.devices.len() - 1
+    });
+    let device = &mut io.devices[place];
+    let (of_bytes, of_operations) = match operation {
+        Operation::Read => (&mut device.bytes.read, &mut device.operations.read),
+        Operation::Write => (&mut device.bytes.write, &mut device.operations.write),
+        Operation::Discard => (&mut device.bytes.discard, &mut device.operations.discard),
+        // The kernel's tables have no flushes.
+        Operation::Flush => return,
+    };
+    raise(of_bytes, bytes);
+    raise(of_operations, operations);
+}
+
+/// What was read before the end can only be too little.
+fn raise(figure: &mut Option<u64>, to: u64) {
+    *figure = Some(figure.map_or(to, |known| known.max(to)));
+}

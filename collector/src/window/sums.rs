@@ -1,0 +1,90 @@
+//! What events add up to, without their distribution: the side of the events in a comparison with
+//! the kernel's own counters.
+
+use super::{CgroupView, Device, Operation, cgroups::Slot};
+
+/// Sums of one cgroup's, or of one container's, events.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EventSums {
+    /// CPU time: all slices that have ended.
+    pub cpu_ns: u64,
+    /// Block I/O, one entry per device and operation.
+    pub block: Vec<BlockSums>,
+    /// Tasks of it that the OOM killer chose.
+    pub oom_victims: u64,
+}
+
+/// Sums of one operation on one device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockSums {
+    /// The disk.
+    pub device: Device,
+    /// The operation.
+    pub operation: Operation,
+    /// Bytes of completions.
+    pub bytes: u64,
+    /// Requests that completed.
+    pub operations: u64,
+}
+
+impl EventSums {
+    /// Adds all of another.
+    pub fn add(&mut self, other: &Self) {
+        let Self {
+            cpu_ns,
+            block,
+            oom_victims,
+        } = other;
+        self.cpu_ns += cpu_ns;
+        self.oom_victims += oom_victims;
+        for sums in block {
+            self.add_block(*sums);
+        }
+    }
+
+    /// Adds block I/O.
+    pub fn add_block(&mut self, sums: BlockSums) {
+        let same =
+            |ours: &&mut BlockSums| ours.device == sums.device && ours.operation == sums.operation;
+        match self.block.iter_mut().find(same) {
+            Some(ours) => {
+                ours.bytes += sums.bytes;
+                ours.operations += sums.operations;
+            }
+            None => self.block.push(sums),
+        }
+    }
+
+    /// Whether there was nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl CgroupView<'_> {
+    /// The sums of all that was recorded.
+    #[must_use]
+    pub fn sums(self) -> EventSums {
+        let Slot {
+            class: _,
+            oom,
+            sched,
+            block,
+        } = self.slot();
+        let mut sums = EventSums {
+            cpu_ns: sched.slice.cumulative.sum_ns(),
+            block: Vec::new(),
+            oom_victims: oom.victim,
+        };
+        for totals in block.iter().flat_map(|block| &block.totals) {
+            sums.add_block(BlockSums {
+                device: totals.device,
+                operation: totals.operation,
+                bytes: totals.bytes,
+                operations: totals.in_device.count(),
+            });
+        }
+        sums
+    }
+}
