@@ -26,6 +26,24 @@ pub struct Identity {
 impl Identity {
     /// A longer path is cut, and ends in `…` and a hash of the whole, so that two stay two.
     pub const MAX_PATH: usize = 1024;
+
+    /// The container, if this is its own cgroup, and not one that was made inside it.
+    #[must_use]
+    pub fn own_container(&self) -> Option<&Container> {
+        let container = self.container.as_ref()?;
+        let (above, last) = self.path.rsplit_once('/')?;
+        let ends_in_id = |component: &str| {
+            component
+                .strip_suffix(".scope")
+                .unwrap_or(component)
+                .ends_with(&container.id)
+        };
+        let is_own = !container.id.is_empty()
+            && ends_in_id(last)
+            // What a container calls a cgroup of its own is its choice, its id too.
+            && !above.split('/').any(ends_in_id);
+        is_own.then_some(container)
+    }
 }
 
 /// Names that the runtimes give; empty while unknown.

@@ -21,6 +21,8 @@ pub enum LifeNote {
         path: Vec<u8>,
         /// When it was made; `None` for one that was found.
         made: Option<Ktime>,
+        /// Whether it is a container's own, or the root: its processes have a network to themselves.
+        has_network: bool,
     },
     /// The first process entered it.
     Filled {

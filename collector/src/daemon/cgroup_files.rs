@@ -4,12 +4,16 @@ use std::sync::Arc;
 
 use super::state::State;
 use crate::{
-    host::cgroupfs::{
-        CgroupReader, ControllerDirs, DescriptorBudget, HierarchyRoots, Presence, ReadContext,
-        ReadOutcome, Wanted,
+    export::NameSets,
+    host::{
+        cgroupfs::{
+            CgroupReader, ControllerDirs, DescriptorBudget, HierarchyRoots, Presence, ReadContext,
+            ReadOutcome, Wanted,
+        },
+        process_files::ProcessFiles,
     },
     reconcile::{
-        readings::{Due, ReadTarget},
+        readings::{Due, Processes, ReadTarget},
         snapshot::ReadErrors,
     },
     window::Timer,
@@ -45,20 +49,35 @@ const NOT_OF_ROOT: Wanted = Wanted::MEMORY_STAT;
 #[derive(Debug)]
 pub struct CgroupFiles {
     sources: FileSources,
+    /// Where processes are looked at, if they are.
+    processes: Option<ProcessFiles>,
     context: ReadContext,
     timer: Timer,
+    /// Used again for the ids of processes.
+    pids: Vec<u32>,
 }
 
-impl Default for ReadPlan {
-    fn default() -> Self {
+/// Processes of a container whose threads and open files are counted; of more there is no count. Each
+/// takes some ten system calls.
+const MAX_PROCESSES: usize = 1_024;
+
+impl ReadPlan {
+    /// What these names need, and what is kept anyway.
+    #[must_use]
+    pub fn for_names(names: NameSets) -> Self {
+        let mut always = Wanted::USAGE;
+        if names.containerd || names.cadvisor {
+            always = always | Wanted::HUGETLB | Wanted::KERNEL_MEMORY | Wanted::IO_SCHEDULER;
+        }
+        if names.containerd {
+            always = always | Wanted::PER_CPU;
+        }
         Self {
-            always: Wanted::USAGE,
+            always,
             sometimes: Wanted::ALL,
         }
     }
-}
 
-impl ReadPlan {
     /// What the reading takes of a cgroup that was read so often before.
     #[must_use]
     pub const fn wanted(self, readings: u32) -> Wanted {
@@ -76,9 +95,18 @@ impl CgroupFiles {
     pub fn new(sources: FileSources, state: &State) -> Self {
         Self {
             sources,
+            processes: None,
             context: ReadContext::default(),
             timer: state.own.factory().timer("cgroupfs_read", &[]),
+            pids: Vec::new(),
         }
+    }
+
+    /// Also looks at the processes of containers.
+    #[must_use]
+    pub fn with_processes(mut self, processes: Option<ProcessFiles>) -> Self {
+        self.processes = processes;
+        self
     }
 
     /// Reads a cgroup; `wanted` is told how often it was read before. `None` when it is known to be
@@ -86,8 +114,10 @@ impl CgroupFiles {
     pub fn read(&mut self, due: &Due, wanted: impl FnOnce(u32) -> Wanted) -> Option<ReadOutcome> {
         let Self {
             sources,
+            processes: files,
             context,
             timer,
+            pids,
         } = self;
         let outcome = due.entry.read(due.generation, |target| {
             let ReadTarget {
@@ -96,6 +126,7 @@ impl CgroupFiles {
                 readings,
                 reader,
                 statistics,
+                processes,
             } = target;
             let mut wanted = wanted(readings);
             if path == b"/" {
@@ -105,7 +136,18 @@ impl CgroupFiles {
                 let directories = ControllerDirs::at(&sources.roots, path);
                 CgroupReader::new(directories.with_ids(keys.iter().copied()), &sources.budget)
             });
-            Some(reader.read(wanted, context, statistics))
+            let outcome = reader.read(wanted, context, statistics);
+            if let (Some(files), Some(processes)) = (files.as_ref(), processes)
+                && outcome.presence == Presence::There
+            {
+                read_network(processes, reader, files, context);
+                // As seldom as limits: this is the most that one container can cost.
+                if wanted.contains(Wanted::LIMITS) && path != b"/" {
+                    let all = reader.processes(context, pids, MAX_PROCESSES);
+                    processes.totals = all.then(|| files.totals(pids, context));
+                }
+            }
+            Some(outcome)
         })?;
         // What is not there any more takes no time worth telling.
         if matches!(outcome.presence, Presence::There | Presence::Going) {
@@ -119,4 +161,19 @@ impl CgroupFiles {
     pub fn errors(&self) -> ReadErrors {
         ReadErrors::of(&self.context.account)
     }
+}
+
+/// Reads the network of a container anew. Without a process to see it through, the last numbers stay.
+fn read_network(
+    processes: &mut Processes,
+    reader: &mut CgroupReader,
+    files: &ProcessFiles,
+    context: &mut ReadContext,
+) {
+    // A copy is made only while a scrape still holds the last numbers.
+    let mut network = processes.network.take().map(Arc::unwrap_or_clone);
+    processes
+        .network_reader
+        .read(reader, files, context, &mut network);
+    processes.network = network.map(Arc::new);
 }

@@ -30,6 +30,7 @@ use crate::{
     host::{
         cgroup_mounts::CgroupMounts,
         cgroupfs::{DescriptorBudget, HierarchyRoots},
+        process_files::ProcessFiles,
         support::Privileges,
     },
     reconcile::{
@@ -93,8 +94,8 @@ pub fn run(config: &Config) -> Result<(), Failure> {
         .map_err(|error| Failure::internal(&error))?;
     let sources = open_sources(mounts);
     let reader = ReaderThread {
-        files: CgroupFiles::new(sources.clone(), &state),
-        plan: ReadPlan::default(),
+        files: CgroupFiles::new(sources.clone(), &state).with_processes(open_processes(config)),
+        plan: ReadPlan::for_names(config.names),
         state: &state,
     };
     let drain = DrainThread {
@@ -172,6 +173,22 @@ fn open_sources(mounts: &CgroupMounts) -> FileSources {
         tracing::warn!("{}: its figures are missing", error_chain(error));
     }
     sources
+}
+
+/// Where processes are looked at. Only cAdvisor's names need them: to count their open files is the
+/// most that one container can cost.
+fn open_processes(config: &Config) -> Option<ProcessFiles> {
+    if !config.names.cadvisor {
+        return None;
+    }
+    ProcessFiles::open(&config.host_root)
+        .inspect_err(|error| {
+            tracing::warn!(
+                "{}: without it the network and the open files of containers are missing",
+                error_chain(error)
+            );
+        })
+        .ok()
 }
 
 /// Stops the daemon when a thread that it needs ends.

@@ -496,6 +496,7 @@ fn there(id: OwnerId, owner: &Owner, key: CgroupKey, made: Option<Ktime>) -> Opt
         key,
         path: owner.path().to_vec(),
         made,
+        has_network: owner.identity.own_container().is_some() || owner.identity.path == "/",
     })
 }
 

@@ -116,7 +116,7 @@ impl ContainerdLabels {
 
     /// Those of a container's own cgroup.
     fn of(identity: &Identity) -> Option<Self> {
-        let container = own_container(identity)?;
+        let container = identity.own_container()?;
         let plain = || {
             // `/<namespace>/<id>`, which the recognizer has looked up.
             let (above, last) = identity.path.rsplit_once('/')?;
@@ -146,23 +146,6 @@ impl EncodeLabelSet for &ContainerdLabels {
     }
 }
 
-/// The container of a cgroup that is the container's own, and not one inside it.
-fn own_container(identity: &Identity) -> Option<&Container> {
-    let container = identity.container.as_ref()?;
-    let (above, last) = identity.path.rsplit_once('/')?;
-    let name = last.strip_suffix(".scope").unwrap_or(last);
-    let is_own = !container.id.is_empty()
-        && name.ends_with(&container.id)
-        // What a container calls a cgroup of its own is its choice, its id too.
-        && !above.split('/').any(|component| {
-            component
-                .strip_suffix(".scope")
-                .unwrap_or(component)
-                .ends_with(&container.id)
-        });
-    is_own.then_some(container)
-}
-
 /// Which rows show a network. The containers of a pod have one together: it is shown by the one that
 /// was there first, which holds it for the others, as the kubelet does.
 #[derive(Debug, Default)]
@@ -180,15 +163,15 @@ impl NetworkViews {
             let Some(network) = &row.kernel.network else {
                 continue;
             };
+            // The host's numbers are the root's, and nobody else's.
             if row.identity.path == "/" {
-                shown[position] = true;
+                shown[position] = network.is_host == Some(true);
                 continue;
             }
-            // The host's numbers are nobody else's.
             if network.is_host == Some(true) {
                 continue;
             }
-            match own_container(&row.identity) {
+            match row.identity.own_container() {
                 Some(Container { pod_uid, .. }) if pod_uid.is_empty() => shown[position] = true,
                 Some(Container { pod_uid, .. }) => {
                     let first = first_of_pod.entry(pod_uid).or_insert(position);

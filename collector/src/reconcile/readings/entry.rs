@@ -8,6 +8,8 @@ use crate::{
         CgroupKey,
         cgroupfs::{CgroupReader, CgroupStatistics, Presence, ReadOutcome, Wanted},
         clock::Ktime,
+        network::{NetworkReader, NetworkStatistics},
+        process_files::ProcessTotals,
     },
     reconcile::{
         Life,
@@ -44,6 +46,19 @@ pub(super) struct EntryLife {
     at: Option<Ktime>,
     reader: Option<CgroupReader>,
     statistics: Arc<CgroupStatistics>,
+    /// What its processes tell, where they have something of their own to tell.
+    processes: Option<Processes>,
+}
+
+/// What the processes of a cgroup tell.
+#[derive(Debug, Default)]
+pub struct Processes {
+    /// Reads their network.
+    pub network_reader: NetworkReader,
+    /// What went over it, once it was read.
+    pub network: Option<Arc<NetworkStatistics>>,
+    /// Their threads and open files, once they were counted.
+    pub totals: Option<ProcessTotals>,
 }
 
 /// What was read after the last process had left.
@@ -67,6 +82,8 @@ pub struct ReadTarget<'a> {
     pub reader: &'a mut Option<CgroupReader>,
     /// Where the figures go.
     pub statistics: &'a mut CgroupStatistics,
+    /// Where those of its processes go; `None` where they have none of their own.
+    pub processes: Option<&'a mut Processes>,
 }
 
 /// How the last reading of a life ended: see [`super::LastReadings`].
@@ -110,6 +127,7 @@ impl Entry {
             readings: life.readings,
             reader: &mut life.reader,
             statistics,
+            processes: life.processes.as_mut(),
         })?;
         // Of a cgroup that was never there in any hierarchy, nothing is known.
         if outcome.read == Wanted::NOTHING {
@@ -147,7 +165,14 @@ impl Entry {
             statistics,
             at: life.at,
             last,
-            ..KernelReading::default()
+            network: life
+                .processes
+                .as_ref()
+                .and_then(|processes| processes.network.clone()),
+            processes: life
+                .processes
+                .as_ref()
+                .and_then(|processes| processes.totals),
         }
     }
 
@@ -180,7 +205,14 @@ impl EntryLife {
             at: None,
             reader: None,
             statistics: Arc::default(),
+            processes: None,
         }
+    }
+
+    /// With a network to itself, if it has one.
+    pub(super) fn with_network(mut self, has_network: bool) -> Self {
+        self.processes = has_network.then(Processes::default);
+        self
     }
 
     pub(super) fn add_key(&mut self, key: CgroupKey) {
@@ -206,6 +238,9 @@ impl EntryLife {
     pub(super) fn exit(&mut self) -> Ending {
         self.exited = true;
         self.reader = None;
+        if let Some(processes) = &mut self.processes {
+            processes.network_reader = NetworkReader::default();
+        }
         match self.after_end {
             AfterEnd::All => Ending::Won,
             AfterEnd::Part => Ending::Late,

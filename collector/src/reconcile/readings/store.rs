@@ -124,7 +124,11 @@ impl Readings {
                 key,
                 path,
                 made,
-            } => self.there(owner, generation, path, made, now, key),
+                has_network,
+            } => {
+                let life = EntryLife::new(generation, path, made.unwrap_or(now), made.is_some());
+                self.there(owner, life.with_network(has_network), key);
+            }
             LifeNote::Filled { owner } => {
                 if let Some(entry) = self.entry(owner) {
                     entry.life().fill();
@@ -145,25 +149,16 @@ impl Readings {
         Noted::Nothing
     }
 
-    fn there(
-        &self,
-        owner: OwnerId,
-        generation: u32,
-        path: Vec<u8>,
-        made: Option<Ktime>,
-        now: Ktime,
-        key: crate::host::CgroupKey,
-    ) {
-        let since = made.unwrap_or(now);
-        let new_life = || EntryLife::new(generation, path, since, made.is_some());
+    fn there(&self, owner: OwnerId, mut new: EntryLife, key: crate::host::CgroupKey) {
+        let (generation, since, is_new) = (new.generation, new.since, new.is_new);
+        new.add_key(key);
         if let Some(entry) = self.entry(owner) {
             let mut life = entry.life();
             if life.generation == generation {
                 life.add_key(key);
                 return;
             }
-            *life = new_life();
-            life.add_key(key);
+            *life = new;
             drop(life);
             if let Some(place) = self.index().entries.get_mut(&owner) {
                 place.live = Some(generation);
@@ -173,19 +168,16 @@ impl Readings {
             if index.entries.len() >= self.settings.max_entries {
                 return;
             }
-            let mut life = new_life();
-            life.add_key(key);
             let at = schedule::place(index.made, self.settings.interval);
             index.made += 1;
-            let entry = Arc::new(Entry::new(owner, life));
             let place = Place {
-                entry,
+                entry: Arc::new(Entry::new(owner, new)),
                 live: Some(generation),
                 at,
             };
             index.entries.insert(owner, place);
         }
-        let first = schedule::first(since, made.is_some());
+        let first = schedule::first(since, is_new);
         self.push((first, owner, generation, Why::Turn));
     }
 

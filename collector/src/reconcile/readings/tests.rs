@@ -44,6 +44,7 @@ fn there(number: u64, generation: u32, made: Option<Ktime>) -> LifeNote {
         key: CgroupKey::new(HierarchyId::V2, 100 * number + u64::from(generation)),
         path: format!("/{number}").into_bytes(),
         made,
+        has_network: false,
     }
 }
 
