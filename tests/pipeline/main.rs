@@ -8,5 +8,6 @@ mod bad_input;
 mod cgroups;
 mod kernel_types;
 mod life;
+mod peers;
 mod prometheus;
 mod witness;
