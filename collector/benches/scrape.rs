@@ -4,6 +4,7 @@
 //! I/O, quantiles of every window. The target is 100 ms per scrape, then 30 ms.
 
 use std::{
+    fs,
     hint::black_box,
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpStream},
@@ -14,6 +15,14 @@ use std::{
 use collector::{
     catalog::{Container, Identity, Names, Qos, Runtime},
     export::{Format, NameSets, Source, encode, serve},
+    host::{
+        HierarchyId,
+        cgroup_mounts::{CgroupMounts, Hierarchy},
+        cgroupfs::{
+            CgroupReader, CgroupStatistics, ControllerDirs, DescriptorBudget, HierarchyRoots,
+            ReadContext, Wanted,
+        },
+    },
     reconcile::{
         Snapshot,
         readings::LastReadings,
@@ -105,6 +114,43 @@ fn container(number: u64) -> CgroupStats {
     }
 }
 
+/// What the files of a container said to Linux 7.2.
+fn statistics() -> Arc<CgroupStatistics> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let directory = folder.path().join("pod/box");
+    fs::create_dir_all(&directory).expect("a folder");
+    let dump = include_str!("../src/host/cgroupfs/fixtures/v2-7.2.txt");
+    for file in dump.split("== ").skip(1) {
+        let (name, text) = file.split_once('\n').expect("a name");
+        fs::write(directory.join(name), text).expect("a file");
+    }
+    let mounts = CgroupMounts {
+        hierarchies: vec![Hierarchy {
+            id: HierarchyId::V2,
+            controllers: Vec::new(),
+            mount_point: folder.path().to_owned(),
+            root: "/".into(),
+        }],
+    };
+    let roots = Arc::new(HierarchyRoots::open(&mounts));
+    let directories = ControllerDirs::at(&roots, b"/pod/box");
+    let mut reader = CgroupReader::new(directories, &DescriptorBudget::new(0, 0));
+    let mut statistics = CgroupStatistics::default();
+    reader.read(Wanted::ALL, &mut ReadContext::default(), &mut statistics);
+    assert!(statistics.memory.is_some() && statistics.io.is_some());
+    Arc::new(statistics)
+}
+
+/// The same containers, with what their files say.
+fn snapshot_with_files() -> Snapshot {
+    let statistics = statistics();
+    let mut snapshot = snapshot();
+    for cgroup in &mut snapshot.cgroups {
+        cgroup.kernel.statistics = Some(Arc::clone(&statistics));
+    }
+    snapshot
+}
+
 fn snapshot() -> Snapshot {
     Snapshot {
         taken: SystemTime::UNIX_EPOCH,
@@ -155,6 +201,39 @@ fn encoding(criterion: &mut Criterion) {
                 BatchSize::LargeInput,
             );
         });
+    }
+    group.finish();
+}
+
+/// Under the names of others too.
+fn encoding_with_names_of_others(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("scrape_1000_containers_with_names_of");
+    group.sample_size(20);
+    let snapshot = snapshot_with_files();
+    let (on, off) = (true, false);
+    for (what, containerd, cadvisor) in [
+        ("containerd", on, off),
+        ("cadvisor", off, on),
+        ("both", on, on),
+    ] {
+        let names = NameSets {
+            containerd,
+            cadvisor,
+        };
+        for format in Format::ALL {
+            let disk = |_| "nvme0n1".to_owned();
+            let size = encode(snapshot.clone(), format, names, disk)
+                .expect("a snapshot can be encoded")
+                .len();
+            let name = format!("{what}, {format:?} ({} KiB)", size / 1024);
+            group.bench_function(name, |bencher| {
+                bencher.iter_batched(
+                    || snapshot.clone(),
+                    |snapshot| black_box(encode(snapshot, format, names, disk)),
+                    BatchSize::LargeInput,
+                );
+            });
+        }
     }
     group.finish();
 }
@@ -224,5 +303,5 @@ fn over_http(criterion: &mut Criterion) {
     assert!(!server.is_finished(), "the endpoint is still there");
 }
 
-criterion_group!(benches, encoding, over_http);
+criterion_group!(benches, encoding, encoding_with_names_of_others, over_http);
 criterion_main!(benches);
