@@ -5,13 +5,16 @@
 use std::{path::Path, time::Duration};
 
 use clap::Parser as _;
-use collector::daemon::{
-    cli::{Cli, Command, RunArgs},
-    config::{
-        Config, FileConfig,
-        value::{ByteSize, SignalSet, parse_duration},
+use collector::{
+    daemon::{
+        cli::{Cli, Command, RunArgs},
+        config::{
+            Config, FileConfig,
+            value::{ByteSize, SignalSet, parse_duration},
+        },
+        logging,
     },
-    logging,
+    export::NameSets,
 };
 use libfuzzer_sys::fuzz_target;
 
