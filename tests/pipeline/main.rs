@@ -9,4 +9,5 @@ mod cgroups;
 mod kernel_types;
 mod life;
 mod prometheus;
+mod short_lived;
 mod witness;
