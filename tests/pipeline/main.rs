@@ -10,4 +10,5 @@ mod kernel_types;
 mod life;
 mod peers;
 mod prometheus;
+mod short_lived;
 mod witness;

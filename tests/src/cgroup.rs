@@ -204,16 +204,29 @@ impl TestCgroup {
         (!bytes.is_empty() && (hierarchy.is_v2() || sum > 0)).then_some(sum)
     }
 
-    /// A command that runs the workload in this cgroup.
+    /// A command that runs the workload in this cgroup, which leaves it before it ends.
     #[must_use]
     pub fn workload(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(crate::workload_binary());
         for hierarchy in self.mounts.attributed() {
             command
-                .arg("--join")
-                .arg(self.directory(hierarchy).join("cgroup.procs"))
                 .arg("--leave")
                 .arg(hierarchy.mount_point.join("cgroup.procs"));
+        }
+        self.join(command, arguments)
+    }
+
+    /// The same, of a workload that ends in it.
+    #[must_use]
+    pub fn workload_to_its_end(&self, arguments: &[&str]) -> Command {
+        self.join(Command::new(crate::workload_binary()), arguments)
+    }
+
+    fn join(&self, mut command: Command, arguments: &[&str]) -> Command {
+        for hierarchy in self.mounts.attributed() {
+            command
+                .arg("--join")
+                .arg(self.directory(hierarchy).join("cgroup.procs"));
         }
         command
             .args(arguments)

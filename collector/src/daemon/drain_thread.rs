@@ -7,6 +7,7 @@ use collector_common::signal::Signal;
 use super::{
     last_reader::LastReader,
     state::{State, Teller},
+    urgency::OwnUrgency,
 };
 use crate::drain::{DrainError, Drainer};
 
@@ -89,13 +90,15 @@ impl Draining<'_> {
         let timer = self.state.own.factory().timer("drain", &[]);
         let (mut refreshed, mut rotated) = (Instant::now(), Instant::now());
         let mut pause = INTERVAL;
+        let urgency = OwnUrgency::raise();
         while !self.state.is_stopping() {
             self.drainer.wait_for_event(pause);
             let start = Instant::now();
             // A cgroup that was emptied cannot wait for the samples.
             self.drainer.drain_events(&mut *self.state.pipeline());
             follow_life(self.state, &mut self.last_reader);
-            let bytes = {
+            // What is left can wait for those whose CPU this is.
+            let bytes = urgency.without(|| {
                 let mut pipeline = self.state.pipeline();
                 let bytes = self.drainer.drain_samples(&mut *pipeline, self.ring_bytes);
                 if rotated.elapsed() >= rotation {
@@ -106,7 +109,7 @@ impl Draining<'_> {
                     self.state.want_resync();
                 }
                 bytes
-            };
+            });
             timer.record(start.elapsed());
             pause = if self.last_reader.has_more() {
                 Duration::ZERO

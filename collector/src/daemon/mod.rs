@@ -25,6 +25,8 @@ pub mod cgroup_files;
 
 pub mod last_reader;
 
+pub mod urgency;
+
 pub mod drain_thread;
 
 pub mod reader_thread;

@@ -2,6 +2,7 @@
 
 use std::{
     sync::Arc,
+    thread::{self, ScopedJoinHandle},
     time::{Duration, SystemTime},
 };
 
@@ -112,25 +113,13 @@ pub fn run(config: &Config) -> Result<(), Failure> {
         life_is_told: source.is_on(Signal::CgroupLife),
     };
 
-    std::thread::scope(|threads| {
-        let drain = threads.spawn(|| {
-            // A drain that ends, however it does, takes the daemon with it: without it every number
-            // would silently stand still.
-            let ended = StopOnDrop(&state);
-            let result = drain.run();
-            drop(ended);
-            result
-        });
-        threads.spawn(|| {
-            let _ended = StopOnDrop(&state);
+    thread::scope(|threads| {
+        let drain = spawn(threads, "drain", &state, || drain.run())?;
+        spawn(threads, "reader", &state, || reader.run())?;
+        spawn(threads, "resync", &state, || {
             resync.walk_all();
             resync.run();
-        });
-        threads.spawn(|| {
-            let ended = StopOnDrop(&state);
-            reader.run();
-            drop(ended);
-        });
+        })?;
         tracing::info!("serving on http://{}/metrics", config.listen);
         let served = runtime.block_on(async {
             let rotation = Rotation::start(state.own.clone(), config.interval);
@@ -189,6 +178,27 @@ fn open_processes(config: &Config) -> Option<ProcessFiles> {
             );
         })
         .ok()
+}
+
+/// Starts a thread of that name. When it ends, however it does, it takes the daemon with it: without it
+/// numbers would silently stand still.
+fn spawn<'scope, T: Send + 'scope>(
+    threads: &'scope thread::Scope<'scope, '_>,
+    name: &str,
+    state: &'scope State,
+    work: impl FnOnce() -> T + Send + 'scope,
+) -> Result<ScopedJoinHandle<'scope, T>, Failure> {
+    let spawned = thread::Builder::new()
+        .name(name.to_owned())
+        .spawn_scoped(threads, move || {
+            let _ended = StopOnDrop(state);
+            work()
+        });
+    spawned.map_err(|error| {
+        // Those that run already are waited for.
+        state.stop();
+        Failure::Unavailable(format!("cannot start the {name} thread: {error}"))
+    })
 }
 
 /// Stops the daemon when a thread that it needs ends.

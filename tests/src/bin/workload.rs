@@ -25,6 +25,7 @@ use collector_tests::{
 use nix::{
     mount::{MsFlags, mount},
     sched::{CloneFlags, unshare},
+    time::{ClockId, clock_gettime},
 };
 
 #[derive(Parser)]
@@ -61,6 +62,19 @@ enum Work {
     HideKernelTypes {
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
         program: Vec<OsString>,
+    },
+    /// Lives shortly, of known work, and ends where it worked. Prints the CPU time that it took, but for
+    /// its end.
+    Brief {
+        milliseconds: u64,
+        /// Memory to touch.
+        #[arg(long, default_value_t = 0)]
+        mebibytes: usize,
+        /// A file to write past the page cache.
+        #[arg(long)]
+        path: Option<PathBuf>,
+        #[arg(long, default_value_t = 0)]
+        bytes: usize,
     },
     /// Touches memory until it is stopped.
     Allocate { mebibytes: usize },
@@ -111,6 +125,25 @@ fn main() -> Result<()> {
             join_all(threads)
         }
         Work::Migrate { milliseconds } => migrate(Duration::from_millis(milliseconds), leave),
+        Work::Brief {
+            milliseconds,
+            mebibytes,
+            path,
+            bytes,
+        } => {
+            let joined = own_cpu_time()?;
+            allocate(mebibytes);
+            if let Some(path) = path {
+                write(&path, bytes, true, false)?;
+            }
+            let least = joined + Duration::from_millis(milliseconds);
+            while own_cpu_time()? < least {
+                std::hint::spin_loop();
+            }
+            let took = own_cpu_time()?.saturating_sub(joined).as_nanos();
+            writeln!(std::io::stdout(), "{took}")?;
+            return Ok(());
+        }
         Work::HideKernelTypes { program } => return hide_kernel_types(&program),
         Work::Allocate { mebibytes } => {
             allocate(mebibytes);
@@ -253,6 +286,11 @@ fn hide_kernel_types(program: &[OsString]) -> Result<()> {
         .with_context(|| format!("cannot hide {}", types.display()))?;
     let error = Command::new(&program[0]).args(&program[1..]).exec();
     Err(error).with_context(|| format!("cannot become {}", Path::new(&program[0]).display()))
+}
+
+/// CPU time of this process so far.
+fn own_cpu_time() -> Result<Duration> {
+    Ok(clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID)?.into())
 }
 
 fn allocate(mebibytes: usize) {

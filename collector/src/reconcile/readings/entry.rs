@@ -1,6 +1,9 @@
 //! One owner's latest reading, through one life after the other.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use crate::{
     catalog::OwnerId,
@@ -13,7 +16,7 @@ use crate::{
     },
     reconcile::{
         Life,
-        readings::stand_in::stand_in,
+        readings::stand_in::{stand_in, with_last_slice},
         snapshot::{KernelReading, LastReading},
     },
 };
@@ -62,11 +65,14 @@ pub struct Processes {
 }
 
 /// What was read after the last process had left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum AfterEnd {
     Nothing,
     Part,
+    /// But the last slice, of at most a tick, may not have been counted by then.
     All,
+    /// When the last slice had been counted for sure.
+    Settled,
 }
 
 /// What a reading is given.
@@ -95,6 +101,10 @@ pub(super) enum Ending {
     /// No process was seen in it: there was nothing to be late for.
     Nobody,
 }
+
+/// The kernel counts the CPU time of a task at each tick and when it leaves the CPU: a reading right
+/// after the last process left its cgroup can lack what came since the last tick. None is slower.
+pub(super) const SLOWEST_TICK: Duration = Duration::from_millis(10);
 
 /// More hierarchies than any host has.
 const MAX_KEYS: usize = 32;
@@ -135,11 +145,16 @@ impl Entry {
         }
         life.readings = life.readings.saturating_add(1);
         life.at = Some(outcome.at);
-        if life.emptied.is_some_and(|emptied| outcome.at >= emptied) {
-            life.after_end = match (outcome.presence, life.after_end) {
-                (Presence::There, _) | (_, AfterEnd::All) => AfterEnd::All,
+        if let Some(since_end) = life
+            .emptied
+            .and_then(|emptied| outcome.at.0.checked_sub(emptied.0))
+        {
+            let found = match outcome.presence {
+                Presence::There if since_end >= SLOWEST_TICK => AfterEnd::Settled,
+                Presence::There => AfterEnd::All,
                 _ => AfterEnd::Part,
             };
+            life.after_end = life.after_end.max(found);
         }
         Some(outcome)
     }
@@ -152,13 +167,16 @@ impl Entry {
         }
         let last = match (&of.sums, life.after_end, life.at) {
             (None, ..) => LastReading::Running,
-            (_, AfterEnd::All, _) => LastReading::Final,
+            (_, AfterEnd::All | AfterEnd::Settled, _) => LastReading::Final,
             (_, AfterEnd::Part, _) => LastReading::Partial,
             (_, AfterEnd::Nothing, Some(_)) => LastReading::Earlier,
             (_, AfterEnd::Nothing, None) => LastReading::EventsOnly,
         };
-        let statistics = match &of.sums {
-            Some(sums) if last != LastReading::Final => stand_in(&life.statistics, sums),
+        let statistics = match (&of.sums, life.after_end) {
+            (Some(sums), AfterEnd::Nothing | AfterEnd::Part) => stand_in(&life.statistics, sums),
+            (Some(sums), AfterEnd::All) => {
+                Some(with_last_slice(&life.statistics, sums, SLOWEST_TICK))
+            }
             _ => life.at.map(|_| Arc::clone(&life.statistics)),
         };
         KernelReading {
@@ -242,7 +260,7 @@ impl EntryLife {
             processes.network_reader = NetworkReader::default();
         }
         match self.after_end {
-            AfterEnd::All => Ending::Won,
+            AfterEnd::All | AfterEnd::Settled => Ending::Won,
             AfterEnd::Part => Ending::Late,
             AfterEnd::Nothing if self.has_been_filled || self.emptied.is_some() => Ending::Lost,
             AfterEnd::Nothing => Ending::Nobody,

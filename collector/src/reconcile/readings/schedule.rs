@@ -17,8 +17,8 @@ const GROWTH: u32 = 4;
 /// An interval has this many places: readings in one of them are taken in a row, for one wakeup.
 const PLACES: u64 = 100;
 
-/// Once the last process has left it is read at once, and again after this: until it is off its CPU,
-/// its last slice of up to 10 ms is not in the kernel's figures.
+/// Once the last process has left it is read at once, and again after this, when its last slice is in
+/// the kernel's figures for sure ([`SLOWEST_TICK`](super::entry::SLOWEST_TICK)).
 pub(super) const SETTLED_AFTER: Duration = Duration::from_millis(12);
 
 /// Where in the interval the `n`th cgroup is read. However many there are, in whatever order they

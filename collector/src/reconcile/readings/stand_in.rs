@@ -1,6 +1,6 @@
 //! The sums of events in the place of the kernel's counters, where those were not read in time.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     host::{
@@ -43,6 +43,25 @@ pub(super) fn stand_in(
         add_block(part::<IoStatistics>(&mut statistics.io), sums);
     }
     Some(Arc::new(statistics))
+}
+
+/// Final figures, but for the last slice of at most a `tick`: where events have more CPU time, they have
+/// that slice.
+pub(super) fn with_last_slice(
+    read: &Arc<CgroupStatistics>,
+    events: &EventSums,
+    tick: Duration,
+) -> Arc<CgroupStatistics> {
+    let counted = read.cpu.as_ref().and_then(|cpu| cpu.usage_ns);
+    let Some(counted) = counted.filter(|counted| *counted < events.cpu_ns) else {
+        return Arc::clone(read);
+    };
+    let most = counted.saturating_add(u64::try_from(tick.as_nanos()).unwrap_or(u64::MAX));
+    let mut statistics = CgroupStatistics::clone(read);
+    if let Some(cpu) = &mut statistics.cpu {
+        cpu.of.usage_ns = Some(events.cpu_ns.min(most));
+    }
+    Arc::new(statistics)
 }
 
 /// A part of the statistics, made if it was never read.

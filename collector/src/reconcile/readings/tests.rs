@@ -261,6 +261,28 @@ fn a_reading_before_the_end_is_not_the_last() {
 }
 
 #[test]
+fn the_last_slice_is_that_of_the_events_unless_it_was_counted_for_sure() {
+    const MS: u64 = 1_000_000;
+    for (read_at, counted, of_events, expected) in [
+        (20, 18, 20, 20),
+        // More than a tick cannot be missing: the rest is time that others took from the slices.
+        (20, 18, 50, 28),
+        (20, 18, 17, 18),
+        (30, 18, 20, 18),
+    ] {
+        let readings = readings();
+        make(&readings, 1, 0);
+        filled(&readings, 1, 1);
+        let due = emptied(&readings, 1, 20);
+        read(&due, read_at, Presence::There, counted * MS);
+        exited(&readings, 1, 31);
+        let row = row(&readings, 1, 1, Some(busy(of_events * MS)));
+        assert_eq!(row.last, LastReading::Final);
+        assert_eq!(cpu_ns(row.statistics.as_ref()), Some(expected * MS));
+    }
+}
+
+#[test]
 fn a_second_look_that_comes_too_late_takes_nothing_back() {
     let readings = readings();
     make(&readings, 1, 0);

@@ -1,0 +1,211 @@
+//! Cgroups that live for a moment, of known work: not one of them is lost.
+
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+    time::Duration,
+};
+
+use collector_tests::{cgroup::TestCgroup, daemon::Daemon, exposition::Exposition, note};
+
+const CPU_SECONDS: &str = "cgscope_container_cpu_seconds_total";
+const INFO: &str = "cgscope_container_info";
+
+/// How many cgroups come and go: some hundreds, or as many as this variable says.
+const COUNT: &str = "CGSCOPE_TEST_SHORT_LIVED";
+
+/// Workers that make them, one after the other each.
+const WORKERS: usize = 2;
+
+/// What is known of one that is gone.
+#[derive(Debug)]
+struct Gone {
+    path: String,
+    cpu_time: Duration,
+}
+
+fn count(default: usize) -> usize {
+    env::var(COUNT).map_or(default, |count| count.parse().expect(COUNT))
+}
+
+/// Makes so many, and removes each as soon as its process has ended, or after `linger`.
+fn come_and_go(
+    count: usize,
+    linger: Duration,
+    arguments: impl Fn(usize) -> Vec<String> + Sync,
+) -> Vec<Gone> {
+    let next = AtomicUsize::new(0);
+    let worker = || {
+        let mut gone = Vec::new();
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if number >= count {
+                return gone;
+            }
+            let cgroup = TestCgroup::new("cgscope-brief");
+            let arguments = arguments(number);
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            let output = cgroup.workload_to_its_end(&arguments).output().unwrap();
+            assert!(output.status.success(), "{}", output.status);
+            thread::sleep(linger);
+            let took = String::from_utf8_lossy(&output.stdout);
+            gone.push(Gone {
+                path: cgroup.path.clone(),
+                cpu_time: Duration::from_nanos(took.trim().parse().expect("nanoseconds")),
+            });
+        }
+    };
+    thread::scope(|threads| {
+        let workers: Vec<_> = (0..WORKERS).map(|_| threads.spawn(worker)).collect();
+        workers
+            .into_iter()
+            .flat_map(|worker| worker.join().expect("a worker"))
+            .collect()
+    })
+}
+
+/// How the last readings ended, of these cgroups.
+fn by_ending(exposition: &Exposition, gone: &[Gone]) -> BTreeMap<String, usize> {
+    let mut endings = BTreeMap::new();
+    let infos: BTreeMap<_, _> = exposition
+        .find(INFO, &[])
+        .map(|info| (info.labels["id"].as_str(), &info.labels["last_reading"]))
+        .collect();
+    for of in gone {
+        let ending = infos.get(of.path.as_str());
+        let ending = ending.map_or_else(|| "missing".to_owned(), |ending| (*ending).clone());
+        *endings.entry(ending).or_default() += 1;
+    }
+    endings
+}
+
+fn last_readings(exposition: &Exposition, result: &str) -> f64 {
+    exposition
+        .sum("cgscope_last_readings_total", &[("result", result)])
+        .expect("a counter")
+}
+
+/// Time that a hypervisor took from all CPUs so far. It is in the slices, as the run queue's clock goes
+/// on, and not in the CPU time that the kernel counts.
+fn stolen() -> f64 {
+    let stat = fs::read_to_string("/proc/stat").unwrap();
+    let steal = stat.split_whitespace().nth(8).expect("steal");
+    steal.parse::<f64>().expect("ticks") / 100.0
+}
+
+/// Compares the CPU time of each, and of all.
+fn assert_cpu_times(exposition: &Exposition, gone: &[Gone], stolen: f64) {
+    let (mut sum, mut expected_sum) = (0.0, 0.0);
+    for of in gone {
+        let cpu = exposition
+            .sum(CPU_SECONDS, &[("id", &of.path)])
+            .unwrap_or_else(|| panic!("{} has no CPU time", of.path));
+        let expected = of.cpu_time.as_secs_f64();
+        // What it took to join and to end is not in what it printed, and what is stolen is told in
+        // steps of 10 ms.
+        assert!(
+            cpu > expected * 0.95 && cpu < expected * 1.05 + 0.013 + stolen,
+            "{}: {cpu} s, not {expected}",
+            of.path
+        );
+        sum += cpu;
+        expected_sum += expected;
+    }
+    note(&format!(
+        "CPU time: {sum} s of {expected_sum}, and {stolen} were stolen"
+    ));
+    #[expect(clippy::cast_precision_loss, reason = "some thousands")]
+    let ends = 0.002 * gone.len() as f64;
+    assert!(sum < expected_sum * 1.05 + stolen + ends, "{sum}");
+}
+
+#[test]
+fn cgroups_of_20_ms_that_are_removed_at_once_are_all_there_with_their_cpu_time() {
+    let daemon = Daemon::start(&[]);
+    let (before, stolen_before) = (daemon.scrape(), stolen());
+    let count = count(300);
+    let gone = come_and_go(count, Duration::ZERO, |_| {
+        ["brief", "20"].map(str::to_owned).into()
+    });
+    // Longer than a sample may lie in a silent CPU's batch.
+    thread::sleep(Duration::from_millis(1200));
+    let exposition = daemon.scrape();
+    let endings = by_ending(&exposition, &gone);
+    println!("{endings:?}");
+    assert!(!endings.contains_key("missing") && !endings.contains_key(""));
+    assert_cpu_times(&exposition, &gone, stolen() - stolen_before);
+    let results = ["won", "late", "lost"]
+        .map(|result| last_readings(&exposition, result) - last_readings(&before, result));
+    #[expect(clippy::cast_precision_loss, reason = "some thousands")]
+    let count = count as f64;
+    // Others may come and go on this host, too.
+    assert!(results.iter().sum::<f64>() >= count, "{results:?}");
+    // They are removed some 100 µs after their end.
+    assert!(results[0] >= count / 3.0, "{results:?}");
+}
+
+#[test]
+fn what_is_removed_as_by_a_runtime_has_final_figures_and_every_byte() {
+    const WRITTEN: usize = 256 << 10;
+    /// What the workload writes at once.
+    const REQUEST: usize = 64 << 10;
+    let daemon = Daemon::start(&[]);
+    let stolen_before = stolen();
+    let files = tempfile::tempdir_in("/var/tmp").unwrap();
+    let count = count(60).min(1_000);
+    // The file is made beforehand, so that the file system's own writes are not the cgroup's.
+    let path = |number: usize| files.path().join(number.to_string());
+    for number in 0..count {
+        fs::write(path(number), vec![0; WRITTEN]).unwrap();
+    }
+    nix::unistd::sync();
+    // A runtime tears down more than the cgroup.
+    let gone = come_and_go(count, Duration::from_millis(30), |number| {
+        let milliseconds = 20 + number % 5 * 40;
+        let path = path(number).display().to_string();
+        let bytes = WRITTEN.to_string();
+        let milliseconds = milliseconds.to_string();
+        [
+            "brief",
+            &milliseconds,
+            "--mebibytes",
+            "4",
+            "--path",
+            &path,
+            "--bytes",
+            &bytes,
+        ]
+        .map(str::to_owned)
+        .into()
+    });
+    thread::sleep(Duration::from_millis(1200));
+    let exposition = daemon.scrape();
+    let endings = by_ending(&exposition, &gone);
+    println!("{endings:?}");
+    assert!(!endings.contains_key("missing") && !endings.contains_key(""));
+    let finals = endings.get("final").copied().unwrap_or_default();
+    assert!(finals * 20 >= count * 19, "{endings:?}");
+    assert_cpu_times(&exposition, &gone, stolen() - stolen_before);
+    // The kernel makes a cgroup's place for a disk with its first request there, and does not wait for
+    // memory: if there is none at hand, it charges that request to a cgroup above, in its own
+    // counters too.
+    let mut short = 0;
+    for of in &gone {
+        let labels = [("id", of.path.as_str()), ("operation", "write")];
+        let bytes = exposition.sum("cgscope_container_block_io_bytes_total", &labels);
+        if bytes == Some(bytes_as_float(WRITTEN - REQUEST)) {
+            short += 1;
+        } else {
+            assert_eq!(bytes, Some(bytes_as_float(WRITTEN)), "{}", of.path);
+        }
+    }
+    println!("the first request of {short} of {count} was charged above");
+    assert!(short * 10 <= count, "{short} of {count}");
+}
+
+#[expect(clippy::cast_precision_loss, reason = "less than 2^53")]
+fn bytes_as_float(bytes: usize) -> f64 {
+    bytes as f64
+}
