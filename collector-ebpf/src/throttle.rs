@@ -15,7 +15,9 @@
 //!   in the kernel: its wait until then is contention.
 //! * **A cgroup that queued but did not run** when a limit above it began to bite has no switch of its
 //!   own: its interval is told, at its next arrival, from how much the kernel's sum has grown, if that
-//!   is not more than the wait. Cgroups of v2 without a `cpu` controller of their own share that sum.
+//!   is not more than the wait.
+//! * **Whose interval it is**: that of the cgroup which the kernel schedules. Cgroups of v2 without a
+//!   `cpu` controller of their own are scheduled as the one above them, and share its intervals.
 //! * **Bounds**: each CPU remembers [`SLOTS`] cgroups with [`INTERVALS`] intervals each. What is
 //!   forgotten too early counts as contention, and forgetting an interval under way is counted.
 //!
@@ -50,7 +52,7 @@ static THROTTLES: PerCpuArray<Throttle> = PerCpuArray::with_max_entries(SLOTS, 0
 /// What a CPU remembers of a cgroup.
 #[repr(C)]
 struct Throttle {
-    /// Its id in the task hierarchy; 0 in a free place.
+    /// The id of the cgroup that is scheduled, in the task hierarchy; 0 in a free place.
     cgroup: u64,
     /// The kernel's sum of its throttled time, when it was last looked at.
     total_ns: u64,
@@ -70,14 +72,20 @@ struct Interval {
 
 /// Looks whether the limit bites as `prev` leaves the CPU.
 #[inline(always)]
-pub fn note_departure(cpu: *mut CpuState, prev: Task, cgroup: u64, now: u64) {
+pub fn note_departure(cpu: *mut CpuState, prev: Task, now: u64) {
     if !knows_throttling() {
         return;
     }
     let queue = prev.cfs_run_queue();
     let since_ns = queue.throttled_since(now);
     if since_ns != 0 {
-        note_start(cpu, cgroup, queue.throttled_time(), since_ns, now);
+        note_start(
+            cpu,
+            queue.cgroup_id(),
+            queue.throttled_time(),
+            since_ns,
+            now,
+        );
     }
 }
 
@@ -101,7 +109,7 @@ fn note_start(cpu: *mut CpuState, cgroup: u64, total_ns: u64, since_ns: u64, now
 
 /// How much of the wait of `next`, queued at `queued` and on the CPU at `now`, was its limit, ns.
 #[inline(always)]
-pub fn throttled_part(next: Task, cgroup: u64, queued: u64, now: u64) -> u64 {
+pub fn throttled_part(next: Task, queued: u64, now: u64) -> u64 {
     if !knows_throttling() {
         return 0;
     }
@@ -110,6 +118,7 @@ pub fn throttled_part(next: Task, cgroup: u64, queued: u64, now: u64) -> u64 {
     if total_ns == 0 {
         return 0;
     }
+    let cgroup = queue.cgroup_id();
     let Some(throttle) = find(cgroup) else {
         // So that its next interval is told even if it begins without a switch.
         if let Some(throttle) = room(cgroup, now) {

@@ -60,12 +60,16 @@ fn busy(cgroup: &TestCgroup, threads: &str) -> Child {
 
 /// Runs busy loops on one CPU, so many threads in each cgroup, under observation.
 fn observe(cgroups: &[(&TestCgroup, &str)]) -> Seen {
-    let observation = Observation::start(Settings::default());
-    let children: Vec<_> = cgroups
+    let busy = cgroups
         .iter()
-        .map(|(cgroup, threads)| busy(cgroup, threads))
-        .collect();
-    for child in children {
+        .map(|(cgroup, threads)| busy(cgroup, threads));
+    observe_all(|| busy.collect())
+}
+
+/// Runs what `start` starts under observation, to its end.
+fn observe_all(start: impl FnOnce() -> Vec<Child>) -> Seen {
+    let observation = Observation::start(Settings::default());
+    for child in start() {
         let Output { status, .. } = child.wait_with_output().expect("it ends");
         assert!(status.success(), "{status}");
     }
@@ -170,4 +174,38 @@ fn a_limit_above_counts_for_every_cgroup_below() {
         );
         assert!(waited.throttled_ns < waited.all_ns, "{waited:?}");
     }
+}
+
+/// Beside a busy neighbor in the limited cgroup, a task that wakes every millisecond and does little. As
+/// the limit begins it is asleep or just awake, and from then on it waits for the limit's end.
+fn assert_a_dozer_waits_for_the_limit(limited: &TestCgroup, dozer: &TestCgroup, busy: &TestCgroup) {
+    limited.favor();
+    limited.limit_cpu(20_000, 100_000);
+    let seen = observe_all(|| {
+        let dozing = dozer.workload(&["doze", "0", "1", MILLISECONDS]).spawn();
+        vec![self::busy(busy, "1"), dozing.expect("the workload starts")]
+    });
+    let kernel = kernel_throttled_ns(limited);
+    let waited = waited(dozer, &seen);
+    println!("{waited:?}, kernel {kernel}");
+    assert!(within(kernel, 2_400_000_000, 0.15), "{kernel}");
+    assert!(
+        within(waited.throttled_ns, kernel, 0.10),
+        "{waited:?}, kernel {kernel}"
+    );
+    assert!(waited.throttled_ns <= waited.all_ns, "{waited:?}");
+}
+
+#[test]
+fn a_sleeper_below_a_limit_waits_for_it_beside_a_busy_sibling() {
+    let pod = TestCgroup::new("cgscope-quota-sleeper");
+    let [dozer, busy] = ["dozer", "busy"].map(|name| pod.child(name));
+    assert_a_dozer_waits_for_the_limit(&pod, &dozer, &busy);
+}
+
+#[test]
+fn cgroups_without_a_cpu_controller_of_their_own_share_the_limit_above() {
+    let pod = TestCgroup::new("cgscope-quota-shared");
+    let [dozer, busy] = ["dozer", "busy"].map(|name| pod.child_without_controllers(name));
+    assert_a_dozer_waits_for_the_limit(&pod, &dozer, &busy);
 }

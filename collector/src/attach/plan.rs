@@ -11,6 +11,7 @@ use super::{
     choice::{Choice, Facts},
     requirements::{HAS_THROTTLING, Hook, REQUIREMENTS, Requirements},
     signal_state::SignalState,
+    type_check,
 };
 use crate::{
     error_chain,
@@ -107,6 +108,13 @@ impl AttachPlan {
             Ok(types) => types,
             Err(why) => return Self::all_off(&error_chain(why), types_remedy(support, why)),
         };
+        if let (Some(file), Some(difference)) = (&support.external_btf, &support.contradiction) {
+            let why = format!(
+                "{} does not describe the running kernel: {difference}",
+                file.display()
+            );
+            return Self::all_off(&why, type_check::REMEDY);
+        }
         let missing = support.privileges.missing_for_tracing();
         if !missing.is_empty() {
             let why = format!(

@@ -227,6 +227,9 @@ const SCHED: Requirements = Requirements {
                             Need::Field("OFF_CFS_RQ_THROTTLED_SINCE"),
                             Need::Field("OFF_CFS_RQ_THROTTLED_TIME"),
                             Need::Field("OFF_TASK_PRIO"),
+                            Need::Field("OFF_CFS_RQ_TG"),
+                            Need::Field("OFF_TASK_GROUP_CSS"),
+                            Need::Field("OFF_CSS_CGROUP"),
                         ],
                     )
                 },
@@ -242,6 +245,9 @@ const SCHED: Requirements = Requirements {
                             Need::Field("OFF_CFS_RQ_THROTTLE_COUNT"),
                             Need::Field("OFF_CFS_RQ_THROTTLED_TIME"),
                             Need::Field("OFF_TASK_PRIO"),
+                            Need::Field("OFF_CFS_RQ_TG"),
+                            Need::Field("OFF_TASK_GROUP_CSS"),
+                            Need::Field("OFF_CSS_CGROUP"),
                         ],
                     )
                 },

@@ -44,14 +44,16 @@ pub(crate) struct Console {
 }
 
 /// The kernel's ways to say that the machine hangs or dies.
-const FATAL: [&str; 7] = [
-    HALF_PATCHED,
-    "Kernel panic",
+const DEATHS: [&str; 2] = [HALF_PATCHED, "Kernel panic"];
+
+/// What a machine says that came to a stand: its kernel did, or the host that emulates it.
+const STALLS: [&str; 6] = [
     "soft lockup",
     "hard LOCKUP",
     "detected stall",
     "self-detected stall",
     "blocked for more than",
+    "RCU Stall",
 ];
 
 /// The emulator's own fault: with a thread for each CPU, one of them now and then runs into an
@@ -72,7 +74,7 @@ impl Console {
         let line = line.trim_end();
         if let Some(said) = line.strip_prefix("vm: ") {
             self.machine(said);
-        } else if let Some(sign) = FATAL.iter().find(|sign| line.contains(**sign)) {
+        } else if let Some(sign) = fatal_sign(line) {
             // What a test prints about the kernel is not the kernel's own word.
             if self.shown.is_none() {
                 self.fatal
@@ -83,11 +85,12 @@ impl Console {
         }
     }
 
-    /// Whether the machine died of the emulator, and may live when it is booted again.
-    pub(crate) fn died_of_emulation(&self) -> bool {
-        self.fatal
-            .as_ref()
-            .is_some_and(|fatal| fatal.starts_with(HALF_PATCHED))
+    /// Whether the machine can have died of how it is emulated, and may live when it is booted again: a
+    /// kernel that stands still by its own fault does so again.
+    pub(crate) fn may_have_died_of_emulation(&self) -> bool {
+        self.fatal.as_ref().is_some_and(|fatal| {
+            fatal.starts_with(HALF_PATCHED) || STALLS.iter().any(|stall| fatal.contains(stall))
+        })
     }
 
     /// The test that was running when the machine stopped.
@@ -181,6 +184,12 @@ impl Console {
             _ => {}
         }
     }
+}
+
+/// What in the line says that the machine hangs or dies.
+fn fatal_sign(line: &str) -> Option<&'static str> {
+    let mut signs = DEATHS.into_iter().chain(STALLS);
+    signs.find(|sign| line.contains(sign))
 }
 
 /// `NAME` of `---- NAME stdout ----`.
@@ -330,6 +339,19 @@ vm: done
             "vm: begin kernel\ntest a ... ok\n\nsuccesses:\n\n---- a stdout ----\nKernel panic\n",
         );
         assert_eq!(quoting.fatal, None);
+    }
+
+    #[test]
+    fn a_machine_that_stands_still_is_booted_again_and_one_that_dies_otherwise_is_not() {
+        for said in [
+            "[  119.6] Kernel panic - not syncing: RCU Stall",
+            "test a ... [  180.5] watchdog: BUG: soft lockup - CPU#1 stuck for 93s! [cgscope:479]",
+            "[   77.1] Oops: int3: 0000 [#1] SMP",
+        ] {
+            assert!(console(said).may_have_died_of_emulation(), "{said}");
+        }
+        let said = "[    9.1] Kernel panic - not syncing: Fatal exception";
+        assert!(!console(said).may_have_died_of_emulation());
     }
 
     #[test]

@@ -123,8 +123,10 @@ fn make_disk(folder: &Path) -> anyhow::Result<PathBuf> {
 }
 
 fn qemu(kernel: &Unpacked, initramfs: &Path, mode: Mode, disk: &Path) -> Command {
-    let mut command = Command::new("qemu-system-x86_64");
+    // Ends with us, even when nobody is left to end it.
+    let mut command = Command::new("setpriv");
     command
+        .args(["--pdeathsig", "KILL", "qemu-system-x86_64"])
         // Software emulation: the same wherever it runs, within another virtual machine too.
         .args(["-accel", "tcg,thread=multi", "-cpu", "max"])
         .args(["-smp", "2", "-m", "2G"])
@@ -142,7 +144,7 @@ fn qemu(kernel: &Unpacked, initramfs: &Path, mode: Mode, disk: &Path) -> Command
         .arg("-append")
         .arg(format!(
             "console=ttyS0 quiet loglevel=3 panic=-1 oops=panic random.trust_cpu=on tsc=reliable \
-             cgscope.cgroup={}",
+             rcupdate.rcu_cpu_stall_timeout=90 cgscope.cgroup={}",
             mode.name()
         ))
         .stdin(Stdio::null())

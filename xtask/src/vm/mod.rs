@@ -225,9 +225,14 @@ fn boot(
     let prefix = format!("[{} {}]", kernel.series, mode.name());
     let initramfs = scratch.join(INITRAMFS);
     let mut life = machine::run(unpacked, &initramfs, mode, scratch, &prefix)?;
-    if life.console.died_of_emulation() {
-        println!("{prefix} vm: booting it once more: the emulator, not the kernel, made it stop");
+    if life.console.may_have_died_of_emulation() {
+        let first = life.cut_short.take().unwrap_or_default();
+        println!(
+            "{prefix} vm: booting it once more, as the emulation may have made it stop: {first}"
+        );
         life = machine::run(unpacked, &initramfs, mode, scratch, &prefix)?;
+        let note = format!("its second life; the first ended with {first}");
+        life.console.notes.push(note);
     }
     if let Some(why) = &life.cut_short {
         println!("{prefix} vm: did not finish: {why}");
