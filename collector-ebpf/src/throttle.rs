@@ -14,8 +14,8 @@
 //!   throttle each task by itself (since 6.18) one can get the CPU while the limit still bites, to work
 //!   in the kernel: its wait until then is contention.
 //! * **A cgroup that queued but did not run** when a limit above it began to bite has no switch of its
-//!   own: its interval is told, at its next arrival, from how much the kernel's sum has grown, if that
-//!   is not more than the wait.
+//!   own: its interval is told, at its next arrival, from how much the kernel's sum has grown since the
+//!   last one. If that is more than the wait, the time before the wait is taken off.
 //! * **Whose interval it is**: that of the cgroup which the kernel schedules. Cgroups of v2 without a
 //!   `cpu` controller of their own are scheduled as the one above them, and share its intervals.
 //! * **Bounds**: each CPU remembers [`SLOTS`] cgroups with [`INTERVALS`] intervals each. What is
@@ -29,7 +29,7 @@ use collector_common::cpu::CpuState;
 
 use crate::kernel_types::{Task, knows_throttling, throttled_time_is_exact};
 
-/// How many cgroups a CPU remembers. More cost 288 bytes each on every CPU; fewer forget sooner when
+/// How many cgroups a CPU remembers. More cost 296 bytes each on every CPU; fewer forget sooner when
 /// many limits bite at once.
 const SLOTS: u32 = 1 << SLOT_BITS;
 const SLOT_BITS: u32 = 7;
@@ -56,6 +56,8 @@ struct Throttle {
     cgroup: u64,
     /// The kernel's sum of its throttled time, when it was last looked at.
     total_ns: u64,
+    /// When that was, rq clock.
+    looked_ns: u64,
     /// When the interval under way began, rq clock; 0 when none is.
     since_ns: u64,
     /// The index of the newest interval.
@@ -95,10 +97,11 @@ fn note_start(cpu: *mut CpuState, cgroup: u64, total_ns: u64, since_ns: u64, now
         // Several tasks can leave the CPU in the same interval.
         if throttle.since_ns == 0 || throttle.total_ns != total_ns {
             throttle.total_ns = total_ns;
+            throttle.looked_ns = now;
             throttle.since_ns = since_ns;
         }
     } else if let Some(throttle) = room(cgroup, now) {
-        settle(throttle, cgroup, total_ns);
+        settle(throttle, cgroup, total_ns, now);
         throttle.since_ns = since_ns;
     } else {
         // Others are still throttled: the wait that begins here will count as contention.
@@ -122,7 +125,7 @@ pub fn throttled_part(next: Task, queued: u64, now: u64) -> u64 {
     let Some(throttle) = find(cgroup) else {
         // So that its next interval is told even if it begins without a switch.
         if let Some(throttle) = room(cgroup, now) {
-            settle(throttle, cgroup, total_ns);
+            settle(throttle, cgroup, total_ns, now);
         }
         return 0;
     };
@@ -138,6 +141,8 @@ pub fn throttled_part(next: Task, queued: u64, now: u64) -> u64 {
 /// Adds the interval that has ended since the cgroup was last looked at, if one has.
 #[inline(always)]
 fn note_end(throttle: &mut Throttle, total_ns: u64, queued: u64, now: u64) {
+    let looked_ns = throttle.looked_ns;
+    throttle.looked_ns = now;
     let length = total_ns.wrapping_sub(throttle.total_ns);
     if length == 0 {
         return;
@@ -146,11 +151,15 @@ fn note_end(throttle: &mut Throttle, total_ns: u64, queued: u64, now: u64) {
     throttle.total_ns = total_ns;
     throttle.since_ns = 0;
     let (start_ns, end_ns) = if since_ns == 0 {
-        // More than the wait is the sum of earlier limits too: then nothing is known of this one.
-        if length > now.wrapping_sub(queued) {
-            return;
-        }
-        (now.wrapping_sub(length), now)
+        let wait = now.wrapping_sub(queued);
+        let in_wait = if length <= wait {
+            length
+        } else {
+            // At most all of the time from the last look to the wait was throttled too.
+            let before = queued.saturating_sub(looked_ns);
+            length.saturating_sub(before).min(wait)
+        };
+        (now.wrapping_sub(in_wait), now)
     } else if throttled_time_is_exact() || queued > since_ns {
         (since_ns, now.min(since_ns.wrapping_add(length)))
     } else {
@@ -225,10 +234,11 @@ fn room(cgroup: u64, now: u64) -> Option<&'static mut Throttle> {
 
 /// Makes a place one of `cgroup`.
 #[inline(always)]
-fn settle(throttle: &mut Throttle, cgroup: u64, total_ns: u64) {
+fn settle(throttle: &mut Throttle, cgroup: u64, total_ns: u64, now: u64) {
     *throttle = Throttle {
         cgroup,
         total_ns,
+        looked_ns: now,
         since_ns: 0,
         newest: 0,
         intervals: [Interval {
