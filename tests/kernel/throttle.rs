@@ -9,6 +9,7 @@ use collector::{
 use collector_common::signal::Signal;
 use collector_tests::{
     cgroup::TestCgroup,
+    note,
     observe::{Observation, Seen, Settings},
 };
 
@@ -187,7 +188,7 @@ fn assert_a_dozer_waits_for_the_limit(limited: &TestCgroup, dozer: &TestCgroup, 
     });
     let kernel = kernel_throttled_ns(limited);
     let waited = waited(dozer, &seen);
-    println!("{waited:?}, kernel {kernel}");
+    note(&format!("{waited:?}, kernel {kernel}"));
     assert!(within(kernel, 2_400_000_000, 0.15), "{kernel}");
     assert!(
         within(waited.throttled_ns, kernel, 0.10),

@@ -165,7 +165,8 @@ fn configuration_text(folder: &Path, sources: &Path, architecture: &str) -> Stri
     let sources = sources.display();
     // apt's own user cannot enter folders that belong to a person alone.
     format!(
-        "#clear APT::Update::Post-Invoke;\n\
+        "#clear APT::Update::Pre-Invoke;\n\
+         #clear APT::Update::Post-Invoke;\n\
          #clear APT::Update::Post-Invoke-Success;\n\
          #clear DPkg::Post-Invoke;\n\
          Dir::State \"{folder}/state\";\n\

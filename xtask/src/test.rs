@@ -1,6 +1,7 @@
 //! All tests, and one closing line that counts them.
 //!
-//! No test skips itself at run time on this machine: what it lacks fails the test that needs it.
+//! A test that finds out at run time that the host lacks what it needs says so and ends; with `CI` in the
+//! environment it fails instead (`collector_tests::skipped`).
 
 use std::{
     io::{self, BufRead as _, BufReader, Write as _},
