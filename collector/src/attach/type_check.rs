@@ -217,12 +217,6 @@ fn facts(
             known: told_prio.map(|prio| prio.to_string()),
         },
         number(
-            "kernfs_node.id of the cgroup of the task's run queue",
-            &to_queue,
-            found.run_queue_cgroup,
-            queue_cgroup,
-        ),
-        number(
             "task_struct.pid",
             &["OFF_TASK_PID"],
             found.pid.into(),
@@ -257,6 +251,12 @@ fn facts(
             &to_hierarchy,
             found.hierarchy.into(),
             hierarchy,
+        ),
+        number(
+            "kernfs_node.id of the cgroup of the task's run queue",
+            &to_queue,
+            found.run_queue_cgroup,
+            queue_cgroup,
         ),
     ]
 }
