@@ -14,12 +14,7 @@ use collector_tests::{
     null_disk::NullDisk,
     observe::{Observation, Seen, Settings},
 };
-use nix::{
-    fcntl::OFlag,
-    sched::{CpuSet, sched_setaffinity},
-    sys::stat,
-    unistd::Pid,
-};
+use nix::{fcntl::OFlag, sys::stat};
 
 const BYTES: u64 = 8 << 20;
 
@@ -220,33 +215,29 @@ fn a_request_takes_what_its_device_is_set_to_and_no_more_than_its_writer_waits()
     let (major, minor) = (stat::major(number), stat::minor(number));
     let device = u32::try_from(major << 20 | minor).expect("as the kernel keeps it");
     let observation = Observation::start(Settings::default());
-    let path = disk.path();
-    let waited = std::thread::spawn(move || {
-        // On one CPU, so that the samples come in the writes' order.
-        let mut first = CpuSet::new();
-        first.set(0).expect("a first CPU");
-        sched_setaffinity(Pid::from_raw(0), &first).expect("it can be chosen");
-        write_one_by_one(&path, WRITES)
-    })
-    .join()
-    .expect("it writes");
+    let mut waited = write_one_by_one(&disk.path(), WRITES);
     std::thread::sleep(Duration::from_millis(1200));
     let (seen, _) = observation.finish();
-    let ours: Vec<_> = seen
+    let mut ours: Vec<_> = seen
         .block
         .iter()
         .filter(|sample| sample.device == device && sample.operation == WRITE)
+        .map(|sample| {
+            let device = Duration::from_nanos(sample.device_ns);
+            assert!(device >= set, "{sample:?}");
+            device + Duration::from_nanos(sample.queue_ns)
+        })
         .collect();
     assert_eq!(ours.len(), WRITES, "one completion for each write");
-    let mut overheads = Vec::new();
-    for (sample, waited) in ours.into_iter().zip(waited) {
-        let device = Duration::from_nanos(sample.device_ns);
-        let all = device + Duration::from_nanos(sample.queue_ns);
-        assert!(set <= device && all <= waited, "{sample:?}, {waited:?}");
-        overheads.push(waited.abs_diff(set));
+    // Samples of two CPUs do not come in the writes' order. If each is at most its writer's, so is the
+    // slowest the slowest's, and so on.
+    ours.sort_unstable();
+    waited.sort_unstable();
+    for (ours, waited) in ours.iter().zip(&waited) {
+        assert!(ours <= waited, "{ours:?}, {waited:?}");
     }
-    overheads.sort_unstable();
-    println!("the writers' own overhead: {:?}", overheads[WRITES / 2]);
+    let middle = WRITES / 2;
+    println!("{:?} of the writer's {:?}", ours[middle], waited[middle]);
 }
 
 #[test]
