@@ -13,7 +13,8 @@ use collector_common::{event::COMM_LEN, type_check::TypeCheck};
 use procfs::FromRead as _;
 
 use super::{
-    plan::{AttachPlan, TaskHierarchy},
+    choice::TaskHierarchy,
+    plan::{AttachPlan, REMEDY_FOR_TYPES_OF_ANOTHER},
     requirements::{TASK_CGROUP, TASK_CGROUP_V2},
     signal_state::SignalState,
 };
@@ -22,9 +23,6 @@ use crate::{error_chain, host::CgroupKey};
 /// The program, and the map that it writes to.
 const PROGRAM: &str = "type_check";
 const MAP: &str = "TYPE_CHECK";
-
-/// What to do about types that are not the kernel's.
-pub(super) const REMEDY: &str = "give --btf the BTF of this very kernel, or leave it out";
 
 /// The name of the thread that is looked at, which no other task has by chance.
 const THREAD: &str = "cgscope-types";
@@ -78,7 +76,7 @@ pub(super) fn distrust(
     };
     Some(SignalState::Off {
         reason,
-        remedy: REMEDY.to_owned(),
+        remedy: REMEDY_FOR_TYPES_OF_ANOTHER.to_owned(),
     })
 }
 
