@@ -271,6 +271,15 @@ pub(crate) fn cache(name: &str) -> anyhow::Result<PathBuf> {
     Ok(folder)
 }
 
+/// Gives what is whole its final name in the cache, unless another run was faster.
+pub(crate) fn keep(unpacked: &Path, root: &Path) -> anyhow::Result<()> {
+    let renamed = fs::rename(unpacked, root);
+    if renamed.is_err() && root.exists() {
+        return Ok(());
+    }
+    renamed.with_context(|| format!("cannot keep it as {}", root.display()))
+}
+
 /// Runs a command that says something only when it fails; its output.
 pub(crate) fn checked(command: &mut Command) -> anyhow::Result<String> {
     let shown = crate::workspace::show(command);
