@@ -15,14 +15,15 @@
 //!   in the kernel: its wait until then is contention.
 //! * **A cgroup that queued but did not run** when a limit above it began to bite has no switch of its
 //!   own: its interval is told, at its next arrival, from how much the kernel's sum has grown since the
-//!   last one. If that is more than the wait, the time before the wait is taken off.
+//!   last one. Since 6.6 that is the time in which tasks of it waited. Before, it can lie before the
+//!   wait: if it is more than the wait, the time from the last look to the wait is taken off.
 //! * **Whose interval it is**: that of the cgroup which the kernel schedules. Cgroups of v2 without a
 //!   `cpu` controller of their own are scheduled as the one above them, and share its intervals.
 //! * **Bounds**: each CPU remembers [`SLOTS`] cgroups with [`INTERVALS`] intervals each. What is
 //!   forgotten too early counts as contention, and forgetting an interval under way is counted.
 //!
-//! This memory is the one exception to the rule that programs keep no state. It is written only when
-//! a limit bites, and a cgroup that never met one costs a load and a comparison a switch.
+//! This memory is the one exception to the rule that programs keep no state. A cgroup that never met a
+//! limit costs a load and a comparison a switch, and is not in it.
 
 use aya_ebpf::{macros::map, maps::PerCpuArray};
 use collector_common::cpu::CpuState;
@@ -152,7 +153,7 @@ fn note_end(throttle: &mut Throttle, total_ns: u64, queued: u64, now: u64) {
     throttle.since_ns = 0;
     let (start_ns, end_ns) = if since_ns == 0 {
         let wait = now.wrapping_sub(queued);
-        let in_wait = if length <= wait {
+        let in_wait = if throttled_time_is_exact() || length <= wait {
             length
         } else {
             // At most all of the time from the last look to the wait was throttled too.
@@ -216,16 +217,20 @@ fn find(cgroup: u64) -> Option<&'static mut Throttle> {
     places(cgroup).find_map(|place| at(place).filter(|throttle| throttle.cgroup == cgroup))
 }
 
-/// A place where no limit is biting, a free one if there is one.
+/// A place where no limit is biting: a free one, or that of whom was not looked at for the longest time.
 #[inline(always)]
 fn room(cgroup: u64, now: u64) -> Option<&'static mut Throttle> {
-    let mut found = None;
+    let mut found: Option<&'static mut Throttle> = None;
     for place in places(cgroup) {
         let throttle = at(place)?;
         if throttle.cgroup == 0 {
             return Some(throttle);
         }
-        if !is_under_way(throttle, now) {
+        let is_older = match &found {
+            Some(found) => throttle.looked_ns < found.looked_ns,
+            None => true,
+        };
+        if is_older && !is_under_way(throttle, now) {
             found = Some(throttle);
         }
     }

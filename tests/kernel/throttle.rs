@@ -3,7 +3,7 @@
 use std::process::{Child, Output};
 
 use collector::{
-    host::support::KernelSupport,
+    host::{HierarchyId, support::KernelSupport},
     window::{CgroupWindows, WindowSettings},
 };
 use collector_common::signal::Signal;
@@ -177,36 +177,49 @@ fn a_limit_above_counts_for_every_cgroup_below() {
     }
 }
 
-/// Beside a busy neighbor in the limited cgroup, a task that wakes every millisecond and does little. As
-/// the limit begins it is asleep or just awake, and from then on it waits for the limit's end.
-fn assert_a_dozer_waits_for_the_limit(limited: &TestCgroup, dozer: &TestCgroup, busy: &TestCgroup) {
+/// Beside a busy neighbor in the limited cgroup, tasks that wake every millisecond and do little. As the
+/// limit begins each is asleep or just awake, and from then on it waits for the limit's end.
+fn assert_dozers_wait_for_the_limit(
+    limited: &TestCgroup,
+    dozers: (&TestCgroup, u32),
+    busy: &TestCgroup,
+) {
     limited.favor();
     limited.limit_cpu(20_000, 100_000);
+    let (dozing, threads) = dozers;
     let seen = observe_all(|| {
-        let dozing = dozer.workload(&["doze", "0", "1", MILLISECONDS]).spawn();
+        let threads = threads.to_string();
+        let dozing = dozing
+            .workload(&["doze", "0", &threads, MILLISECONDS])
+            .spawn();
         vec![self::busy(busy, "1"), dozing.expect("the workload starts")]
     });
     let kernel = kernel_throttled_ns(limited);
-    let waited = waited(dozer, &seen);
+    let waited = waited(dozing, &seen);
     note(&format!("{waited:?}, kernel {kernel}"));
     assert!(within(kernel, 2_400_000_000, 0.15), "{kernel}");
     assert!(
-        within(waited.throttled_ns, kernel, 0.10),
+        within(waited.throttled_ns, u64::from(threads) * kernel, 0.10),
         "{waited:?}, kernel {kernel}"
     );
     assert!(waited.throttled_ns <= waited.all_ns, "{waited:?}");
 }
 
 #[test]
-fn a_sleeper_below_a_limit_waits_for_it_beside_a_busy_sibling() {
-    let pod = TestCgroup::new("cgscope-quota-sleeper");
-    let [dozer, busy] = ["dozer", "busy"].map(|name| pod.child(name));
-    assert_a_dozer_waits_for_the_limit(&pod, &dozer, &busy);
+fn each_sleeper_below_a_limit_waits_for_it_beside_a_busy_sibling() {
+    for threads in [1, 3] {
+        let pod = TestCgroup::new("cgscope-quota-sleeper");
+        let [dozing, busy] = ["dozing", "busy"].map(|name| pod.child(name));
+        assert_dozers_wait_for_the_limit(&pod, (&dozing, threads), &busy);
+    }
 }
 
 #[test]
 fn cgroups_without_a_cpu_controller_of_their_own_share_the_limit_above() {
     let pod = TestCgroup::new("cgscope-quota-shared");
-    let [dozer, busy] = ["dozer", "busy"].map(|name| pod.child_without_controllers(name));
-    assert_a_dozer_waits_for_the_limit(&pod, &dozer, &busy);
+    let [dozing, busy] = ["dozing", "busy"].map(|name| pod.child_without_controllers(name));
+    if dozing.task_key().hierarchy != HierarchyId::V2 {
+        note("in cgroup v1 they have one of their own");
+    }
+    assert_dozers_wait_for_the_limit(&pod, (&dozing, 1), &busy);
 }

@@ -37,14 +37,10 @@ pub(crate) fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Says why a test ends without having compared anything: what this host lacks. In continuous
-/// integration, whose host lacks nothing, that is a failure.
+/// Says why a test ends without having compared anything: what a host like this one cannot have. What is
+/// not installed, loaded or permitted fails the test instead.
 #[expect(clippy::print_stdout, reason = "a test's output")]
 pub fn skipped(why: &str) {
-    assert!(
-        std::env::var_os("CI").is_none(),
-        "skipped in continuous integration, where every test runs: {why}"
-    );
     println!("skipped: {why}");
 }
 

@@ -1,7 +1,7 @@
 //! All tests, and one closing line that counts them.
 //!
-//! A test that finds out at run time that the host lacks what it needs says so and ends; with `CI` in the
-//! environment it fails instead (`collector_tests::skipped`).
+//! What a host lacks fails the tests that need it. Those alone that no set-up could run on a host of its
+//! kind say so and end (`collector_tests::skipped`): the virtual machines have the other kinds.
 
 use std::{
     io::{self, BufRead as _, BufReader, Write as _},

@@ -236,8 +236,9 @@ const SCHED: Requirements = Requirements {
                 Way {
                     sets: &[HAS_THROTTLING],
                     lacks: Some(
-                        "the exact end of a throttle (what is waited for the CPU right after counts \
-                         as throttled)",
+                        "the exact bounds of a throttle (what is waited for the CPU right after counts \
+                         as throttled; of a limit above that begins while the cgroup sleeps for long, \
+                         a part can count as contention, or contention after it as throttled)",
                     ),
                     ..fields(
                         "cfs_rq.throttle_count",

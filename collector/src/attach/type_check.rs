@@ -27,6 +27,9 @@ const MAP: &str = "TYPE_CHECK";
 /// The name of the thread that is looked at, which no other task has by chance.
 const THREAD: &str = "cgscope-types";
 
+/// The id of a hierarchy's root, in all kernels.
+const ROOT: u64 = 1;
+
 /// The thread has just got its CPU: a longer time ago than this is no time stamp of it.
 const RECENTLY_NS: u64 = 60_000_000_000;
 
@@ -191,10 +194,10 @@ fn facts(
         "OFF_CGROUP_KN",
         "OFF_KERNFS_NODE_ID",
     ];
-    // In v2 it can be one above, which is not looked up; and an autogroup of the root's has none.
-    let queue_cgroup = (tasks == Some(TaskHierarchy::V1Cpu) && found.run_queue_cgroup != 0)
-        .then_some(cgroup)
-        .flatten();
+    // In v2 it can be that of a cgroup above, which is not looked up; and a task of the root can be in an
+    // autogroup, which has none.
+    let in_autogroup = found.run_queue_cgroup == 0 && cgroup == Some(ROOT);
+    let queue_cgroup = cgroup.filter(|_| tasks == Some(TaskHierarchy::V1Cpu) && !in_autogroup);
     vec![
         number(
             "sched_info.last_queued of a task that runs",
@@ -203,7 +206,7 @@ fn facts(
             Some(0),
         ),
         number(
-            "task_struct.__state of a task that runs",
+            "task_struct.__state (or state) of a task that runs",
             &["OFF_TASK_STATE"],
             found.state.into(),
             Some(0),
@@ -386,7 +389,7 @@ mod tests {
             (|of| of.last_arrival_ns = u64::MAX / 2, "last_arrival"),
             (|of| of.run_queue_clock_ns = 0, "rq.clock"),
             (|of| of.last_queued_ns = 1_000_000, "sched_info.last_queued"),
-            (|of| of.state = 1, "task_struct.__state"),
+            (|of| of.state = 1, "task_struct.__state (or state)"),
             (|of| of.prio = 0, "task_struct.prio reads 0, and is 120"),
             (|of| of.throttled_ns = u64::MAX, "the throttled time"),
         ];
@@ -423,5 +426,9 @@ mod tests {
         found.run_queue_cgroup = 9;
         let other_queue = difference(found, &plan, own(4, 5)).unwrap_or_default();
         assert!(other_queue.contains("run queue reads 9"), "{other_queue}");
+        found.run_queue_cgroup = 0;
+        assert!(difference(found, &plan, own(4, 5)).is_some());
+        found.cgroup = ROOT;
+        assert_eq!(difference(found, &plan, own(4, ROOT)), None);
     }
 }

@@ -193,9 +193,10 @@ impl Layout {
     pub fn difference(&self, own: &Self) -> Option<String> {
         self.known().find_map(|(symbol, offset)| {
             let truth = own.offset(symbol).ok().filter(|truth| *truth != offset)?;
-            let place = Field::of(symbol)?.places.first()?;
+            let places = Field::of(symbol)?.places.iter().map(Place::to_string);
+            let names = places.collect::<Vec<_>>().join(" or ");
             Some(format!(
-                "{place} is at byte {offset}, and the kernel's own types say {truth}"
+                "{names} is at byte {offset}, and the kernel's own types say {truth}"
             ))
         })
     }

@@ -44,16 +44,14 @@ pub(crate) struct Console {
 }
 
 /// The kernel's ways to say that the machine hangs or dies.
-const DEATHS: [&str; 2] = ["Kernel panic", "Oops:"];
-
-/// What a machine says that came to a stand: its kernel did, or the host that emulates it.
-const STALLS: [&str; 6] = [
+const FATAL: [&str; 7] = [
+    "Kernel panic",
+    "Oops:",
     "soft lockup",
     "hard LOCKUP",
     "detected stall",
     "self-detected stall",
     "blocked for more than",
-    "RCU Stall",
 ];
 
 /// How a test says that it proves nothing here.
@@ -70,7 +68,7 @@ impl Console {
         let line = line.trim_end();
         if let Some(said) = line.strip_prefix("vm: ") {
             self.machine(said);
-        } else if let Some(sign) = fatal_sign(line) {
+        } else if let Some(sign) = FATAL.iter().find(|sign| line.contains(**sign)) {
             // What a test prints about the kernel is not the kernel's own word.
             if self.shown.is_none() {
                 self.fatal
@@ -79,13 +77,6 @@ impl Console {
         } else if let Some(suite) = self.suite.clone() {
             self.test_output(&suite, line);
         }
-    }
-
-    /// Whether it was as if time had stopped. A kernel that stands still by its own fault does so again;
-    /// one whose host did may live when it is booted again.
-    pub(crate) fn stood_still(&self) -> bool {
-        let fatal = self.fatal.as_deref().unwrap_or_default();
-        STALLS.iter().any(|stall| fatal.contains(stall))
     }
 
     /// The test that was running when the machine stopped.
@@ -179,12 +170,6 @@ impl Console {
             _ => {}
         }
     }
-}
-
-/// What in the line says that the machine hangs or dies.
-fn fatal_sign(line: &str) -> Option<&'static str> {
-    let mut signs = DEATHS.into_iter().chain(STALLS);
-    signs.find(|sign| line.contains(sign))
 }
 
 /// `NAME` of `---- NAME stdout ----`.
@@ -334,23 +319,6 @@ vm: done
             "vm: begin kernel\ntest a ... ok\n\nsuccesses:\n\n---- a stdout ----\nKernel panic\n",
         );
         assert_eq!(quoting.fatal, None);
-    }
-
-    #[test]
-    fn a_machine_that_stands_still_is_told_from_one_that_dies() {
-        for said in [
-            "[  119.6] Kernel panic - not syncing: RCU Stall",
-            "test a ... [  180.5] watchdog: BUG: soft lockup - CPU#1 stuck for 93s! [cgscope:479]",
-        ] {
-            assert!(console(said).stood_still(), "{said}");
-        }
-        for said in [
-            "[    9.1] Kernel panic - not syncing: Fatal exception",
-            "[   77.1] Oops: int3: 0000 [#1] SMP",
-        ] {
-            let console = console(said);
-            assert!(console.fatal.is_some() && !console.stood_still(), "{said}");
-        }
     }
 
     #[test]

@@ -68,7 +68,12 @@ impl Emulator {
                 )
             })?;
         }
-        unpacked.version()?;
+        if unpacked.version()? < WANTED {
+            bail!(
+                "the QEMU in {} is too old: remove that folder, a newer one will be fetched",
+                root.display()
+            );
+        }
         Ok(unpacked)
     }
 

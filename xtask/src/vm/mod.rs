@@ -228,14 +228,7 @@ fn boot(
     );
     let prefix = format!("[{} {}]", kernel.series, mode.name());
     let initramfs = scratch.join(INITRAMFS);
-    let mut life = machine::run(emulator, unpacked, &initramfs, mode, scratch, &prefix)?;
-    if life.console.stood_still() {
-        let first = life.cut_short.take().unwrap_or_default();
-        println!("{prefix} vm: booting it once more, as its host may have stood still: {first}");
-        life = machine::run(emulator, unpacked, &initramfs, mode, scratch, &prefix)?;
-        let note = format!("its second life; the first ended with {first}");
-        life.console.notes.push(note);
-    }
+    let life = machine::run(emulator, unpacked, &initramfs, mode, scratch, &prefix)?;
     if let Some(why) = &life.cut_short {
         println!("{prefix} vm: did not finish: {why}");
     }
