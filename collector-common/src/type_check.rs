@@ -35,9 +35,19 @@ pub struct TypeCheck {
     pub last_arrival_ns: u64,
     /// The clock of its run queue, read after that.
     pub run_queue_clock_ns: u64,
+    /// `task_struct.sched_info.last_queued`: 0 while a task has a CPU.
+    pub last_queued_ns: u64,
+    /// The id of the cgroup that its run queue is of, in the task hierarchy.
+    pub run_queue_cgroup: u64,
+    /// For how long a limit has kept that run queue's tasks from running.
+    pub throttled_ns: u64,
+    /// `task_struct.prio`.
+    pub prio: i32,
+    /// `task_struct.__state`: 0 while a task has a CPU.
+    pub state: u32,
 }
 
-const _: () = assert!(size_of::<TypeCheck>() == 88);
+const _: () = assert!(size_of::<TypeCheck>() == 120);
 
 #[cfg(feature = "user")]
 mod pod {

@@ -43,6 +43,7 @@ globals! {
     /// `__state` since 5.14 (commit 2f064a59a11f), `state` before.
     OFF_TASK_STATE;
     OFF_CFS_RQ_RQ;
+    OFF_CFS_RQ_TG;
     /// `throttled_clock_self`, since 6.6 (commit 677ea015f231).
     OFF_CFS_RQ_THROTTLED_SINCE;
     /// `throttled_clock_self_time` since 6.6, `throttled_clock_pelt_time` since 5.19 (commit
@@ -50,6 +51,7 @@ globals! {
     OFF_CFS_RQ_THROTTLED_TIME;
     OFF_CFS_RQ_THROTTLE_COUNT;
     OFF_RQ_CLOCK;
+    OFF_TASK_GROUP_CSS;
     OFF_CSS_SET_DFL_CGRP;
     /// The slot of the v1 `cpu` controller in `css_set.subsys`.
     OFF_CSS_SET_CPU;
@@ -229,8 +231,13 @@ impl Task {
     /// in every kernel that can run these programs.
     #[inline(always)]
     pub fn is_real_time(self) -> bool {
-        // Signed: that of a deadline task is -1.
-        (self.0.load::<u32>(&OFF_TASK_PRIO) as i32) < 100
+        self.prio() < 100
+    }
+
+    /// Signed: that of a deadline task is -1.
+    #[inline(always)]
+    pub fn prio(self) -> i32 {
+        self.0.load::<u32>(&OFF_TASK_PRIO) as i32
     }
 
     /// The cgroup's queue on the task's CPU. Also set for tasks that are not in the fair class.
@@ -273,6 +280,14 @@ impl CfsRunQueue {
     #[inline(always)]
     pub fn run_queue(self) -> RunQueue {
         RunQueue(self.0.follow(&OFF_CFS_RQ_RQ))
+    }
+
+    /// Id of the cgroup whose queue it is, in the task hierarchy: the task's own, or, in cgroup v2, the
+    /// nearest above it that has a `cpu` controller. 0 for a session's autogroup, which has no limit.
+    #[inline(always)]
+    pub fn cgroup_id(self) -> u64 {
+        let group = self.0.follow(&OFF_CFS_RQ_TG);
+        css_cgroup(group.field(&OFF_TASK_GROUP_CSS)).id()
     }
 
     /// Since when a bandwidth limit, of this cgroup or of one above, keeps its tasks from running, rq

@@ -76,7 +76,7 @@ fn switch(arguments: &Arguments) -> i32 {
                 flags |= SchedSample::FLAG_NO_WAIT | SchedSample::FLAG_NEGATIVE;
                 wait = 0;
             } else {
-                let throttled = throttle::throttled_part(next, next_cgroup, queued, now);
+                let throttled = throttle::throttled_part(next, queued, now);
                 if throttled != 0 {
                     flags |= SchedSample::FLAG_THROTTLED;
                     skip_or_share = SchedSample::throttled_share(throttled, wait);
@@ -90,7 +90,7 @@ fn switch(arguments: &Arguments) -> i32 {
         flags |= SchedSample::FLAG_PREV_IDLE;
     } else {
         prev_cgroup = prev.cgroup_id();
-        throttle::note_departure(cpu, prev, prev_cgroup, now);
+        throttle::note_departure(cpu, prev, now);
         // `preempted` alone is not enough: a task that yields is still runnable.
         let blocked = if has_prev_state_arg() {
             arguments.number(3)

@@ -14,20 +14,23 @@
 //!   throttle each task by itself (since 6.18) one can get the CPU while the limit still bites, to work
 //!   in the kernel: its wait until then is contention.
 //! * **A cgroup that queued but did not run** when a limit above it began to bite has no switch of its
-//!   own: its interval is told, at its next arrival, from how much the kernel's sum has grown, if that
-//!   is not more than the wait. Cgroups of v2 without a `cpu` controller of their own share that sum.
+//!   own: its interval is told, at its next arrival, from how much the kernel's sum has grown since the
+//!   last one. Since 6.6 that is the time in which tasks of it waited. Before, it can lie before the
+//!   wait: if it is more than the wait, the time from the last look to the wait is taken off.
+//! * **Whose interval it is**: that of the cgroup which the kernel schedules. Cgroups of v2 without a
+//!   `cpu` controller of their own are scheduled as the one above them, and share its intervals.
 //! * **Bounds**: each CPU remembers [`SLOTS`] cgroups with [`INTERVALS`] intervals each. What is
 //!   forgotten too early counts as contention, and forgetting an interval under way is counted.
 //!
-//! This memory is the one exception to the rule that programs keep no state. It is written only when
-//! a limit bites, and a cgroup that never met one costs a load and a comparison a switch.
+//! This memory is the one exception to the rule that programs keep no state. A cgroup that never met a
+//! limit costs a load and a comparison a switch, and is not in it.
 
 use aya_ebpf::{macros::map, maps::PerCpuArray};
 use collector_common::cpu::CpuState;
 
 use crate::kernel_types::{Task, knows_throttling, throttled_time_is_exact};
 
-/// How many cgroups a CPU remembers. More cost 288 bytes each on every CPU; fewer forget sooner when
+/// How many cgroups a CPU remembers. More cost 296 bytes each on every CPU; fewer forget sooner when
 /// many limits bite at once.
 const SLOTS: u32 = 1 << SLOT_BITS;
 const SLOT_BITS: u32 = 7;
@@ -50,10 +53,12 @@ static THROTTLES: PerCpuArray<Throttle> = PerCpuArray::with_max_entries(SLOTS, 0
 /// What a CPU remembers of a cgroup.
 #[repr(C)]
 struct Throttle {
-    /// Its id in the task hierarchy; 0 in a free place.
+    /// The id of the cgroup that is scheduled, in the task hierarchy; 0 in a free place.
     cgroup: u64,
     /// The kernel's sum of its throttled time, when it was last looked at.
     total_ns: u64,
+    /// When that was, rq clock.
+    looked_ns: u64,
     /// When the interval under way began, rq clock; 0 when none is.
     since_ns: u64,
     /// The index of the newest interval.
@@ -70,14 +75,20 @@ struct Interval {
 
 /// Looks whether the limit bites as `prev` leaves the CPU.
 #[inline(always)]
-pub fn note_departure(cpu: *mut CpuState, prev: Task, cgroup: u64, now: u64) {
+pub fn note_departure(cpu: *mut CpuState, prev: Task, now: u64) {
     if !knows_throttling() {
         return;
     }
     let queue = prev.cfs_run_queue();
     let since_ns = queue.throttled_since(now);
     if since_ns != 0 {
-        note_start(cpu, cgroup, queue.throttled_time(), since_ns, now);
+        note_start(
+            cpu,
+            queue.cgroup_id(),
+            queue.throttled_time(),
+            since_ns,
+            now,
+        );
     }
 }
 
@@ -87,10 +98,11 @@ fn note_start(cpu: *mut CpuState, cgroup: u64, total_ns: u64, since_ns: u64, now
         // Several tasks can leave the CPU in the same interval.
         if throttle.since_ns == 0 || throttle.total_ns != total_ns {
             throttle.total_ns = total_ns;
+            throttle.looked_ns = now;
             throttle.since_ns = since_ns;
         }
     } else if let Some(throttle) = room(cgroup, now) {
-        settle(throttle, cgroup, total_ns);
+        settle(throttle, cgroup, total_ns, now);
         throttle.since_ns = since_ns;
     } else {
         // Others are still throttled: the wait that begins here will count as contention.
@@ -101,7 +113,7 @@ fn note_start(cpu: *mut CpuState, cgroup: u64, total_ns: u64, since_ns: u64, now
 
 /// How much of the wait of `next`, queued at `queued` and on the CPU at `now`, was its limit, ns.
 #[inline(always)]
-pub fn throttled_part(next: Task, cgroup: u64, queued: u64, now: u64) -> u64 {
+pub fn throttled_part(next: Task, queued: u64, now: u64) -> u64 {
     if !knows_throttling() {
         return 0;
     }
@@ -110,10 +122,11 @@ pub fn throttled_part(next: Task, cgroup: u64, queued: u64, now: u64) -> u64 {
     if total_ns == 0 {
         return 0;
     }
+    let cgroup = queue.cgroup_id();
     let Some(throttle) = find(cgroup) else {
         // So that its next interval is told even if it begins without a switch.
         if let Some(throttle) = room(cgroup, now) {
-            settle(throttle, cgroup, total_ns);
+            settle(throttle, cgroup, total_ns, now);
         }
         return 0;
     };
@@ -129,6 +142,8 @@ pub fn throttled_part(next: Task, cgroup: u64, queued: u64, now: u64) -> u64 {
 /// Adds the interval that has ended since the cgroup was last looked at, if one has.
 #[inline(always)]
 fn note_end(throttle: &mut Throttle, total_ns: u64, queued: u64, now: u64) {
+    let looked_ns = throttle.looked_ns;
+    throttle.looked_ns = now;
     let length = total_ns.wrapping_sub(throttle.total_ns);
     if length == 0 {
         return;
@@ -137,11 +152,15 @@ fn note_end(throttle: &mut Throttle, total_ns: u64, queued: u64, now: u64) {
     throttle.total_ns = total_ns;
     throttle.since_ns = 0;
     let (start_ns, end_ns) = if since_ns == 0 {
-        // More than the wait is the sum of earlier limits too: then nothing is known of this one.
-        if length > now.wrapping_sub(queued) {
-            return;
-        }
-        (now.wrapping_sub(length), now)
+        let wait = now.wrapping_sub(queued);
+        let in_wait = if throttled_time_is_exact() || length <= wait {
+            length
+        } else {
+            // At most all of the time from the last look to the wait was throttled too.
+            let before = queued.saturating_sub(looked_ns);
+            length.saturating_sub(before).min(wait)
+        };
+        (now.wrapping_sub(in_wait), now)
     } else if throttled_time_is_exact() || queued > since_ns {
         (since_ns, now.min(since_ns.wrapping_add(length)))
     } else {
@@ -198,16 +217,20 @@ fn find(cgroup: u64) -> Option<&'static mut Throttle> {
     places(cgroup).find_map(|place| at(place).filter(|throttle| throttle.cgroup == cgroup))
 }
 
-/// A place where no limit is biting, a free one if there is one.
+/// A place where no limit is biting: a free one, or that of whom was not looked at for the longest time.
 #[inline(always)]
 fn room(cgroup: u64, now: u64) -> Option<&'static mut Throttle> {
-    let mut found = None;
+    let mut found: Option<&'static mut Throttle> = None;
     for place in places(cgroup) {
         let throttle = at(place)?;
         if throttle.cgroup == 0 {
             return Some(throttle);
         }
-        if !is_under_way(throttle, now) {
+        let is_older = match &found {
+            Some(found) => throttle.looked_ns < found.looked_ns,
+            None => true,
+        };
+        if is_older && !is_under_way(throttle, now) {
             found = Some(throttle);
         }
     }
@@ -216,10 +239,11 @@ fn room(cgroup: u64, now: u64) -> Option<&'static mut Throttle> {
 
 /// Makes a place one of `cgroup`.
 #[inline(always)]
-fn settle(throttle: &mut Throttle, cgroup: u64, total_ns: u64) {
+fn settle(throttle: &mut Throttle, cgroup: u64, total_ns: u64, now: u64) {
     *throttle = Throttle {
         cgroup,
         total_ns,
+        looked_ns: now,
         since_ns: 0,
         newest: 0,
         intervals: [Interval {

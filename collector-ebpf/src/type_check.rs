@@ -46,6 +46,12 @@ pub fn type_check(_ctx: RawTracePointContext) -> i32 {
     found.cgroup = cgroup.id();
     found.hierarchy = cgroup.hierarchy();
     found.last_arrival_ns = task.last_arrival();
-    found.run_queue_clock_ns = task.cfs_run_queue().run_queue().clock();
+    found.last_queued_ns = task.last_queued();
+    let queue = task.cfs_run_queue();
+    found.run_queue_clock_ns = queue.run_queue().clock();
+    found.run_queue_cgroup = queue.cgroup_id();
+    found.throttled_ns = queue.throttled_time();
+    found.prio = task.prio();
+    found.state = task.state();
     0
 }

@@ -1,6 +1,11 @@
 //! Block I/O against the device's and the cgroup's own byte counts.
 
-use std::{fs, path::Path, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _},
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use collector::host::HierarchyId;
 use collector_common::{sample::BlockSample, signal::Signal};
@@ -9,6 +14,7 @@ use collector_tests::{
     null_disk::NullDisk,
     observe::{Observation, Seen, Settings},
 };
+use nix::{fcntl::OFlag, sys::stat};
 
 const BYTES: u64 = 8 << 20;
 
@@ -178,6 +184,60 @@ fn a_device_of_a_set_speed_takes_that_long() {
     // What the timer and the interrupt add is in both, so that the difference is without it.
     let (set, seen) = (set[1].abs_diff(set[0]), seen[1].abs_diff(seen[0]));
     assert!(seen.abs_diff(set) < set / 50, "{seen:?}, not {set:?}");
+}
+
+/// How long each of some direct writes keeps its writer.
+fn write_one_by_one(path: &str, writes: usize) -> Vec<Duration> {
+    const BLOCK: usize = 4096;
+    let file = fs::OpenOptions::new()
+        .write(true)
+        .custom_flags(OFlag::O_DIRECT.bits())
+        .open(path)
+        .expect("the disk opens");
+    let buffer = vec![7_u8; 2 * BLOCK];
+    let aligned = buffer.as_ptr().align_offset(BLOCK);
+    let block = &buffer[aligned..aligned + BLOCK];
+    let write = |_| {
+        let start = Instant::now();
+        file.write_all_at(block, 0).expect("the disk takes it");
+        start.elapsed()
+    };
+    (0..writes).map(write).collect()
+}
+
+#[test]
+#[ignore = "needs the module null_blk, which `cargo xtask vm` loads"]
+fn a_request_takes_what_its_device_is_set_to_and_no_more_than_its_writer_waits() {
+    const WRITES: usize = 200;
+    let set = Duration::from_millis(2);
+    let disk = NullDisk::new("cgscope-each", set);
+    let number = fs::metadata(disk.path()).expect("it is there").rdev();
+    let (major, minor) = (stat::major(number), stat::minor(number));
+    let device = u32::try_from(major << 20 | minor).expect("as the kernel keeps it");
+    let observation = Observation::start(Settings::default());
+    let mut waited = write_one_by_one(&disk.path(), WRITES);
+    std::thread::sleep(Duration::from_millis(1200));
+    let (seen, _) = observation.finish();
+    let mut ours: Vec<_> = seen
+        .block
+        .iter()
+        .filter(|sample| sample.device == device && sample.operation == WRITE)
+        .map(|sample| {
+            let device = Duration::from_nanos(sample.device_ns);
+            assert!(device >= set, "{sample:?}");
+            device + Duration::from_nanos(sample.queue_ns)
+        })
+        .collect();
+    assert_eq!(ours.len(), WRITES, "one completion for each write");
+    // Samples of two CPUs do not come in the writes' order. If each is at most its writer's, so is the
+    // slowest the slowest's, and so on.
+    ours.sort_unstable();
+    waited.sort_unstable();
+    for (ours, waited) in ours.iter().zip(&waited) {
+        assert!(ours <= waited, "{ours:?}, {waited:?}");
+    }
+    let middle = WRITES / 2;
+    println!("{:?} of the writer's {:?}", ours[middle], waited[middle]);
 }
 
 #[test]

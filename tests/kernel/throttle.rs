@@ -3,12 +3,13 @@
 use std::process::{Child, Output};
 
 use collector::{
-    host::support::KernelSupport,
+    host::{HierarchyId, support::KernelSupport},
     window::{CgroupWindows, WindowSettings},
 };
 use collector_common::signal::Signal;
 use collector_tests::{
     cgroup::TestCgroup,
+    note,
     observe::{Observation, Seen, Settings},
 };
 
@@ -60,12 +61,16 @@ fn busy(cgroup: &TestCgroup, threads: &str) -> Child {
 
 /// Runs busy loops on one CPU, so many threads in each cgroup, under observation.
 fn observe(cgroups: &[(&TestCgroup, &str)]) -> Seen {
-    let observation = Observation::start(Settings::default());
-    let children: Vec<_> = cgroups
+    let busy = cgroups
         .iter()
-        .map(|(cgroup, threads)| busy(cgroup, threads))
-        .collect();
-    for child in children {
+        .map(|(cgroup, threads)| busy(cgroup, threads));
+    observe_all(|| busy.collect())
+}
+
+/// Runs what `start` starts under observation, to its end.
+fn observe_all(start: impl FnOnce() -> Vec<Child>) -> Seen {
+    let observation = Observation::start(Settings::default());
+    for child in start() {
         let Output { status, .. } = child.wait_with_output().expect("it ends");
         assert!(status.success(), "{status}");
     }
@@ -170,4 +175,51 @@ fn a_limit_above_counts_for_every_cgroup_below() {
         );
         assert!(waited.throttled_ns < waited.all_ns, "{waited:?}");
     }
+}
+
+/// Beside a busy neighbor in the limited cgroup, tasks that wake every millisecond and do little. As the
+/// limit begins each is asleep or just awake, and from then on it waits for the limit's end.
+fn assert_dozers_wait_for_the_limit(
+    limited: &TestCgroup,
+    dozers: (&TestCgroup, u32),
+    busy: &TestCgroup,
+) {
+    limited.favor();
+    limited.limit_cpu(20_000, 100_000);
+    let (dozing, threads) = dozers;
+    let seen = observe_all(|| {
+        let threads = threads.to_string();
+        let dozing = dozing
+            .workload(&["doze", "0", &threads, MILLISECONDS])
+            .spawn();
+        vec![self::busy(busy, "1"), dozing.expect("the workload starts")]
+    });
+    let kernel = kernel_throttled_ns(limited);
+    let waited = waited(dozing, &seen);
+    note(&format!("{waited:?}, kernel {kernel}"));
+    assert!(within(kernel, 2_400_000_000, 0.15), "{kernel}");
+    assert!(
+        within(waited.throttled_ns, u64::from(threads) * kernel, 0.10),
+        "{waited:?}, kernel {kernel}"
+    );
+    assert!(waited.throttled_ns <= waited.all_ns, "{waited:?}");
+}
+
+#[test]
+fn each_sleeper_below_a_limit_waits_for_it_beside_a_busy_sibling() {
+    for threads in [1, 3] {
+        let pod = TestCgroup::new("cgscope-quota-sleeper");
+        let [dozing, busy] = ["dozing", "busy"].map(|name| pod.child(name));
+        assert_dozers_wait_for_the_limit(&pod, (&dozing, threads), &busy);
+    }
+}
+
+#[test]
+fn cgroups_without_a_cpu_controller_of_their_own_share_the_limit_above() {
+    let pod = TestCgroup::new("cgscope-quota-shared");
+    let [dozing, busy] = ["dozing", "busy"].map(|name| pod.child_without_controllers(name));
+    if dozing.task_key().hierarchy != HierarchyId::V2 {
+        note("in cgroup v1 they have one of their own");
+    }
+    assert_dozers_wait_for_the_limit(&pod, (&dozing, 1), &busy);
 }

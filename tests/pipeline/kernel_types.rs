@@ -188,10 +188,20 @@ fn types_of_another_kernel_are_found_out_before_anything_is_measured() {
             "last_arrival",
             "sched_info.last_arrival reads 0",
         ),
+        // There lies a pointer of the task's.
+        (
+            "sched_info",
+            "last_queued",
+            "sched_info.last_queued of a task that runs reads ",
+        ),
     ] {
         let altered = AlteredBtf::copy().shift(structure, member).write();
         let path = altered.path().to_str().unwrap();
-        for command in [cgscope(), cgscope_without_kernel_types()] {
+        // A kernel with types of its own is asked for those; one without is looked at.
+        for (command, said) in [
+            (cgscope(), format!("{member} is at byte ")),
+            (cgscope_without_kernel_types(), said.to_owned()),
+        ] {
             let (code, report) = doctor(command, &["--btf", path, "--json"]);
             assert_eq!(code, 1, "{report}");
             let (on, off) = on_and_off(&report);
@@ -199,10 +209,30 @@ fn types_of_another_kernel_are_found_out_before_anything_is_measured() {
             assert_eq!(off.len(), SIGNALS.len());
             let reason = format!("{path} does not describe the running kernel: ");
             for (_, why) in off {
-                assert!(why.starts_with(&reason) && why.contains(said), "{why}");
+                assert!(why.starts_with(&reason) && why.contains(&said), "{why}");
             }
         }
     }
+}
+
+#[test]
+fn a_renamed_field_of_an_optional_part_costs_that_part_alone() {
+    // Both ways to tell throttling apart ask for the task's priority.
+    let altered = AlteredBtf::copy().rename("prio", "prix").write();
+    let path = altered.path().to_str().unwrap();
+    let (code, report) = doctor(cgscope(), &["--btf", path, "--json"]);
+    assert_eq!(code, 0, "{report}");
+    let (on, off) = on_and_off(&report);
+    assert_eq!((on.len(), off.len()), (SIGNALS.len(), 0), "{report}");
+    let lost = "throttling told apart from contention (";
+    assert!(report.contains(lost), "{report}");
+
+    let daemon = Daemon::start(&["--btf", path]);
+    let work = Work::done();
+    let exposition = daemon.scrape();
+    work.assert_seen(&exposition, "sched");
+    let causes = "cgscope_container_runqueue_wait_seconds_total";
+    assert_eq!(exposition.find(causes, &[]).count(), 0);
 }
 
 #[test]

@@ -28,7 +28,8 @@ type Slots = [u64; 40];
 const TOLERANCE: f64 = 0.01;
 
 fn start_runqlat() -> Child {
-    let child = Command::new("/usr/sbin/runqlat")
+    let path = collector_tests::runqlat().expect("Debian's libbpf-tools is installed");
+    let child = Command::new(path)
         .arg("1000")
         .stdout(Stdio::piped())
         .spawn()

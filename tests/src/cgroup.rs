@@ -38,23 +38,30 @@ impl TestCgroup {
     pub fn new(name: &str) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self::make(format!("/{name}-{}-{number}", std::process::id()))
+        Self::make(format!("/{name}-{}-{number}", std::process::id()), true)
     }
 
     /// Makes one below this, which must not have processes of its own.
     #[must_use]
     pub fn child(&self, name: &str) -> Self {
-        Self::make(format!("{}/{name}", self.path))
+        Self::make(format!("{}/{name}", self.path), true)
     }
 
-    fn make(path: String) -> Self {
+    /// As [`child`](Self::child), but in v2 without a controller of its own: its processes are scheduled
+    /// as if they were in the nearest cgroup above that has one. In v1 all have those of the hierarchy.
+    #[must_use]
+    pub fn child_without_controllers(&self, name: &str) -> Self {
+        Self::make(format!("{}/{name}", self.path), false)
+    }
+
+    fn make(path: String, controllers: bool) -> Self {
         let cgroup = Self {
             path,
             mounts: mounts(),
         };
         for hierarchy in cgroup.mounts.attributed() {
             let directory = cgroup.directory(hierarchy);
-            if hierarchy.is_v2() {
+            if controllers && hierarchy.is_v2() {
                 // What is not delegated from above stays as it is: the tests ask only for what is
                 // there.
                 let parent = directory.parent().expect("a cgroup above");

@@ -24,7 +24,7 @@ pub mod switching;
 pub mod thread_counts;
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -37,7 +37,8 @@ pub(crate) fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Says why a test ends without having compared anything: what this host lacks.
+/// Says why a test ends without having compared anything: what a host like this one cannot have. What is
+/// not installed, loaded or permitted fails the test instead.
 #[expect(clippy::print_stdout, reason = "a test's output")]
 pub fn skipped(why: &str) {
     println!("skipped: {why}");
@@ -65,6 +66,17 @@ pub fn binary(name: &str) -> PathBuf {
         path.display()
     );
     path
+}
+
+/// The run-queue latencies of Debian's libbpf-tools, if it is installed.
+#[must_use]
+pub fn runqlat() -> Option<PathBuf> {
+    // Not in an ordinary user's `PATH`.
+    let folders = ["/usr/sbin", "/usr/bin"].map(Path::new);
+    folders
+        .map(|folder| folder.join("runqlat"))
+        .into_iter()
+        .find(|path| path.exists())
 }
 
 /// The workload's binary.

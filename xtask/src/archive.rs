@@ -165,7 +165,8 @@ fn configuration_text(folder: &Path, sources: &Path, architecture: &str) -> Stri
     let sources = sources.display();
     // apt's own user cannot enter folders that belong to a person alone.
     format!(
-        "#clear APT::Update::Post-Invoke;\n\
+        "#clear APT::Update::Pre-Invoke;\n\
+         #clear APT::Update::Post-Invoke;\n\
          #clear APT::Update::Post-Invoke-Success;\n\
          #clear DPkg::Post-Invoke;\n\
          Dir::State \"{folder}/state\";\n\
@@ -268,6 +269,15 @@ pub(crate) fn cache(name: &str) -> anyhow::Result<PathBuf> {
     let folder = cache.join("cgscope").join(name);
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     Ok(folder)
+}
+
+/// Gives what is whole its final name in the cache, unless another run was faster.
+pub(crate) fn keep(unpacked: &Path, root: &Path) -> anyhow::Result<()> {
+    let renamed = fs::rename(unpacked, root);
+    if renamed.is_err() && root.exists() {
+        return Ok(());
+    }
+    renamed.with_context(|| format!("cannot keep it as {}", root.display()))
 }
 
 /// Runs a command that says something only when it fails; its output.

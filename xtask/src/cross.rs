@@ -88,6 +88,5 @@ fn fetch(cache: &Path, version: &str, folder: &Path) -> anyhow::Result<()> {
         libraries.join(TARGET),
     )
     .context("cannot link the standard library")?;
-    // Only what is whole gets its final name.
-    fs::rename(&unpacked, folder).with_context(|| format!("cannot keep it as {}", folder.display()))
+    archive::keep(&unpacked, folder)
 }

@@ -1,6 +1,7 @@
 //! All tests, and one closing line that counts them.
 //!
-//! No test skips itself at run time on this machine: what it lacks fails the test that needs it.
+//! What a host lacks fails the tests that need it. Those alone that no set-up could run on a host of its
+//! kind say so and end (`collector_tests::skipped`): the virtual machines have the other kinds.
 
 use std::{
     io::{self, BufRead as _, BufReader, Write as _},

@@ -3,11 +3,8 @@
 //! In: the [table of requirements](super::requirements), and the facts that it is held against. Out: the
 //! best way that they allow for each part, or what stands in its way. Pure.
 
-use super::{
-    plan::TaskHierarchy,
-    requirements::{
-        Hook, Need, Part, ProgramAt, Requirements, TASK_CGROUP, TASK_CGROUP_V1, TASK_CGROUP_V2, Way,
-    },
+use super::requirements::{
+    Hook, Need, Part, ProgramAt, Requirements, TASK_CGROUP, TASK_CGROUP_V1, TASK_CGROUP_V2, Way,
 };
 use crate::{
     host::{
@@ -16,6 +13,16 @@ use crate::{
     },
     window::Operation,
 };
+
+/// Where a task's cgroup is looked up. Containers live where the `cpu` controller is, and it can be
+/// in one hierarchy only: v1's if that is mounted, else v2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TaskHierarchy {
+    /// The unified hierarchy.
+    V2,
+    /// The v1 hierarchy of the `cpu` controller.
+    V1Cpu,
+}
 
 /// What the table is held against.
 #[derive(Clone, Copy, Debug)]

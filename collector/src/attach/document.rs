@@ -43,9 +43,10 @@ costs about as much as with `runqlat`, four to five times as much as otherwise. 
 
 A file of another kernel would give wrong numbers, so before it is used a program reads the task, cgroup, hierarchy and
 run queue of the process that asks through the file's offsets, and what it reads is compared with what the kernel says by
-other means. A difference turns every signal off and is named. What this does not reach is trusted: when a task was queued, its
-priority and state, what a bandwidth limit does to a `cfs_rq`, and the fields of a block request and of the OOM killer's
-control. A file of a kernel that differs in nothing else is not found out.
+other means; where the kernel has type information of its own too, every field's place is compared with that. A difference turns
+every signal off and is named. What a running task does not show is trusted: the fields of a block request and of the OOM
+killer's control, how block operations are numbered, since when a bandwidth limit keeps a `cfs_rq` from running, and, in cgroup
+v2, whose queue it is. A file of a kernel that differs in nothing else is not found out.
 ";
 
 /// The whole document.

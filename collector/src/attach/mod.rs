@@ -23,6 +23,7 @@ pub mod document;
 mod tests;
 
 pub use attached::{Attached, LoadError, LoadSettings, ProgramState, Rings};
-pub use plan::{AttachPlan, Entry, Program, SignalPlan, TaskHierarchy};
+pub use choice::TaskHierarchy;
+pub use plan::{AttachPlan, Entry, Program, SignalPlan};
 pub use requirements::{Hook, OOM_LIMIT};
 pub use signal_state::SignalState;

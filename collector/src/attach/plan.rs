@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, fmt, path::PathBuf};
 use collector_common::signal::Signal;
 
 use super::{
-    choice::{Choice, Facts},
+    choice::{Choice, Facts, TaskHierarchy},
     requirements::{HAS_THROTTLING, Hook, REQUIREMENTS, Requirements},
     signal_state::SignalState,
 };
@@ -17,16 +17,6 @@ use crate::{
     host::{btf::BtfError, support::KernelSupport},
     window::Operation,
 };
-
-/// Where a task's cgroup is looked up. Containers live where the `cpu` controller is, and it can be
-/// in one hierarchy only: v1's if that is mounted, else v2.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TaskHierarchy {
-    /// The unified hierarchy.
-    V2,
-    /// The v1 hierarchy of the `cpu` controller.
-    V1Cpu,
-}
 
 /// Which entry of the tracepoint programs is loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +97,13 @@ impl AttachPlan {
             Ok(types) => types,
             Err(why) => return Self::all_off(&error_chain(why), types_remedy(support, why)),
         };
+        if let (Some(file), Some(difference)) = (&support.external_btf, &support.contradiction) {
+            let why = format!(
+                "{} does not describe the running kernel: {difference}",
+                file.display()
+            );
+            return Self::all_off(&why, REMEDY_FOR_TYPES_OF_ANOTHER);
+        }
         let missing = support.privileges.missing_for_tracing();
         if !missing.is_empty() {
             let why = format!(
@@ -263,6 +260,10 @@ fn kernel_that_has_it(requirements: &Requirements) -> String {
     let options = requirements.built_with.join(" and ");
     format!("a kernel built with {options}, or {cgscope}")
 }
+
+/// What to do about types that are not this kernel's.
+pub(super) const REMEDY_FOR_TYPES_OF_ANOTHER: &str =
+    "give --btf the BTF of this very kernel, or leave it out";
 
 /// What to do about types that cannot be had.
 fn types_remedy(support: &KernelSupport, why: &BtfError) -> &'static str {

@@ -227,14 +227,18 @@ const SCHED: Requirements = Requirements {
                             Need::Field("OFF_CFS_RQ_THROTTLED_SINCE"),
                             Need::Field("OFF_CFS_RQ_THROTTLED_TIME"),
                             Need::Field("OFF_TASK_PRIO"),
+                            Need::Field("OFF_CFS_RQ_TG"),
+                            Need::Field("OFF_TASK_GROUP_CSS"),
+                            Need::Field("OFF_CSS_CGROUP"),
                         ],
                     )
                 },
                 Way {
                     sets: &[HAS_THROTTLING],
                     lacks: Some(
-                        "the exact end of a throttle (what is waited for the CPU right after counts \
-                         as throttled)",
+                        "the exact bounds of a throttle (what is waited for the CPU right after counts \
+                         as throttled; of a limit above that begins while the cgroup sleeps for long, \
+                         a part can count as contention, or contention after it as throttled)",
                     ),
                     ..fields(
                         "cfs_rq.throttle_count",
@@ -242,6 +246,9 @@ const SCHED: Requirements = Requirements {
                             Need::Field("OFF_CFS_RQ_THROTTLE_COUNT"),
                             Need::Field("OFF_CFS_RQ_THROTTLED_TIME"),
                             Need::Field("OFF_TASK_PRIO"),
+                            Need::Field("OFF_CFS_RQ_TG"),
+                            Need::Field("OFF_TASK_GROUP_CSS"),
+                            Need::Field("OFF_CSS_CGROUP"),
                         ],
                     )
                 },

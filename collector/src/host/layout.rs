@@ -57,7 +57,7 @@ impl Place {
 }
 
 /// Every field that a program may read.
-pub const FIELDS: [Field; 37] = [
+pub const FIELDS: [Field; 39] = [
     field("OFF_TASK_PID", &[at("task_struct", "pid")]),
     field("OFF_TASK_TGID", &[at("task_struct", "tgid")]),
     field("OFF_TASK_FLAGS", &[at("task_struct", "flags")]),
@@ -81,6 +81,7 @@ pub const FIELDS: [Field; 37] = [
         ],
     ),
     field("OFF_CFS_RQ_RQ", &[at("cfs_rq", "rq")]),
+    field("OFF_CFS_RQ_TG", &[at("cfs_rq", "tg")]),
     field(
         "OFF_CFS_RQ_THROTTLED_SINCE",
         &[at("cfs_rq", "throttled_clock_self").since("6.6", "677ea015f231")],
@@ -98,6 +99,7 @@ pub const FIELDS: [Field; 37] = [
         &[at("cfs_rq", "throttle_count")],
     ),
     field("OFF_RQ_CLOCK", &[at("rq", "clock")]),
+    field("OFF_TASK_GROUP_CSS", &[at("task_group", "css")]),
     field("OFF_CSS_SET_DFL_CGRP", &[at("css_set", "dfl_cgrp")]),
     field("OFF_CSS_SET_SUBSYS", &[at("css_set", "subsys")]),
     field("OFF_CSS_CGROUP", &[at("cgroup_subsys_state", "cgroup")]),
@@ -183,6 +185,20 @@ impl Layout {
             .get(symbol)
             .cloned()
             .unwrap_or_else(|| Err(Missing::field_not_asked_for(symbol)))
+    }
+
+    /// The first field that this has elsewhere than `own`, in words. What either lacks is no difference:
+    /// types can be told in part.
+    #[must_use]
+    pub fn difference(&self, own: &Self) -> Option<String> {
+        self.known().find_map(|(symbol, offset)| {
+            let truth = own.offset(symbol).ok().filter(|truth| *truth != offset)?;
+            let places = Field::of(symbol)?.places.iter().map(Place::to_string);
+            let names = places.collect::<Vec<_>>().join(" or ");
+            Some(format!(
+                "{names} is at byte {offset}, and the kernel's own types say {truth}"
+            ))
+        })
     }
 
     /// Every offset that the kernel has, by symbol.

@@ -49,6 +49,8 @@ pub struct KernelSupport {
     pub external_btf: Option<PathBuf>,
     /// Whether the kernel has types of its own: without them it takes no typed programs.
     pub has_own_types: bool,
+    /// Where `external_btf` differs from the kernel's own types, when there are both.
+    pub contradiction: Option<String>,
     /// What this process may do.
     pub privileges: Privileges,
 }
@@ -115,9 +117,15 @@ impl KernelSupport {
         );
         let own = Path::new(KERNEL_BTF);
         let types = KernelBtf::load(external_btf.unwrap_or(own)).map(|btf| KernelTypes::ask(&btf));
+        let contradiction = external_btf.and_then(|_| {
+            let own = KernelBtf::load(own).ok()?;
+            let external = types.as_ref().ok()?;
+            external.layout.difference(&Layout::resolve(&own))
+        });
         Self {
             release,
             types,
+            contradiction,
             external_btf: external_btf.map(Path::to_owned),
             has_own_types: own.exists(),
             privileges: Privileges::of_this_process(),

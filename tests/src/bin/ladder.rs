@@ -8,7 +8,7 @@
 use std::{
     collections::BTreeSet,
     io::{Read as _, Write as _},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -58,9 +58,8 @@ fn main() -> Result<()> {
         Some(daemon) => rungs.push(Rung::Daemon(daemon.into())),
         None => println!("(give the path of cgscope to measure the whole daemon too)"),
     }
-    let runqlat = ["/usr/sbin/runqlat", "/usr/bin/runqlat"].map(Path::new);
-    match runqlat.iter().find(|path| path.exists()) {
-        Some(path) => rungs.push(Rung::Runqlat(path.to_path_buf())),
+    match collector_tests::runqlat() {
+        Some(path) => rungs.push(Rung::Runqlat(path)),
         None => println!("(Debian's libbpf-tools is not installed: no runqlat to compare with)"),
     }
     let mut measured = vec![Vec::new(); rungs.len()];

@@ -76,7 +76,7 @@ fn fetch(kernel: &Kernel, cache: &Path, root: &Path) -> anyhow::Result<()> {
                     "vm: fetched {} {}",
                     candidate.packages[0], candidate.version
                 );
-                return keep(&unpacked, root);
+                return archive::keep(&unpacked, root);
             }
             Err(error) => {
                 println!("vm: not to be had: {}: {error:#}", candidate.packages[0]);
@@ -91,15 +91,6 @@ fn fetch(kernel: &Kernel, cache: &Path, root: &Path) -> anyhow::Result<()> {
         "the archive does not hold what it names: {}",
         refused.join(", ")
     )
-}
-
-/// Gives it its final name, unless another run was faster.
-fn keep(unpacked: &Path, root: &Path) -> anyhow::Result<()> {
-    let renamed = fs::rename(unpacked, root);
-    if renamed.is_err() && root.exists() {
-        return Ok(());
-    }
-    renamed.with_context(|| format!("cannot keep it as {}", root.display()))
 }
 
 /// Lets `depmod` write down which module needs which.

@@ -45,18 +45,14 @@ pub(crate) struct Console {
 
 /// The kernel's ways to say that the machine hangs or dies.
 const FATAL: [&str; 7] = [
-    HALF_PATCHED,
     "Kernel panic",
+    "Oops:",
     "soft lockup",
     "hard LOCKUP",
     "detected stall",
     "self-detected stall",
     "blocked for more than",
 ];
-
-/// The emulator's own fault: with a thread for each CPU, one of them now and then runs into an
-/// instruction that the kernel is about to exchange on another.
-const HALF_PATCHED: &str = "Oops: int3";
 
 /// How a test says that it proves nothing here.
 const SKIPPED: &str = "skipped:";
@@ -81,13 +77,6 @@ impl Console {
         } else if let Some(suite) = self.suite.clone() {
             self.test_output(&suite, line);
         }
-    }
-
-    /// Whether the machine died of the emulator, and may live when it is booted again.
-    pub(crate) fn died_of_emulation(&self) -> bool {
-        self.fatal
-            .as_ref()
-            .is_some_and(|fatal| fatal.starts_with(HALF_PATCHED))
     }
 
     /// The test that was running when the machine stopped.

@@ -41,8 +41,10 @@ hostname cgscope-vm
 # Should nobody be there any more to turn it off.
 (sleep 600 && off) &
 
-# A machine that hangs ends with a reason, at once.
-for setting in hung_task_panic=1 hung_task_timeout_secs=60 softlockup_panic=1 panic_on_rcu_stall=1 panic_on_oops=1; do
+# A machine that hangs ends with a reason, and soon. Not at once: its CPUs are threads of a host that has
+# other work and can itself stand still for a while. A soft lockup is told after twice the threshold.
+for setting in hung_task_panic=1 hung_task_timeout_secs=120 watchdog_thresh=45 softlockup_panic=1 panic_on_rcu_stall=1 \
+    panic_on_oops=1; do
     file=/proc/sys/kernel/${setting%=*}
     [ -e "$file" ] && echo "${setting#*=}" >"$file"
 done

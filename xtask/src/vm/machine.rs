@@ -19,6 +19,7 @@ use super::{
     Mode,
     cache::{Unpacked, with_system_programs},
     console::Console,
+    emulator::Emulator,
 };
 use crate::archive::checked;
 
@@ -56,6 +57,7 @@ impl Drop for Qemu {
 
 /// Runs it to its end; every line goes to the console here with `prefix` before it.
 pub(crate) fn run(
+    emulator: &Emulator,
     kernel: &Unpacked,
     initramfs: &Path,
     mode: Mode,
@@ -63,7 +65,7 @@ pub(crate) fn run(
     prefix: &str,
 ) -> anyhow::Result<Life> {
     let disk = make_disk(folder)?;
-    let mut command = qemu(kernel, initramfs, mode, &disk);
+    let mut command = qemu(emulator, kernel, initramfs, mode, &disk);
     let mut child = command
         .spawn()
         .with_context(|| format!("cannot start {}", command.get_program().to_string_lossy()))?;
@@ -122,8 +124,14 @@ fn make_disk(folder: &Path) -> anyhow::Result<PathBuf> {
     Ok(disk)
 }
 
-fn qemu(kernel: &Unpacked, initramfs: &Path, mode: Mode, disk: &Path) -> Command {
-    let mut command = Command::new("qemu-system-x86_64");
+fn qemu(
+    emulator: &Emulator,
+    kernel: &Unpacked,
+    initramfs: &Path,
+    mode: Mode,
+    disk: &Path,
+) -> Command {
+    let mut command = emulator.command();
     command
         // Software emulation: the same wherever it runs, within another virtual machine too.
         .args(["-accel", "tcg,thread=multi", "-cpu", "max"])
@@ -142,7 +150,7 @@ fn qemu(kernel: &Unpacked, initramfs: &Path, mode: Mode, disk: &Path) -> Command
         .arg("-append")
         .arg(format!(
             "console=ttyS0 quiet loglevel=3 panic=-1 oops=panic random.trust_cpu=on tsc=reliable \
-             cgscope.cgroup={}",
+             rcupdate.rcu_cpu_stall_timeout=90 cgscope.cgroup={}",
             mode.name()
         ))
         .stdin(Stdio::null())

@@ -15,6 +15,7 @@ use clap::{Args, ValueEnum, builder::PossibleValuesParser};
 use self::{
     cache::Unpacked,
     console::TestName,
+    emulator::Emulator,
     initramfs::UserSpace,
     kernels::{KERNELS, Kernel},
     machine::Life,
@@ -34,6 +35,7 @@ mod initramfs;
 mod modules;
 
 mod console;
+mod emulator;
 mod machine;
 
 mod table;
@@ -151,6 +153,7 @@ pub(crate) fn verdict(table: &Table) -> anyhow::Result<()> {
 /// Boots every chosen machine, one after the other, and shows the table of them all.
 pub(crate) fn matrix(choice: &Choice, arguments: &[String]) -> anyhow::Result<Table> {
     setup::ensure(Scope::Machines)?;
+    let emulator = Emulator::ensure()?;
     let programs = Programs::build(arguments)?;
     for suite in &programs.suites {
         println!("vm: {}: {} tests", suite.name, suite.tests.len());
@@ -172,7 +175,7 @@ pub(crate) fn matrix(choice: &Choice, arguments: &[String]) -> anyhow::Result<Ta
         let prepared = prepare(kernel, &user_space, scratch.path());
         for mode in choice.modes(kernel) {
             let life = match &prepared {
-                Ok(unpacked) => boot(kernel, unpacked, mode, scratch.path()),
+                Ok(unpacked) => boot(&emulator, kernel, unpacked, mode, scratch.path()),
                 Err(error) => Err(anyhow::anyhow!("{error:#}")),
             };
             table.rows.push(Row {
@@ -212,6 +215,7 @@ fn prepare(
 }
 
 fn boot(
+    emulator: &Emulator,
     kernel: &Kernel,
     unpacked: &Unpacked,
     mode: Mode,
@@ -224,11 +228,7 @@ fn boot(
     );
     let prefix = format!("[{} {}]", kernel.series, mode.name());
     let initramfs = scratch.join(INITRAMFS);
-    let mut life = machine::run(unpacked, &initramfs, mode, scratch, &prefix)?;
-    if life.console.died_of_emulation() {
-        println!("{prefix} vm: booting it once more: the emulator, not the kernel, made it stop");
-        life = machine::run(unpacked, &initramfs, mode, scratch, &prefix)?;
-    }
+    let life = machine::run(emulator, unpacked, &initramfs, mode, scratch, &prefix)?;
     if let Some(why) = &life.cut_short {
         println!("{prefix} vm: did not finish: {why}");
     }

@@ -184,6 +184,10 @@ impl Table {
             writeln!(text, "\n{title}: {why}").expect("a String takes all");
             return;
         }
+        let notes = row.life.iter().flat_map(|life| &life.console.notes);
+        for note in notes {
+            writeln!(text, "\n{title}: note: {note}").expect("a String takes all");
+        }
         let again = |test: &TestName| {
             let life = row.life.as_ref();
             life.is_ok_and(|life| life.console.tried_again.contains(test))

@@ -72,6 +72,7 @@ fn support(types: KernelTypes) -> KernelSupport {
         types: Ok(types),
         external_btf: None,
         has_own_types: true,
+        contradiction: None,
         privileges: Privileges {
             effective: SYS_ADMIN,
         },

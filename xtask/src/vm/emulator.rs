@@ -1,0 +1,155 @@
+//! The QEMU that emulates the machines.
+//!
+//! In: what is installed. Out: a program that emulates two CPUs that change each other's code: the
+//! installed one if it does, else Debian's backport of a newer one, unpacked outside the repository. The
+//! installed one is asked for all the same, for the libraries and the firmware that both need.
+//!
+//! Linux patches its own code as programs are attached. Before 8.1 (commit deba78709ae8) QEMU could
+//! translate code that another CPU was just changing, and keep the translation: the kernel then ran
+//! into its own breakpoint for ever, or died of it ("Oops: int3").
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context as _, bail};
+
+use crate::archive::{self, Candidate, PrivateApt, Suite, checked};
+
+/// The first that locks a page of code while it translates it.
+const WANTED: Version = Version { major: 8, minor: 1 };
+
+const PROGRAM: &str = "qemu-system-x86_64";
+const PACKAGE: &str = "qemu-system-x86";
+
+/// Debian 12's backports: of the releases that the set-up knows, it alone has an older one.
+const BACKPORTS: [Suite; 1] = [Suite::main("bookworm-backports")];
+
+/// Where Debian's packages of firmware put it.
+const FIRMWARE: &str = "/usr/share/seabios";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Version {
+    major: u32,
+    minor: u32,
+}
+
+/// A program, and where its data is if that is not where it was built to look.
+#[derive(Debug)]
+pub(crate) struct Emulator {
+    program: PathBuf,
+    data: Vec<PathBuf>,
+}
+
+impl Emulator {
+    /// The installed one, or one from the cache, or one that is fetched into it.
+    pub(crate) fn ensure() -> anyhow::Result<Self> {
+        let installed = Self {
+            program: PROGRAM.into(),
+            data: Vec::new(),
+        };
+        if installed.version()? >= WANTED {
+            return Ok(installed);
+        }
+        let root = archive::cache("qemu")?.join("root");
+        let unpacked = Self {
+            program: root.join("usr/bin").join(PROGRAM),
+            data: vec![root.join("usr/share/qemu"), FIRMWARE.into()],
+        };
+        if !unpacked.program.exists() {
+            fetch(&root).with_context(|| {
+                format!(
+                    "the installed QEMU is older than {}.{} and cannot emulate two CPUs faithfully, and \
+                     there is no newer one: install one, or unpack one into {}",
+                    WANTED.major,
+                    WANTED.minor,
+                    root.display()
+                )
+            })?;
+        }
+        if unpacked.version()? < WANTED {
+            bail!(
+                "the QEMU in {} is too old: remove that folder, a newer one will be fetched",
+                root.display()
+            );
+        }
+        Ok(unpacked)
+    }
+
+    /// A command that runs it, and that ends with us even when nobody is left to end it.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL"]).arg(&self.program);
+        for folder in &self.data {
+            command.arg("-L").arg(folder);
+        }
+        command
+    }
+
+    fn version(&self) -> anyhow::Result<Version> {
+        let said = checked(Command::new(&self.program).arg("--version"))?;
+        let version = said.lines().next().and_then(Version::parse);
+        version.with_context(|| {
+            format!(
+                "cannot tell the version of {}: {said}",
+                self.program.display()
+            )
+        })
+    }
+}
+
+impl Version {
+    /// That of `QEMU emulator version 10.0.2 (Debian …)`.
+    fn parse(line: &str) -> Option<Self> {
+        let (_, after) = line.split_once("version ")?;
+        let mut numbers = after.split(|c: char| !c.is_ascii_digit());
+        let mut next = || numbers.next()?.parse().ok();
+        Some(Self {
+            major: next()?,
+            minor: next()?,
+        })
+    }
+}
+
+/// Only what is whole gets its final name.
+fn fetch(root: &Path) -> anyhow::Result<()> {
+    println!(
+        "vm: fetching a newer QEMU from Debian's {}",
+        BACKPORTS[0].name
+    );
+    let cache = root.parent().context("a folder in the cache")?;
+    let work = tempfile::Builder::new()
+        .prefix("fetching-")
+        .tempdir_in(cache)
+        .context("cannot make a folder in the cache")?;
+    let apt = PrivateApt::open(work.path(), &BACKPORTS, "amd64")?;
+    let offers = apt.offers(PACKAGE)?;
+    let Some(offer) = offers.iter().find(|offer| offer.package == PACKAGE) else {
+        bail!("the archive has no package {PACKAGE}");
+    };
+    let candidate = Candidate {
+        version: offer.version.clone(),
+        packages: [PACKAGE, "qemu-system-data"].map(str::to_owned).to_vec(),
+    };
+    let unpacked = work.path().join("root");
+    apt.unpack(&candidate, &unpacked)?;
+    println!("vm: fetched {PACKAGE} {}", candidate.version);
+    archive::keep(&unpacked, root)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_emulator_is_new_enough_or_not() {
+        let parse = |line| Version::parse(line).expect("a version");
+        let debian_12 = "QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)";
+        assert!(parse(debian_12) < WANTED);
+        assert!(parse("QEMU emulator version 8.0.4") < WANTED);
+        assert!(parse("QEMU emulator version 8.1.0") >= WANTED);
+        assert!(parse("QEMU emulator version 10.0.2 (Debian 1:10.0.2+ds-2)") >= WANTED);
+        assert_eq!(Version::parse("QEMU"), None);
+    }
+}
