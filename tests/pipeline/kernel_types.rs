@@ -175,33 +175,29 @@ fn a_renamed_field_turns_its_signal_off_by_name_and_the_rest_runs() {
 #[test]
 fn types_of_another_kernel_are_found_out_before_anything_is_measured() {
     for (structure, member, said) in [
-        ("task_struct", "pid", "task_struct.pid reads "),
-        ("task_struct", "comm", "task_struct.comm reads "),
+        ("task_struct", "pid", Some("task_struct.pid reads ")),
+        ("task_struct", "comm", Some("task_struct.comm reads ")),
         (
             "kernfs_node",
             "id",
-            "kernfs_node.id of the task's cgroup reads ",
+            Some("kernfs_node.id of the task's cgroup reads "),
         ),
         // Where it is read then lies `last_queued`, which is 0 while a task runs.
         (
             "sched_info",
             "last_arrival",
-            "sched_info.last_arrival reads 0",
+            Some("sched_info.last_arrival reads 0"),
         ),
-        // There lies a pointer of the task's.
-        (
-            "sched_info",
-            "last_queued",
-            "sched_info.last_queued of a task that runs reads ",
-        ),
+        // What lies beside these can read as they should.
+        ("sched_info", "last_queued", None),
+        ("request", "__data_len", None),
     ] {
         let altered = AlteredBtf::copy().shift(structure, member).write();
         let path = altered.path().to_str().unwrap();
         // A kernel with types of its own is asked for those; one without is looked at.
-        for (command, said) in [
-            (cgscope(), format!("{member} is at byte ")),
-            (cgscope_without_kernel_types(), said.to_owned()),
-        ] {
+        let compared = (cgscope(), format!("{member} is at byte "));
+        let looked_at = said.map(|said| (cgscope_without_kernel_types(), said.to_owned()));
+        for (command, said) in [Some(compared), looked_at].into_iter().flatten() {
             let (code, report) = doctor(command, &["--btf", path, "--json"]);
             assert_eq!(code, 1, "{report}");
             let (on, off) = on_and_off(&report);
