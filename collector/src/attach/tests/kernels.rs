@@ -47,7 +47,10 @@ fn on_5_10_everything_is_on_in_the_older_way_and_what_is_lost_is_said() {
     assert!(with(&plan, Signal::Sched)[0].contains("cfs_rq.throttle_count"));
     let lost = without(&plan, Signal::Sched);
     assert!(lost[0].contains("a switch was voluntary"), "{lost:?}");
-    assert!(lost[1].contains("the exact bounds of a throttle"), "{lost:?}");
+    assert!(
+        lost[1].contains("the exact bounds of a throttle"),
+        "{lost:?}"
+    );
     assert!(without(&plan, Signal::Oom)[0].contains("looked up by pid"));
     assert_eq!(without(&plan, Signal::BlockIo), [""; 0]);
 }
