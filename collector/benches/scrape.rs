@@ -24,7 +24,8 @@ use collector::{
         },
     },
     reconcile::{
-        Snapshot,
+        Listing, Snapshot,
+        listing::Origin,
         readings::LastReadings,
         snapshot::{
             CgroupCounts, CgroupStats, KernelReading, ProcessStats, ReadErrors, SignalAccount,
@@ -244,6 +245,16 @@ struct Fixed(Snapshot);
 impl Source for Fixed {
     fn snapshot(&self) -> Snapshot {
         self.0.clone()
+    }
+
+    fn listing(&self) -> Listing {
+        Listing {
+            taken: self.0.taken,
+            origin: Origin::Daemon,
+            hierarchies: Vec::new(),
+            cgroups: Vec::new(),
+            left_out: 0,
+        }
     }
 
     fn readiness(&self) -> Result<Vec<String>, String> {

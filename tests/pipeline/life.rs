@@ -92,6 +92,7 @@ fn pages_say_what_they_should() {
         ("/healthz", 200, "ok"),
         ("/readyz", 200, "ready"),
         ("/", 200, "/metrics"),
+        ("/catalog.json", 200, "\"source\":\"daemon\""),
         ("/nowhere", 404, ""),
     ] {
         let (found, body) = daemon.get(path).unwrap();

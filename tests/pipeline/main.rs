@@ -5,6 +5,7 @@
 )]
 
 mod bad_input;
+mod catalog;
 mod cgroups;
 mod kernel_types;
 mod life;

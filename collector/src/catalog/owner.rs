@@ -54,6 +54,21 @@ impl Owner {
         self.live.iter().map(|(key, _)| *key)
     }
 
+    /// Its cgroups that are there, or when it is gone, those that it had at last: one of each hierarchy.
+    #[must_use]
+    pub fn latest_keys(&self) -> Vec<CgroupKey> {
+        if !self.live.is_empty() {
+            return self.live_keys().collect();
+        }
+        let mut latest: Vec<CgroupKey> = Vec::new();
+        for (key, _) in self.gone.iter().rev() {
+            if latest.iter().all(|of| of.hierarchy != key.hierarchy) {
+                latest.push(*key);
+            }
+        }
+        latest
+    }
+
     /// Whether its path is not known.
     #[must_use]
     pub const fn is_unresolved(&self) -> bool {

@@ -25,6 +25,10 @@ pub enum Command {
     /// Loads and attaches the kernel programs for a moment. Exit code 0: all signals are on;
     /// 1: some are off, or all, and `run` starts all the same; 2: `run` cannot start.
     Doctor(DoctorArgs),
+    /// List every cgroup and container that is known: its ids, state, and last reading.
+    ///
+    /// Asks the daemon; where none answers, says so, and reads the cgroups that are there.
+    Catalog(CatalogArgs),
     /// Print a shell's completions for cgscope.
     Completions {
         /// The shell.
@@ -41,6 +45,42 @@ pub struct DoctorArgs {
     /// What `run` would be given.
     #[command(flatten)]
     pub run: RunArgs,
+}
+
+/// Flags of `catalog`: its own, and those of `run` that say where the daemon is, and where the cgroups
+/// are when none answers.
+#[derive(Debug, Args)]
+#[command(args_override_self = true)]
+pub struct CatalogArgs {
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Configuration file (TOML) of the daemon.
+    #[arg(long, env = "CGSCOPE_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Address that the daemon serves on [default: 127.0.0.1:9464].
+    #[arg(long, env = "CGSCOPE_LISTEN", value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+    /// Where the cgroup file systems are mounted [default: /sys/fs/cgroup].
+    #[arg(long, env = "CGSCOPE_CGROUP_ROOT", value_name = "DIR")]
+    pub cgroup_root: Option<PathBuf>,
+    /// Where the host's / is mounted, when this runs in a container [default: /].
+    #[arg(long, env = "CGSCOPE_HOST_ROOT", value_name = "DIR")]
+    pub host_root: Option<PathBuf>,
+}
+
+impl CatalogArgs {
+    /// As the flags of `run` that they are.
+    #[must_use]
+    pub fn as_run_args(&self) -> RunArgs {
+        RunArgs {
+            config: self.config.clone(),
+            listen: self.listen,
+            cgroup_root: self.cgroup_root.clone(),
+            host_root: self.host_root.clone(),
+            ..RunArgs::default()
+        }
+    }
 }
 
 /// Flags of `run`. Each is also a key of the configuration file and an environment variable; a flag

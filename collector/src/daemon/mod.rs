@@ -19,6 +19,8 @@ pub mod host_view;
 
 pub mod doctor;
 
+pub mod catalog;
+
 pub mod state;
 
 pub mod cgroup_files;
@@ -62,6 +64,10 @@ pub fn execute(cli: Cli) -> ExitCode {
         Command::Doctor(args) => {
             prepare(&args.run).map(|config| doctor::doctor(&config, args.json))
         }
+        Command::Catalog(args) => Config::load(&args.as_run_args())
+            .map_err(|error| Failure::Usage(error_chain(&error)))
+            .and_then(|config| catalog::catalog(&config, args.json))
+            .map(|()| ExitCode::SUCCESS),
         Command::Completions { shell } => {
             clap_complete::generate(
                 shell,

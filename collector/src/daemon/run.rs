@@ -87,6 +87,7 @@ pub fn run(config: &Config) -> Result<(), Failure> {
         state: Arc::clone(&state),
         signals,
         throttling_known: host.plan.throttling_known(),
+        hierarchies: mounts.attributed().into_iter().cloned().collect(),
         names: config.names,
     });
     let drainer = attached

@@ -9,11 +9,14 @@ use crate::{
     attach::{OOM_LIMIT, SignalState},
     export::{NameSets, Source},
     host::{
+        cgroup_mounts::Hierarchy,
+        clock::TimeAnchor,
         process::read_own_process,
         program_cost::{are_programs_measured, read_program_counters},
     },
     reconcile::{
-        Scrape, Snapshot,
+        Listing, Scrape, Snapshot,
+        listing::{ListedCgroup, ListedReading, Origin},
         snapshot::{ProgramCost, ProgramStats, Timing},
     },
 };
@@ -27,6 +30,8 @@ pub struct DaemonSource {
     pub signals: Vec<(Signal, SignalState)>,
     /// Whether a wait's own bandwidth limit is told apart from contention.
     pub throttling_known: bool,
+    /// The hierarchies in which cgroups' ids are told.
+    pub hierarchies: Vec<Hierarchy>,
     /// Which sets of names are exported besides our own.
     pub names: NameSets,
 }
@@ -99,6 +104,23 @@ impl Source for DaemonSource {
             read_errors: self.state.read_errors(),
             timings: timings.collect(),
             process: read_own_process(),
+        }
+    }
+
+    fn listing(&self) -> Listing {
+        let clocks = TimeAnchor::now();
+        let (listed, left_out) = self.state.pipeline().list();
+        // Outside of the pipeline's lock, as above; and of each reading the main figures only are kept.
+        let cgroups = listed.into_iter().map(|(cgroup, life)| ListedCgroup {
+            reading: ListedReading::of(&self.state.readings.of(&life), |at| clocks.wall(at)),
+            ..cgroup
+        });
+        Listing {
+            cgroups: cgroups.collect(),
+            taken: SystemTime::now(),
+            origin: Origin::Daemon,
+            hierarchies: self.hierarchies.clone(),
+            left_out,
         }
     }
 

@@ -1,4 +1,4 @@
-//! The HTTP endpoint: `/metrics`, `/healthz`, `/readyz` and a page that links them.
+//! The HTTP endpoint: `/metrics`, `/catalog.json`, `/healthz`, `/readyz` and a page that links them.
 //!
 //! In: requests, and a [`Source`] to ask. Out: answers. Nothing changes state over HTTP.
 //!
@@ -33,12 +33,21 @@ use super::{
     connection::{BoundedListener, Limits},
     exposition::encode,
     format::Format,
+    listing::CatalogDocument,
 };
-use crate::{host::block_devices, reconcile::Snapshot, window::Device};
+use crate::{
+    host::block_devices,
+    reconcile::{Listing, Snapshot},
+    window::Device,
+};
 
 /// Scrapes that are being encoded or sent. Each holds a snapshot and its exposition, tens of MiB with
 /// a thousand busy containers, so more would cost memory where two Prometheus servers are usual.
 const SCRAPES: usize = 2;
+
+/// Catalogs that are being put together or sent. They have a place of their own, so that nobody's look
+/// at the catalog makes a scrape fail.
+const CATALOGS: usize = 2;
 
 /// What clients may take. An idle connection outlasts a scrape interval of a minute.
 pub(super) const LIMITS: Limits = Limits {
@@ -56,6 +65,7 @@ const INDEX: &str = concat!(
     env!("CARGO_PKG_VERSION"),
     "</h1>\n<p>Latency, block I/O and OOM of every container, from the kernel.</p>\n<ul>\n",
     "<li><a href=\"/metrics\">/metrics</a>: the numbers</li>\n",
+    "<li><a href=\"/catalog.json\">/catalog.json</a>: which cgroups there are and were</li>\n",
     "<li><a href=\"/healthz\">/healthz</a>: whether the daemon is alive</li>\n",
     "<li><a href=\"/readyz\">/readyz</a>: whether the numbers are there</li>\n",
     "</ul>\n</body>\n</html>\n",
@@ -65,6 +75,9 @@ const INDEX: &str = concat!(
 pub trait Source: Send + Sync + 'static {
     /// All numbers now. Called on a thread that may block.
     fn snapshot(&self) -> Snapshot;
+
+    /// Which cgroups there are now, and were. Called on a thread that may block.
+    fn listing(&self) -> Listing;
 
     /// Which sets of names are exported besides our own.
     fn names(&self) -> NameSets {
@@ -143,7 +156,7 @@ fn run(
         .enable_io()
         .enable_time()
         .thread_name("cgscope-scrape")
-        .max_blocking_threads(SCRAPES)
+        .max_blocking_threads(SCRAPES + CATALOGS)
         .build()
         .map_err(ServeError::Runtime)?;
     let result = runtime.block_on(async {
@@ -170,18 +183,21 @@ async fn stopped(mut stop: watch::Receiver<()>) {
 struct Endpoint {
     source: Arc<dyn Source>,
     scrapes: Arc<Semaphore>,
+    catalogs: Arc<Semaphore>,
 }
 
 fn router(source: Arc<dyn Source>) -> Router {
     let endpoint = Endpoint {
         source,
         scrapes: Arc::new(Semaphore::new(SCRAPES)),
+        catalogs: Arc::new(Semaphore::new(CATALOGS)),
     };
     // Label text repeats so much that more effort makes it hardly smaller.
     let compression = CompressionLayer::new().quality(CompressionLevel::Fastest);
     Router::new()
         .route("/", get(async || Html(INDEX)))
-        .route("/metrics", get(metrics).layer(compression))
+        .route("/metrics", get(metrics).layer(compression.clone()))
+        .route("/catalog.json", get(catalog).layer(compression))
         .route("/healthz", get(async || "ok"))
         .route("/readyz", get(ready))
         .fallback(async || (StatusCode::NOT_FOUND, "not found; / lists what there is\n"))
@@ -196,13 +212,13 @@ async fn ready(State(endpoint): State<Arc<Endpoint>>) -> Response {
     }
 }
 
-/// An exposition that takes up one of the scrapes until the last byte has gone out.
-struct Exposition {
+/// An answer that takes up one of the scrapes, or the catalog, until the last byte has gone out.
+struct Answer {
     bytes: Vec<u8>,
-    _scrape: OwnedSemaphorePermit,
+    _place: OwnedSemaphorePermit,
 }
 
-impl AsRef<[u8]> for Exposition {
+impl AsRef<[u8]> for Answer {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }
@@ -210,8 +226,7 @@ impl AsRef<[u8]> for Exposition {
 
 async fn metrics(State(endpoint): State<Arc<Endpoint>>, headers: HeaderMap) -> Response {
     let Ok(scrape) = Arc::clone(&endpoint.scrapes).try_acquire_owned() else {
-        let body = "too many scrapes at once\n";
-        return (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "1")], body).into_response();
+        return busy("too many scrapes at once\n");
     };
     let accept: Vec<&str> = headers
         .get_all(ACCEPT)
@@ -222,9 +237,9 @@ async fn metrics(State(endpoint): State<Arc<Endpoint>>, headers: HeaderMap) -> R
     // The work goes on when the client goes away, so it takes its permit along.
     let encoded = spawn_blocking(move || {
         let source = &endpoint.source;
-        encode(source.snapshot(), format, source.names(), disk_name).map(|bytes| Exposition {
+        encode(source.snapshot(), format, source.names(), disk_name).map(|bytes| Answer {
             bytes,
-            _scrape: scrape,
+            _place: scrape,
         })
     });
     match encoded.await {
@@ -243,12 +258,46 @@ async fn metrics(State(endpoint): State<Arc<Endpoint>>, headers: HeaderMap) -> R
     }
 }
 
+async fn catalog(State(endpoint): State<Arc<Endpoint>>) -> Response {
+    let Ok(place) = Arc::clone(&endpoint.catalogs).try_acquire_owned() else {
+        return busy("too many look at the catalog at once\n");
+    };
+    let encoded = spawn_blocking(move || {
+        let document = CatalogDocument::of(endpoint.source.listing());
+        document.encode().map(|bytes| Answer {
+            bytes,
+            _place: place,
+        })
+    });
+    match encoded.await {
+        Ok(Ok(answer)) => {
+            let head = [(CONTENT_TYPE, "application/json")];
+            (head, Bytes::from_owner(answer)).into_response()
+        }
+        Ok(Err(error)) => {
+            error!(
+                error = &error as &dyn std::error::Error,
+                "the catalog failed"
+            );
+            failure()
+        }
+        Err(error) => {
+            error!(%error, "the catalog died");
+            failure()
+        }
+    }
+}
+
 /// 0:0 is no disk: it stands for those of a cgroup that has used more than are told apart.
 fn disk_name(Device { major, minor }: Device) -> String {
     match (major, minor) {
         (0, 0) => "~other".to_owned(),
         (major, minor) => block_devices::name(major, minor),
     }
+}
+
+fn busy(body: &'static str) -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "1")], body).into_response()
 }
 
 fn failure() -> Response {

@@ -2,10 +2,13 @@
 //!
 //! In: a [`Snapshot`](crate::reconcile::Snapshot), on request. Out: bytes for a scraper. Never here: a
 //! change of state, a measurement, or a metric that is not in the [`catalog`]. No other stage knows a
-//! metric's name or a wire format.
+//! metric's name or a wire format. Which cgroups there are is a page of its own, from a
+//! [`Listing`](crate::reconcile::Listing): see [`listing`].
 
 pub mod catalog;
 pub mod labels;
+
+pub mod listing;
 
 mod feeds;
 mod histogram;

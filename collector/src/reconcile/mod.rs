@@ -7,10 +7,13 @@ mod pipeline;
 
 pub mod readings;
 
+pub mod listing;
+
 pub mod snapshot;
 
 #[cfg(test)]
 mod tests;
 
+pub use listing::Listing;
 pub use pipeline::{Life, Pipeline, PipelineSettings, Scrape};
 pub use snapshot::Snapshot;

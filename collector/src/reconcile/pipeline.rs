@@ -13,7 +13,10 @@ use std::{
 
 use collector_common::event::OomEvent;
 
-use super::snapshot::{CgroupCounts, CgroupStats, KernelReading};
+use super::{
+    listing::ListedCgroup,
+    snapshot::{CgroupCounts, CgroupStats, KernelReading},
+};
 use crate::{
     catalog::{
         CgroupTable, Identity, LifeNote, Names, Owner, OwnerId, Recognizer, TableSettings,
@@ -216,6 +219,18 @@ impl Pipeline {
             lives,
             counts: self.table.counts(),
         }
+    }
+
+    /// Which cgroups there are, without their readings, the latest life of each, and how many found no
+    /// place. Not a scrape: what is gone is kept no shorter for it.
+    #[must_use]
+    pub fn list(&self) -> (Vec<(ListedCgroup, Life)>, u64) {
+        let cgroups = self
+            .table
+            .owners()
+            .map(|(id, owner)| (ListedCgroup::of(owner), self.life(id, owner)))
+            .collect();
+        (cgroups, self.table.counts().overflowed)
     }
 
     fn life(&self, owner_id: OwnerId, owner: &Owner) -> Life {

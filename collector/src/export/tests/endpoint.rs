@@ -16,10 +16,15 @@ use super::{
         Format, NameSets, Source,
         connection::Limits,
         http::{LIMITS, ServeError, serve_within},
+        listing::{CatalogDocument, tests::listing},
     },
     encoded, full_snapshot, unknown_cgroup,
 };
-use crate::{catalog::Identity, reconcile::Snapshot, window::Device};
+use crate::{
+    catalog::Identity,
+    reconcile::{Listing, Snapshot},
+    window::Device,
+};
 
 /// Longer than anything here should take, so that a test fails and does not hang.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -77,6 +82,13 @@ impl Source for Numbers {
         self.wait_until(|gate| gate.open);
         self.change_gate(|gate| gate.waiting -= 1);
         self.snapshot.clone()
+    }
+
+    fn listing(&self) -> Listing {
+        self.change_gate(|gate| gate.waiting += 1);
+        self.wait_until(|gate| gate.open);
+        self.change_gate(|gate| gate.waiting -= 1);
+        listing()
     }
 
     fn readiness(&self) -> Result<Vec<String>, String> {
@@ -232,6 +244,7 @@ fn each_path_answers() {
     );
     for linked in [
         "\"/metrics\"",
+        "\"/catalog.json\"",
         "\"/healthz\"",
         "\"/readyz\"",
         env!("CARGO_PKG_VERSION"),
@@ -248,7 +261,7 @@ fn each_path_answers() {
 #[test]
 fn nothing_but_reading_is_allowed() {
     let endpoint = Running::start(Arc::new(Numbers::of(full_snapshot())));
-    for path in ["/", "/metrics", "/healthz", "/readyz"] {
+    for path in ["/", "/metrics", "/catalog.json", "/healthz", "/readyz"] {
         for method in ["POST", "PUT", "DELETE", "PATCH"] {
             let answer = endpoint.ask(&format!("{method} {path} HTTP/1.1\r\nContent-Length: 0"));
             assert_eq!(answer.status, 405, "{method} {path}");
@@ -346,6 +359,44 @@ fn gzip_is_used_when_it_is_accepted() {
         plain.text()
     );
     endpoint.stop();
+}
+
+#[test]
+fn the_catalog_is_served_as_json_plain_and_packed() {
+    let endpoint = Running::start(Arc::new(Numbers::of(full_snapshot())));
+    let plain = endpoint.get("/catalog.json");
+    assert_eq!(plain.status, 200);
+    assert_eq!(plain.header("content-type"), Some("application/json"));
+    assert_eq!(plain.header("content-encoding"), None);
+    let expected = CatalogDocument::of(listing()).encode().expect("JSON");
+    assert_eq!(plain.body, expected);
+    let packed = endpoint.ask("GET /catalog.json HTTP/1.1\r\nAccept-Encoding: gzip");
+    assert_eq!(packed.header("content-encoding"), Some("gzip"));
+    assert_eq!(gunzip(packed.body), expected);
+    endpoint.stop();
+}
+
+#[test]
+fn those_who_look_at_the_catalog_do_not_keep_a_scrape_from_its_place() {
+    let numbers = Arc::new(Numbers::with_closed_gate());
+    let endpoint = Arc::new(Running::start(Arc::clone(&numbers)));
+    let ask = |path: &'static str| {
+        let endpoint = Arc::clone(&endpoint);
+        thread::spawn(move || endpoint.get(path))
+    };
+    let mut first = vec![ask("/catalog.json"), ask("/catalog.json")];
+    numbers.wait_until(|gate| gate.waiting == 2);
+    let third = endpoint.get("/catalog.json");
+    assert_eq!(
+        (third.status, third.header("retry-after")),
+        (503, Some("1"))
+    );
+    first.extend([ask("/metrics"), ask("/metrics")]);
+    numbers.wait_until(|gate| gate.waiting == 4);
+    numbers.change_gate(|gate| gate.open = true);
+    for answer in first {
+        assert_eq!(answer.join().expect("an answer").status, 200);
+    }
 }
 
 fn gunzip(packed: Vec<u8>) -> Vec<u8> {

@@ -18,7 +18,7 @@ use crate::{
     catalog::{LifeNote, OwnerId},
     host::clock::Ktime,
     reconcile::{
-        Scrape,
+        Life, Scrape,
         snapshot::{KernelReading, LastReading},
     },
 };
@@ -289,17 +289,23 @@ impl Readings {
     pub fn fill(&self, scrape: &mut Scrape) {
         for (row, life) in scrape.cgroups.iter_mut().zip(&scrape.lives) {
             let Some(life) = life else { continue };
-            row.kernel = match self.entry(life.owner) {
-                Some(entry) => entry.kernel_reading(life),
-                None => KernelReading {
-                    last: if life.sums.is_some() {
-                        LastReading::EventsOnly
-                    } else {
-                        LastReading::Running
-                    },
-                    ..KernelReading::default()
+            row.kernel = self.of(life);
+        }
+    }
+
+    /// The figures of one life.
+    #[must_use]
+    pub fn of(&self, life: &Life) -> KernelReading {
+        match self.entry(life.owner) {
+            Some(entry) => entry.kernel_reading(life),
+            None => KernelReading {
+                last: if life.sums.is_some() {
+                    LastReading::EventsOnly
+                } else {
+                    LastReading::Running
                 },
-            };
+                ..KernelReading::default()
+            },
         }
     }
 

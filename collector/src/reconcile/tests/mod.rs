@@ -426,3 +426,36 @@ fn a_task_of_the_same_container_is_told_from_one_of_another() {
     let sched = row(&mut pipeline, CONTAINER).sched.unwrap();
     assert_eq!(sched.preempted_by, [1, 2, 1, 0]);
 }
+
+#[test]
+fn a_list_has_the_latest_ids_of_each_hierarchy_and_is_no_scrape() {
+    let mut pipeline = hybrid();
+    let v2 = |id| CgroupKey::new(HierarchyId::V2, id);
+    let tasks = |id| CgroupKey::new(CPU, id);
+    let tell_both = |pipeline: &mut Pipeline, change, of: [CgroupKey; 2], second| {
+        for key in of {
+            tell(pipeline, change, key, "/a", second);
+        }
+    };
+    let listed = |pipeline: &Pipeline| {
+        let (mut list, left_out) = pipeline.list();
+        assert_eq!((list.len(), left_out), (1, 0));
+        let (cgroup, _) = list.remove(0);
+        let mut keys = cgroup.keys;
+        keys.sort_unstable();
+        let is_gone = cgroup.exited.is_some();
+        (keys, cgroup.identity.generation, is_gone)
+    };
+    tell_both(&mut pipeline, CgroupChange::Made, [tasks(7), v2(7)], 1);
+    assert_eq!(listed(&pipeline), (vec![v2(7), tasks(7)], 1, false));
+    tell_both(&mut pipeline, CgroupChange::Removed, [tasks(7), v2(7)], 2);
+    tell_both(&mut pipeline, CgroupChange::Made, [tasks(8), v2(9)], 3);
+    assert_eq!(listed(&pipeline), (vec![v2(9), tasks(8)], 2, false));
+    tell_both(&mut pipeline, CgroupChange::Removed, [tasks(8), v2(9)], 4);
+    for _ in 0..3 {
+        assert_eq!(listed(&pipeline), (vec![v2(9), tasks(8)], 2, true));
+    }
+    // Its time is over, but nobody has scraped it.
+    pipeline.expire(Ktime(Duration::from_hours(1)));
+    assert_eq!(listed(&pipeline), (vec![v2(9), tasks(8)], 2, true));
+}

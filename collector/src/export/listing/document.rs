@@ -1,0 +1,335 @@
+//! The form of `/catalog.json` and of `cgscope catalog --json`, which other programs read.
+//!
+//! What is not known has no key. A key that is there keeps its name and meaning as long as [`SCHEMA`]
+//! stays; new ones may come.
+
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    catalog::{Container, Names},
+    host::{CgroupKey, cgroup_mounts::Hierarchy},
+    reconcile::{
+        Listing,
+        listing::{Figures, ListedCgroup, ListedReading, Origin},
+        snapshot::LastReading,
+    },
+};
+
+/// Counts up when a key goes or changes its meaning.
+pub const SCHEMA: u32 = 1;
+
+/// A document has no more cgroups than this; those that are there go before those that are gone. More
+/// than the daemon keeps by default, each of some 600 bytes.
+pub(super) const MAX_CGROUPS: usize = 1 << 16;
+
+/// All of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CatalogDocument {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// Who knows the cgroups.
+    pub source: SourceEntry,
+    /// The version of cgscope.
+    pub version: String,
+    /// When it was put together, since the epoch, as all times here.
+    pub taken_seconds: f64,
+    /// The hierarchies in which ids are.
+    pub hierarchies: Vec<HierarchyEntry>,
+    /// Every cgroup, by path.
+    pub cgroups: Vec<CgroupEntry>,
+    /// Cgroups that are known of and not listed, as they are too many.
+    pub left_out: u64,
+}
+
+/// Who knows the cgroups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SourceEntry {
+    /// The daemon: those that are gone are among them.
+    Daemon,
+    /// A walk of the cgroup trees: those that are there.
+    Walk,
+}
+
+/// A hierarchy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HierarchyEntry {
+    /// Its number; 0 is v2.
+    pub id: u32,
+    /// The version of cgroups: 1 or 2.
+    pub version: u8,
+    /// What it controls; empty for v2.
+    pub controllers: Vec<String>,
+}
+
+/// A cgroup.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CgroupEntry {
+    /// Its path: the metrics' label `id`.
+    pub path: String,
+    /// Whether it is there.
+    pub state: StateEntry,
+    /// Counts up from 1 each time that the path comes to life again.
+    pub generation: u32,
+    /// Its id in each hierarchy; of one that is gone, the last ones.
+    pub ids: Vec<IdEntry>,
+    /// When it was made, or first seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_time_seconds: Option<f64>,
+    /// When it was removed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exit_time_seconds: Option<f64>,
+    /// The container that it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container: Option<ContainerEntry>,
+    /// What the runtimes call it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub names: Option<NamesEntry>,
+    /// What was last read of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_reading: Option<ReadingEntry>,
+}
+
+/// Whether a cgroup is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StateEntry {
+    /// It is.
+    Running,
+    /// It was removed from all hierarchies.
+    Exited,
+}
+
+/// An id: the inode number of the cgroup's directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdEntry {
+    /// In which hierarchy.
+    pub hierarchy: u32,
+    /// Which.
+    pub id: u64,
+}
+
+/// A container, as far as the path tells.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContainerEntry {
+    /// Whether this is the container's own cgroup, and not one within it, or its pod's.
+    pub own: bool,
+    /// The runtime's id of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// The runtime.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<String>,
+    /// The UID of its Kubernetes pod.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pod_uid: Option<String>,
+    /// The pod's quality of service.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub qos: Option<String>,
+}
+
+/// Names, as the metrics' labels have them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamesEntry {
+    /// The container's name in its runtime.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Its image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// The Kubernetes namespace, or the runtime's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// The Kubernetes pod.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pod: Option<String>,
+    /// The container's name in its pod.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
+}
+
+/// What was last read of a cgroup.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReadingEntry {
+    /// How it was had: `running`, while the cgroup was there; else `final`, `partial`, `earlier` or
+    /// `events_only`, as the label `last_reading` of the info metric.
+    pub how: String,
+    /// When.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_seconds: Option<f64>,
+    /// All CPU time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_seconds: Option<f64>,
+    /// Memory in use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_usage_bytes: Option<u64>,
+    /// The most ever in use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_peak_bytes: Option<u64>,
+    /// Read from disks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub io_read_bytes: Option<u64>,
+    /// Written to disks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub io_written_bytes: Option<u64>,
+}
+
+impl CatalogDocument {
+    /// Makes it.
+    #[must_use]
+    pub fn of(listing: Listing) -> Self {
+        let Listing {
+            taken,
+            origin,
+            hierarchies,
+            mut cgroups,
+            left_out,
+        } = listing;
+        let over = cgroups.len().saturating_sub(MAX_CGROUPS);
+        if over > 0 {
+            cgroups.sort_unstable_by_key(|cgroup| cgroup.exited.is_some());
+            cgroups.truncate(MAX_CGROUPS);
+        }
+        cgroups.sort_unstable_by(|a, b| a.identity.path.cmp(&b.identity.path));
+        Self {
+            schema: SCHEMA,
+            source: match origin {
+                Origin::Daemon => SourceEntry::Daemon,
+                Origin::Walk => SourceEntry::Walk,
+            },
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            taken_seconds: seconds(taken),
+            hierarchies: hierarchies.into_iter().map(hierarchy_entry).collect(),
+            cgroups: cgroups.iter().map(cgroup_entry).collect(),
+            left_out: left_out + over as u64,
+        }
+    }
+
+    /// As JSON, in one line.
+    pub fn encode(&self) -> serde_json::Result<Vec<u8>> {
+        let mut bytes = serde_json::to_vec(self)?;
+        bytes.push(b'\n');
+        Ok(bytes)
+    }
+}
+
+fn hierarchy_entry(hierarchy: Hierarchy) -> HierarchyEntry {
+    HierarchyEntry {
+        id: hierarchy.id.0,
+        version: if hierarchy.is_v2() { 2 } else { 1 },
+        controllers: hierarchy.controllers,
+    }
+}
+
+fn cgroup_entry(cgroup: &ListedCgroup) -> CgroupEntry {
+    let ListedCgroup {
+        identity,
+        keys,
+        started,
+        exited,
+        reading,
+    } = cgroup;
+    let mut ids: Vec<IdEntry> = keys
+        .iter()
+        .map(|CgroupKey { hierarchy, id }| IdEntry {
+            hierarchy: hierarchy.0,
+            id: id.0,
+        })
+        .collect();
+    ids.sort_unstable_by_key(|id| (id.hierarchy, id.id));
+    CgroupEntry {
+        path: identity.path.clone(),
+        state: if exited.is_some() {
+            StateEntry::Exited
+        } else {
+            StateEntry::Running
+        },
+        generation: identity.generation,
+        ids,
+        start_time_seconds: started.map(seconds),
+        exit_time_seconds: exited.map(seconds),
+        container: identity
+            .container
+            .as_ref()
+            .map(|container| container_entry(container, identity.own_container().is_some())),
+        names: names_entry(&identity.names),
+        last_reading: reading.as_ref().map(reading_entry),
+    }
+}
+
+fn container_entry(container: &Container, own: bool) -> ContainerEntry {
+    let Container {
+        id,
+        runtime,
+        pod_uid,
+        qos,
+    } = container;
+    ContainerEntry {
+        own,
+        id: known(id),
+        runtime: known(runtime.name()),
+        pod_uid: known(pod_uid),
+        qos: qos.map(|qos| qos.name().to_owned()),
+    }
+}
+
+fn names_entry(names: &Names) -> Option<NamesEntry> {
+    let Names {
+        name,
+        image,
+        namespace,
+        pod,
+        container,
+    } = names;
+    let entry = NamesEntry {
+        name: known(name),
+        image: known(image),
+        namespace: known(namespace),
+        pod: known(pod),
+        container: known(container),
+    };
+    (entry != NamesEntry::default()).then_some(entry)
+}
+
+fn reading_entry(reading: &ListedReading) -> ReadingEntry {
+    let ListedReading { how, at, figures } = reading;
+    let Figures {
+        cpu_ns,
+        memory_usage_bytes,
+        memory_peak_bytes,
+        io_read_bytes,
+        io_written_bytes,
+    } = *figures;
+    ReadingEntry {
+        how: match how {
+            LastReading::Running => "running",
+            other => other.name(),
+        }
+        .to_owned(),
+        time_seconds: at.map(seconds),
+        cpu_seconds: cpu_ns.map(|ns| std::time::Duration::from_nanos(ns).as_secs_f64()),
+        memory_usage_bytes,
+        memory_peak_bytes,
+        io_read_bytes,
+        io_written_bytes,
+    }
+}
+
+fn known(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// Since the epoch, to the millisecond: no clock here is read more exactly.
+fn seconds(time: SystemTime) -> f64 {
+    let since = time
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "milliseconds since 1970 are far below 2^53"
+    )]
+    let milliseconds = since.as_millis() as f64;
+    milliseconds / 1000.0
+}

@@ -1,0 +1,234 @@
+//! The document and the table, to the letter.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use super::{CatalogDocument, document::MAX_CGROUPS, table};
+use crate::{
+    catalog::{Container, Identity, Names, Qos, Runtime},
+    host::{CgroupKey, HierarchyId, cgroup_mounts::Hierarchy, clock::Ktime},
+    reconcile::{
+        Listing,
+        listing::{Figures, ListedCgroup, ListedReading, Origin},
+        snapshot::{KernelReading, LastReading},
+    },
+};
+
+fn at(milliseconds: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_000 + milliseconds)
+}
+
+fn cgroup(path: &str, exited: Option<SystemTime>) -> ListedCgroup {
+    ListedCgroup {
+        identity: Arc::new(Identity {
+            path: path.to_owned(),
+            names: Names::default(),
+            container: None,
+            cgroup_version: 2,
+            generation: 1,
+            started: at(0),
+        }),
+        keys: vec![CgroupKey::new(HierarchyId::V2, 1)],
+        started: Some(at(0)),
+        exited,
+        reading: None,
+    }
+}
+
+/// A container that is gone, of which everything is known.
+fn gone_container() -> ListedCgroup {
+    ListedCgroup {
+        identity: Arc::new(Identity {
+            path: "/kubepods/burstable/pod1/c0ffee".to_owned(),
+            names: Names {
+                name: "k8s_web".to_owned(),
+                image: "web:1".to_owned(),
+                namespace: "shop".to_owned(),
+                pod: "web-0".to_owned(),
+                container: "web".to_owned(),
+            },
+            container: Some(Container {
+                id: "c0ffee".to_owned(),
+                runtime: Runtime::Containerd,
+                pod_uid: "pod1".to_owned(),
+                qos: Some(Qos::Burstable),
+            }),
+            cgroup_version: 1,
+            generation: 3,
+            started: at(250),
+        }),
+        keys: vec![
+            CgroupKey::new(HierarchyId(4), 77),
+            CgroupKey::new(HierarchyId::V2, 1234),
+        ],
+        started: Some(at(250)),
+        exited: Some(at(101_000)),
+        reading: Some(ListedReading {
+            how: LastReading::Final,
+            at: Some(at(100_990)),
+            figures: Figures {
+                cpu_ns: Some(1_234_567_891),
+                memory_usage_bytes: Some(0),
+                memory_peak_bytes: Some(31_981_568),
+                io_read_bytes: Some(4_096),
+                io_written_bytes: Some(8_192),
+            },
+        }),
+    }
+}
+
+/// One cgroup with everything, and three of which less and less is known.
+pub(in crate::export) fn listing() -> Listing {
+    let running = ListedCgroup {
+        reading: Some(ListedReading {
+            how: LastReading::Running,
+            at: Some(at(93_700_000)),
+            figures: Figures {
+                cpu_ns: Some(90_000_000_000),
+                memory_usage_bytes: Some(1_048_575),
+                ..Figures::default()
+            },
+        }),
+        ..cgroup("/docker", None)
+    };
+    let strange = ListedCgroup {
+        reading: Some(ListedReading {
+            how: LastReading::EventsOnly,
+            at: None,
+            figures: Figures::default(),
+        }),
+        ..cgroup("/a \"b\" \\", Some(at(93_783_000)))
+    };
+    Listing {
+        taken: at(93_784_500),
+        origin: Origin::Daemon,
+        hierarchies: vec![
+            Hierarchy {
+                id: HierarchyId(4),
+                controllers: vec!["cpu".to_owned(), "cpuacct".to_owned()],
+                mount_point: "/sys/fs/cgroup/cpu,cpuacct".into(),
+                root: b"/".to_vec(),
+            },
+            Hierarchy {
+                id: HierarchyId::V2,
+                controllers: Vec::new(),
+                mount_point: "/sys/fs/cgroup/unified".into(),
+                root: b"/".to_vec(),
+            },
+        ],
+        cgroups: vec![
+            gone_container(),
+            running,
+            strange,
+            ListedCgroup {
+                started: None,
+                ..cgroup("/", None)
+            },
+        ],
+        left_out: 5,
+    }
+}
+
+#[test]
+fn the_document_has_what_is_known_and_no_key_for_what_is_not() {
+    let bytes = CatalogDocument::of(listing()).encode().unwrap();
+    let version = env!("CARGO_PKG_VERSION");
+    let expected = [
+        r#"{"schema":1,"source":"daemon","version":""#,
+        version,
+        r#"","taken_seconds":1700093784.5,"#,
+        r#""hierarchies":[{"id":4,"version":1,"controllers":["cpu","cpuacct"]},"#,
+        r#"{"id":0,"version":2,"controllers":[]}],"cgroups":["#,
+        r#"{"path":"/","state":"running","generation":1,"ids":[{"hierarchy":0,"id":1}]},"#,
+        r#"{"path":"/a \"b\" \\","state":"exited","generation":1,"ids":[{"hierarchy":0,"id":1}],"#,
+        r#""start_time_seconds":1700000000.0,"exit_time_seconds":1700093783.0,"#,
+        r#""last_reading":{"how":"events_only"}},"#,
+        r#"{"path":"/docker","state":"running","generation":1,"ids":[{"hierarchy":0,"id":1}],"#,
+        r#""start_time_seconds":1700000000.0,"last_reading":{"how":"running","#,
+        r#""time_seconds":1700093700.0,"cpu_seconds":90.0,"memory_usage_bytes":1048575}},"#,
+        r#"{"path":"/kubepods/burstable/pod1/c0ffee","state":"exited","generation":3,"#,
+        r#""ids":[{"hierarchy":0,"id":1234},{"hierarchy":4,"id":77}],"#,
+        r#""start_time_seconds":1700000000.25,"exit_time_seconds":1700000101.0,"#,
+        r#""container":{"own":true,"id":"c0ffee","runtime":"containerd","pod_uid":"pod1","#,
+        r#""qos":"Burstable"},"names":{"name":"k8s_web","image":"web:1","namespace":"shop","#,
+        r#""pod":"web-0","container":"web"},"last_reading":{"how":"final","#,
+        r#""time_seconds":1700000100.99,"cpu_seconds":1.234567891,"memory_usage_bytes":0,"#,
+        r#""memory_peak_bytes":31981568,"io_read_bytes":4096,"io_written_bytes":8192}}],"#,
+        r#""left_out":5}"#,
+        "\n",
+    ];
+    assert_eq!(String::from_utf8(bytes).unwrap(), expected.concat());
+}
+
+#[test]
+fn a_document_is_read_back_as_it_was() {
+    let document = CatalogDocument::of(listing());
+    let bytes = document.encode().unwrap();
+    let back: CatalogDocument = serde_json::from_slice(&bytes).unwrap();
+    assert_eq!(back, document);
+}
+
+#[test]
+fn the_table_is_aligned_and_says_who_knows() {
+    let text = table(&CatalogDocument::of(listing()));
+    let expected = "\
+STATE    GENERATION  ID                               NAME     RUNTIME     AGE   CPU      MEMORY            LAST READING
+running  1           /                                -        -           -     -        -                 -
+exited   1           /a \"b\" \\                         -        -           1d2h  -        -                 events only
+running  1           /docker                          -        -           1d2h  90.000s  1.0MiB            running, 1m24s ago
+exited   3           /kubepods/burstable/pod1/c0ffee  k8s_web  containerd  1d2h  1.235s   0B, peak 30.5MiB  final, 1d2h ago
+4 cgroups and 5 that are not listed, source: daemon
+";
+    assert_eq!(text, expected, "\n{text}");
+}
+
+#[test]
+fn text_that_came_over_the_network_cannot_move_a_terminals_cursor_nor_widen_every_line() {
+    let mut document = CatalogDocument::of(listing());
+    document.cgroups[0].path = format!("/\x1b[2J\n{}", "x".repeat(1_500));
+    let text = table(&document);
+    assert_eq!(text.lines().count(), 6, "{text}");
+    assert!(text.contains("/\\x1b[2J\\x0axxx"), "{text}");
+    assert!(!text.contains('\x1b'));
+    let widest = text.lines().map(|line| line.chars().count());
+    assert_eq!(
+        widest.filter(|width| *width > 250).count(),
+        1,
+        "one line only is as long as its path:\n{text}"
+    );
+}
+
+#[test]
+fn when_there_are_too_many_those_that_are_there_go_first_and_the_rest_is_counted() {
+    let mut listing = listing();
+    listing.cgroups = (0..MAX_CGROUPS + 10)
+        .map(|number| {
+            let exited = (number % 2 == 0).then(|| at(1));
+            cgroup(&format!("/{number}"), exited)
+        })
+        .collect();
+    let document = CatalogDocument::of(listing);
+    assert_eq!(document.cgroups.len(), MAX_CGROUPS);
+    assert_eq!(document.left_out, 15);
+    let running = document
+        .cgroups
+        .iter()
+        .filter(|cgroup| cgroup.exit_time_seconds.is_none());
+    assert_eq!(running.count(), MAX_CGROUPS / 2 + 5);
+    assert!(document.cgroups.is_sorted_by(|a, b| a.path < b.path));
+}
+
+#[test]
+fn a_cgroup_that_was_never_read_has_no_reading_unless_events_stand_in() {
+    let wall = |Ktime(since)| SystemTime::UNIX_EPOCH + since;
+    let mut kernel = KernelReading::default();
+    assert_eq!(ListedReading::of(&kernel, wall), None);
+    kernel.last = LastReading::EventsOnly;
+    let reading = ListedReading::of(&kernel, wall).unwrap();
+    assert_eq!((reading.how, reading.at), (LastReading::EventsOnly, None));
+    kernel.at = Some(Ktime::from_ns(5_000_000_000));
+    let reading = ListedReading::of(&kernel, wall).unwrap();
+    assert_eq!(reading.at, Some(wall(Ktime(Duration::from_secs(5)))));
+}
