@@ -6,6 +6,7 @@
 
 mod bad_input;
 mod cgroups;
+mod drift;
 mod kernel_types;
 mod life;
 mod prometheus;

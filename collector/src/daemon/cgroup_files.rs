@@ -27,14 +27,13 @@ pub struct FileSources {
 /// Which files are read.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadPlan {
-    /// At every reading.
+    /// At every turn.
     pub always: Wanted,
-    /// At the first one, and then at each so many: limits, and what hardly changes.
+    /// At the first turn, and then at each so many: limits, and what hardly changes.
     pub sometimes: Wanted,
 }
 
-/// How many readings of a cgroup it takes until all of its files are read again: a minute's, by
-/// default. More would show a changed limit later.
+/// How many turns of a cgroup it takes until all of its files are read again: a minute's, by default. More would show a changed limit later.
 const ALL_EVERY: u32 = 6;
 
 /// The root has most of the host's memory, and of all cgroups below it: its `memory.stat` is the most
@@ -59,10 +58,10 @@ impl Default for ReadPlan {
 }
 
 impl ReadPlan {
-    /// What the reading takes of a cgroup that was read so often before.
+    /// What a turn takes of a cgroup that had so many before.
     #[must_use]
-    pub const fn wanted(self, readings: u32) -> Wanted {
-        if readings.is_multiple_of(ALL_EVERY) {
+    pub const fn wanted(self, turns: u32) -> Wanted {
+        if turns.is_multiple_of(ALL_EVERY) {
             self.always.and(self.sometimes)
         } else {
             self.always
@@ -81,7 +80,7 @@ impl CgroupFiles {
         }
     }
 
-    /// Reads a cgroup; `wanted` is told how often it was read before. `None` when it is known to be
+    /// Reads a cgroup; `wanted` is told how many turns it had before. `None` when it is known to be
     /// gone, or is another by now.
     pub fn read(&mut self, due: &Due, wanted: impl FnOnce(u32) -> Wanted) -> Option<ReadOutcome> {
         let Self {
@@ -93,11 +92,11 @@ impl CgroupFiles {
             let ReadTarget {
                 path,
                 keys,
-                readings,
+                turns,
                 reader,
                 statistics,
             } = target;
-            let mut wanted = wanted(readings);
+            let mut wanted = wanted(turns);
             if path == b"/" {
                 wanted = wanted.without(NOT_OF_ROOT);
             }

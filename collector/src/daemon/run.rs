@@ -11,6 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
     cgroup_files::{CgroupFiles, FileSources, ReadPlan},
+    comparison::Comparison,
     config::Config,
     drain_thread::DrainThread,
     exit::Failure,
@@ -95,6 +96,7 @@ pub fn run(config: &Config) -> Result<(), Failure> {
     let reader = ReaderThread {
         files: CgroupFiles::new(sources.clone(), &state),
         plan: ReadPlan::default(),
+        comparison: Comparison::new(config.interval, &state),
         state: &state,
     };
     let drain = DrainThread {

@@ -43,7 +43,7 @@ pub(super) struct EntryLife {
     emptied: Option<Ktime>,
     after_end: AfterEnd,
     pub(super) exited: bool,
-    readings: u32,
+    pub(super) turns: u32,
     at: Option<Ktime>,
     reader: Option<CgroupReader>,
     statistics: Arc<CgroupStatistics>,
@@ -67,12 +67,23 @@ pub struct ReadTarget<'a> {
     pub path: &'a [u8],
     /// The ids that are known of it.
     pub keys: &'a [CgroupKey],
-    /// How often it was read before.
-    pub readings: u32,
+    /// How often it had its turn before.
+    pub turns: u32,
     /// Its reader, once there is one; it ends with the cgroup.
     pub reader: &'a mut Option<CgroupReader>,
     /// Where the figures go.
     pub statistics: &'a mut CgroupStatistics,
+}
+
+/// What the last reading of a life says.
+#[derive(Clone, Debug)]
+pub struct Latest {
+    /// When it began.
+    pub at: Ktime,
+    /// Whether the cgroup was made while we looked on.
+    pub is_new: bool,
+    /// The figures.
+    pub statistics: Arc<CgroupStatistics>,
 }
 
 /// How the last reading of a life ended: see [`super::LastReadings`].
@@ -117,7 +128,7 @@ impl Entry {
         let outcome = read(ReadTarget {
             path: &life.path,
             keys: &life.keys,
-            readings: life.readings,
+            turns: life.turns,
             reader: &mut life.reader,
             statistics,
         })?;
@@ -125,7 +136,6 @@ impl Entry {
         if outcome.read == Wanted::NOTHING {
             return Some(outcome);
         }
-        life.readings = life.readings.saturating_add(1);
         life.at = Some(outcome.at);
         if let Some(since_end) = life
             .emptied
@@ -168,11 +178,16 @@ impl Entry {
         }
     }
 
-    /// What the last reading says, and when it was; for comparison with events.
-    pub fn latest(&self, generation: u32) -> Option<(Ktime, Arc<CgroupStatistics>)> {
+    /// What the last reading says, for comparison with events.
+    #[must_use]
+    pub fn latest(&self, generation: u32) -> Option<Latest> {
         let life = self.life();
         let at = life.at.filter(|_| life.generation == generation)?;
-        Some((at, Arc::clone(&life.statistics)))
+        Some(Latest {
+            at,
+            is_new: life.is_new,
+            statistics: Arc::clone(&life.statistics),
+        })
     }
 
     pub(super) fn life(&self) -> MutexGuard<'_, EntryLife> {
@@ -193,7 +208,7 @@ impl EntryLife {
             emptied: None,
             after_end: AfterEnd::Nothing,
             exited: false,
-            readings: 0,
+            turns: 0,
             at: None,
             reader: None,
             statistics: Arc::default(),

@@ -16,5 +16,5 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-pub use entry::{Entry, ReadTarget};
+pub use entry::{Entry, Latest, ReadTarget};
 pub use store::{Due, LastReadings, Noted, ReadingSettings, Readings, Why};
