@@ -58,13 +58,13 @@ impl Default for ReadPlan {
 }
 
 impl ReadPlan {
-    /// What a turn takes of a cgroup that had so many before.
+    /// What a turn takes of a cgroup that had so many before; `None` if it is passed over.
     #[must_use]
-    pub const fn wanted(self, turns: u32) -> Wanted {
+    pub fn of_turn(self, turns: u32, rests: bool) -> Option<Wanted> {
         if turns.is_multiple_of(ALL_EVERY) {
-            self.always.and(self.sometimes)
+            Some(self.always | self.sometimes)
         } else {
-            self.always
+            (!rests).then_some(self.always)
         }
     }
 }
@@ -80,9 +80,13 @@ impl CgroupFiles {
         }
     }
 
-    /// Reads a cgroup; `wanted` is told how many turns it had before. `None` when it is known to be
-    /// gone, or is another by now.
-    pub fn read(&mut self, due: &Due, wanted: impl FnOnce(u32) -> Wanted) -> Option<ReadOutcome> {
+    /// Reads a cgroup; `wanted` is told how many turns it had before, and whether nothing has happened
+    /// in it of late. `None` when nothing is wanted, or it is known to be gone or another by now.
+    pub fn read(
+        &mut self,
+        due: &Due,
+        wanted: impl FnOnce(u32, bool) -> Option<Wanted>,
+    ) -> Option<ReadOutcome> {
         let Self {
             sources,
             context,
@@ -93,10 +97,11 @@ impl CgroupFiles {
                 path,
                 keys,
                 turns,
+                rests,
                 reader,
                 statistics,
             } = target;
-            let mut wanted = wanted(turns);
+            let mut wanted = wanted(turns, rests)?;
             if path == b"/" {
                 wanted = wanted.without(NOT_OF_ROOT);
             }
@@ -117,5 +122,30 @@ impl CgroupFiles {
     #[must_use]
     pub fn errors(&self) -> ReadErrors {
         ReadErrors::of(&self.context.account)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_is_read_now_and_then_and_of_what_rests_nothing_in_between() {
+        let plan = ReadPlan::default();
+        let turns = |rests| {
+            (0..13)
+                .map(|turn| plan.of_turn(turn, rests))
+                .collect::<Vec<_>>()
+        };
+        let (busy, resting) = (turns(false), turns(true));
+        for turn in [0, 6, 12] {
+            assert_eq!(
+                (busy[turn], resting[turn]),
+                (Some(Wanted::ALL), Some(Wanted::ALL))
+            );
+        }
+        for turn in [1, 5, 7, 11] {
+            assert_eq!((busy[turn], resting[turn]), (Some(Wanted::USAGE), None));
+        }
     }
 }

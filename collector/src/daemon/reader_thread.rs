@@ -42,7 +42,8 @@ impl ReaderThread<'_> {
             if all_told {
                 self.state.set_ready();
             }
-            self.comparison.go_on(&mut self.files, self.state);
+            self.comparison
+                .go_on(self.plan, &mut self.files, self.state);
             if told.elapsed() >= TELL {
                 told = Instant::now();
                 self.state.tell_errors(Teller::Reader, self.files.errors());
@@ -58,8 +59,10 @@ impl ReaderThread<'_> {
             && let Ok(due) = self.state.readings.next_due(Ktime::now())
         {
             match due.why {
-                Why::Turn => self.files.read(&due, |turns| plan.wanted(turns)),
-                Why::Settled | Why::Compared => self.files.read(&due, |_| Wanted::LAST),
+                Why::Turn => self
+                    .files
+                    .read(&due, |turns, rests| plan.of_turn(turns, rests)),
+                Why::Settled | Why::Compared => self.files.read(&due, |_, _| Some(Wanted::LAST)),
             };
             self.state.readings.taken(&due, Ktime::now());
         }

@@ -96,7 +96,7 @@ pub fn run(config: &Config) -> Result<(), Failure> {
     let reader = ReaderThread {
         files: CgroupFiles::new(sources.clone(), &state),
         plan: ReadPlan::default(),
-        comparison: Comparison::new(config.interval, &state),
+        comparison: Comparison::new(config.interval, source.is_on(Signal::Sched), &state),
         state: &state,
     };
     let drain = DrainThread {

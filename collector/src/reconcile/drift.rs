@@ -104,6 +104,8 @@ pub struct Drift {
 #[derive(Debug)]
 struct Container {
     generation: u32,
+    /// CPU time of its events at the last look.
+    cpu_ns: u64,
     windows: [Window; DriftQuantity::ALL.len()],
 }
 
@@ -231,15 +233,14 @@ impl Drift {
             .containers
             .get(&owner.owner)
             .filter(|of| of.generation == owner.identity.generation)
+            .filter(|of| of.cpu_ns == owner.sums.cpu_ns && owner.running == 0)
         else {
             return false;
         };
         DriftQuantity::ALL.into_iter().all(|quantity| {
             let seen = container.windows[quantity as usize].seen;
             match (seen, self.sides(quantity, &owner.sums, earlier)) {
-                (Some(seen), Some(now)) => {
-                    seen.events == now.events && seen.kernel >= now.kernel && owner.running == 0
-                }
+                (Some(seen), Some(now)) => seen.events == now.events && seen.kernel >= now.kernel,
                 (None, None) => true,
                 _ => false,
             }
@@ -265,12 +266,14 @@ impl Drift {
         });
         let new = || Container {
             generation,
+            cpu_ns: 0,
             windows: first,
         };
         let container = self.containers.entry(owner.owner).or_insert_with(new);
         if container.generation != generation {
             *container = new();
         }
+        container.cpu_ns = owner.sums.cpu_ns;
         for (quantity, now) in DriftQuantity::ALL.into_iter().zip(sides) {
             let window = &mut container.windows[quantity as usize];
             if let Some(compared) = window.compare(quantity, now, pass)

@@ -1,6 +1,7 @@
 //! One owner's latest reading, through one life after the other.
 
 use std::{
+    mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -37,16 +38,26 @@ pub(super) struct EntryLife {
     pub(super) since: Ktime,
     /// Whether it was made while we looked on.
     pub(super) is_new: bool,
-    /// Whether a process was ever in it; unknown of one that was found.
-    has_been_filled: bool,
-    /// When the last process left, if none has come since.
-    emptied: Option<Ktime>,
+    occupancy: Occupancy,
     after_end: AfterEnd,
     pub(super) exited: bool,
     pub(super) turns: u32,
+    /// Whether nothing has happened in it of late.
+    rests: bool,
     at: Option<Ktime>,
     reader: Option<CgroupReader>,
     statistics: Arc<CgroupStatistics>,
+}
+
+/// What is told of its processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Occupancy {
+    /// Nothing: it had none yet, or had them before it was found.
+    Untold,
+    /// There are some.
+    Filled,
+    /// There were, and the last of them left.
+    Emptied(Ktime),
 }
 
 /// What was read after the last process had left.
@@ -69,6 +80,8 @@ pub struct ReadTarget<'a> {
     pub keys: &'a [CgroupKey],
     /// How often it had its turn before.
     pub turns: u32,
+    /// Whether nothing has happened in it of late.
+    pub rests: bool,
     /// Its reader, once there is one; it ends with the cgroup.
     pub reader: &'a mut Option<CgroupReader>,
     /// Where the figures go.
@@ -129,6 +142,7 @@ impl Entry {
             path: &life.path,
             keys: &life.keys,
             turns: life.turns,
+            rests: life.rests,
             reader: &mut life.reader,
             statistics,
         })?;
@@ -137,9 +151,8 @@ impl Entry {
             return Some(outcome);
         }
         life.at = Some(outcome.at);
-        if let Some(since_end) = life
-            .emptied
-            .and_then(|emptied| outcome.at.0.checked_sub(emptied.0))
+        if let Occupancy::Emptied(emptied) = life.occupancy
+            && let Some(since_end) = outcome.at.0.checked_sub(emptied.0)
         {
             let found = match outcome.presence {
                 Presence::There if since_end >= SLOWEST_TICK => AfterEnd::Settled,
@@ -149,6 +162,15 @@ impl Entry {
             life.after_end = life.after_end.max(found);
         }
         Some(outcome)
+    }
+
+    /// Says whether nothing has happened in it of late. Whether that was said before.
+    pub fn set_rests(&self, generation: u32, rests: bool) -> bool {
+        let mut life = self.life();
+        if life.generation != generation {
+            return false;
+        }
+        mem::replace(&mut life.rests, rests)
     }
 
     /// The figures for a row that shows `of`.
@@ -204,11 +226,11 @@ impl EntryLife {
             keys: Vec::new(),
             since,
             is_new,
-            has_been_filled: false,
-            emptied: None,
+            occupancy: Occupancy::Untold,
             after_end: AfterEnd::Nothing,
             exited: false,
             turns: 0,
+            rests: false,
             at: None,
             reader: None,
             statistics: Arc::default(),
@@ -223,14 +245,16 @@ impl EntryLife {
 
     /// A process is in it: what was read before is not the last reading.
     pub(super) const fn fill(&mut self) {
-        self.has_been_filled = true;
-        self.emptied = None;
+        self.occupancy = Occupancy::Filled;
         self.after_end = AfterEnd::Nothing;
     }
 
     /// The last process left. In another hierarchy of the same cgroup it may have left before.
     pub(super) fn empty(&mut self, at: Ktime) {
-        self.emptied = Some(self.emptied.map_or(at, |before| before.max(at)));
+        self.occupancy = match self.occupancy {
+            Occupancy::Emptied(before) => Occupancy::Emptied(before.max(at)),
+            Occupancy::Untold | Occupancy::Filled => Occupancy::Emptied(at),
+        };
         self.after_end = AfterEnd::Nothing;
     }
 
@@ -241,8 +265,8 @@ impl EntryLife {
         match self.after_end {
             AfterEnd::All | AfterEnd::Settled => Ending::Won,
             AfterEnd::Part => Ending::Late,
-            AfterEnd::Nothing if self.has_been_filled || self.emptied.is_some() => Ending::Lost,
-            AfterEnd::Nothing => Ending::Nobody,
+            AfterEnd::Nothing if self.occupancy == Occupancy::Untold => Ending::Nobody,
+            AfterEnd::Nothing => Ending::Lost,
         }
     }
 }
