@@ -9,6 +9,8 @@ use super::cgroupfs::parse::DeviceNumber;
 pub struct HostCounters {
     /// Time that CPUs were taken from whoever had them: by a hypervisor, and for interrupts.
     pub taken_ns: u64,
+    /// Time that CPUs were not idle, this included.
+    pub busy_ns: u64,
     /// By disk, how many requests were merged with others.
     pub merges: Vec<(DeviceNumber, u64)>,
 }
@@ -17,12 +19,13 @@ pub struct HostCounters {
 #[must_use]
 pub fn read_host_counters() -> HostCounters {
     let tick_ns = 1_000_000_000 / procfs::ticks_per_second().max(1);
-    let taken = KernelStats::current().map_or(0, |stats| {
+    let (taken, busy) = KernelStats::current().map_or((0, 0), |stats| {
         let total = stats.total;
-        [total.steal, total.irq, total.softirq]
+        let taken: u64 = [total.steal, total.irq, total.softirq]
             .into_iter()
             .flatten()
-            .sum()
+            .sum();
+        (taken, taken + total.user + total.nice + total.system)
     });
     let merges = diskstats().unwrap_or_default().into_iter().map(|disk| {
         let number = |number: i32| u32::try_from(number).unwrap_or(0);
@@ -34,6 +37,7 @@ pub fn read_host_counters() -> HostCounters {
     });
     HostCounters {
         taken_ns: taken * tick_ns,
+        busy_ns: busy * tick_ns,
         merges: merges.collect(),
     }
 }
@@ -58,6 +62,7 @@ mod tests {
         let before = read_host_counters();
         let after = read_host_counters();
         assert!(after.taken_ns >= before.taken_ns);
+        assert!(after.busy_ns >= before.busy_ns && after.busy_ns > after.taken_ns);
         assert!(after.merges_on(|_| true) >= before.merges_on(|_| true));
         assert_eq!(after.merges_on(|_| false), 0);
     }

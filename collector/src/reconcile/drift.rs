@@ -6,7 +6,7 @@
 //!
 //! * a slice that is still running, or a sample in a CPU's batch, is in the sums already ([`InFlight`]);
 //! * slices have the time that a hypervisor or interrupts took from them, the kernel's CPU time may not:
-//!   as much as was taken from the whole host may be missing there;
+//!   four times this container's share of what was taken from the whole host may be missing there;
 //! * when a woken task preempts, the scheduler does not update its clock, and the end of the wait is CPU
 //!   time to it: as much as that was may be missing in the slices;
 //! * the kernel counts block I/O as it was asked for, events as the disk was given it: as many requests as
@@ -123,8 +123,10 @@ struct Window {
 struct Sides {
     events: u64,
     kernel: u64,
-    /// Explains events that are more.
+    /// Explains events that are more: of all of the host.
     more: u64,
+    /// What that was taken from, in the same unit.
+    more_of: u64,
     /// Explains events that are fewer.
     fewer: u64,
 }
@@ -339,6 +341,7 @@ impl Drift {
                 events: events.cpu_ns,
                 kernel: kernel.cpu.as_ref()?.usage_ns?,
                 more: self.host.taken_ns,
+                more_of: self.host.busy_ns,
                 fewer: events.skipped_ns,
             },
             DriftQuantity::Bytes => block(|of| &of.bytes, |of| of.bytes)?,
@@ -360,6 +363,7 @@ impl Drift {
         match quantity {
             DriftQuantity::CpuTime => Sides {
                 more: before.taken_ns,
+                more_of: before.busy_ns,
                 ..Sides::default()
             },
             DriftQuantity::Operations => Sides {
@@ -451,7 +455,12 @@ impl Window {
             return None;
         }
         let explained = if events > kernel {
-            now.more.saturating_sub(base.more)
+            let all = now.more.saturating_sub(base.more);
+            all.min(fair_share(
+                all,
+                events,
+                now.more_of.saturating_sub(base.more_of),
+            ))
         } else {
             now.fewer.saturating_sub(base.fewer)
         };
@@ -468,6 +477,17 @@ impl Window {
         }
         Some(compared)
     }
+}
+
+/// What a part can have had of `all` that was taken from `whole`. It need not be its very share, but it is
+/// not much more.
+fn fair_share(all: u64, part: u64, whole: u64) -> u64 {
+    /// Such times are told in steps of this, ns.
+    const STEP: u64 = 10_000_000;
+    let share = u128::from(all) * u128::from(part) * 4 / u128::from(whole.max(1));
+    u64::try_from(share)
+        .unwrap_or(u64::MAX)
+        .saturating_add(STEP)
 }
 
 #[expect(

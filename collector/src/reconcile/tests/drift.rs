@@ -104,6 +104,7 @@ struct Comparer {
     drift: Drift,
     checkpoint: Checkpoint,
     taken_ns: u64,
+    busy_ns: u64,
     merges: u64,
 }
 
@@ -122,6 +123,7 @@ impl Comparer {
             drift: Drift::default(),
             checkpoint,
             taken_ns: 0,
+            busy_ns: 0,
             merges: 0,
         }
     }
@@ -133,6 +135,7 @@ impl Comparer {
         }
         let host = HostCounters {
             taken_ns: self.taken_ns,
+            busy_ns: self.busy_ns,
             merges: vec![(
                 DeviceNumber {
                     major: DISK.major,
@@ -218,6 +221,7 @@ fn what_explains_a_difference_is_taken_off_and_no_more() {
     let mut comparer = Comparer::new(1);
     comparer.pass(&[(all(1), all(1))]);
     comparer.taken_ns = 300 * MS;
+    comparer.busy_ns = 2_000 * MS;
     comparer.merges = 400;
     let mut events = all(2);
     events.cpu_ns += 500 * MS;
@@ -240,6 +244,19 @@ fn what_explains_a_difference_is_taken_off_and_no_more() {
     let ratios = comparer.pass(&[(events_now, kernel)]);
     near(ratio(&ratios, DriftQuantity::CpuTime), (0.5, 0.5));
     near(ratio(&ratios, DriftQuantity::Operations), (0.5, 0.5));
+}
+
+#[test]
+fn what_was_taken_from_a_large_host_does_not_explain_what_one_container_lacks() {
+    let mut comparer = Comparer::new(1);
+    comparer.pass(&[(all(1), all(1))]);
+    // A tenth of 100 s was taken: of this container's second, 400 ms at most.
+    comparer.taken_ns = 10_000 * MS;
+    comparer.busy_ns = 100_000 * MS;
+    let mut kernel = all(2);
+    kernel.cpu_ns -= 900 * MS;
+    let ratios = comparer.pass(&[(all(2), kernel)]);
+    near(ratio(&ratios, DriftQuantity::CpuTime), (0.49, 0.49));
 }
 
 #[test]
