@@ -175,6 +175,7 @@ fn snapshot() -> Snapshot {
             ..CgroupCounts::default()
         },
         last_readings: LastReadings::default(),
+        drift: Vec::new(),
         read_errors: ReadErrors::default(),
         timings: vec![(Timing::Reconcile, latencies(7))],
         process: ProcessStats::default(),

@@ -7,6 +7,7 @@
 mod bad_input;
 mod catalog;
 mod cgroups;
+mod drift;
 mod kernel_types;
 mod life;
 mod peers;

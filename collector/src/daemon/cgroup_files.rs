@@ -31,14 +31,13 @@ pub struct FileSources {
 /// Which files are read.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadPlan {
-    /// At every reading.
+    /// At every turn.
     pub always: Wanted,
-    /// At the first one, and then at each so many: limits, and what hardly changes.
+    /// At the first turn, and then at each so many: limits, and what hardly changes.
     pub sometimes: Wanted,
 }
 
-/// How many readings of a cgroup it takes until all of its files are read again: a minute's, by
-/// default. More would show a changed limit later.
+/// How many turns of a cgroup it takes until all of its files are read again: a minute's, by default. More would show a changed limit later.
 const ALL_EVERY: u32 = 6;
 
 /// The root has most of the host's memory, and of all cgroups below it: its `memory.stat` is the most
@@ -78,13 +77,13 @@ impl ReadPlan {
         }
     }
 
-    /// What the reading takes of a cgroup that was read so often before.
+    /// What a turn takes of a cgroup that had so many before; `None` if it is passed over.
     #[must_use]
-    pub const fn wanted(self, readings: u32) -> Wanted {
-        if readings.is_multiple_of(ALL_EVERY) {
-            self.always.and(self.sometimes)
+    pub fn of_turn(self, turns: u32, rests: bool) -> Option<Wanted> {
+        if turns.is_multiple_of(ALL_EVERY) {
+            Some(self.always | self.sometimes)
         } else {
-            self.always
+            (!rests).then_some(self.always)
         }
     }
 }
@@ -109,9 +108,13 @@ impl CgroupFiles {
         self
     }
 
-    /// Reads a cgroup; `wanted` is told how often it was read before. `None` when it is known to be
-    /// gone, or is another by now.
-    pub fn read(&mut self, due: &Due, wanted: impl FnOnce(u32) -> Wanted) -> Option<ReadOutcome> {
+    /// Reads a cgroup; `wanted` is told how many turns it had before, and whether nothing has happened
+    /// in it of late. `None` when nothing is wanted, or it is known to be gone or another by now.
+    pub fn read(
+        &mut self,
+        due: &Due,
+        wanted: impl FnOnce(u32, bool) -> Option<Wanted>,
+    ) -> Option<ReadOutcome> {
         let Self {
             sources,
             processes: files,
@@ -123,12 +126,13 @@ impl CgroupFiles {
             let ReadTarget {
                 path,
                 keys,
-                readings,
+                turns,
+                rests,
                 reader,
                 statistics,
                 processes,
             } = target;
-            let mut wanted = wanted(readings);
+            let mut wanted = wanted(turns, rests)?;
             if path == b"/" {
                 wanted = wanted.without(NOT_OF_ROOT);
             }
@@ -176,4 +180,29 @@ fn read_network(
         .network_reader
         .read(reader, files, context, &mut network);
     processes.network = network.map(Arc::new);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_is_read_now_and_then_and_of_what_rests_nothing_in_between() {
+        let plan = ReadPlan::for_names(NameSets::default());
+        let turns = |rests| {
+            (0..13)
+                .map(|turn| plan.of_turn(turn, rests))
+                .collect::<Vec<_>>()
+        };
+        let (busy, resting) = (turns(false), turns(true));
+        for turn in [0, 6, 12] {
+            assert_eq!(
+                (busy[turn], resting[turn]),
+                (Some(Wanted::ALL), Some(Wanted::ALL))
+            );
+        }
+        for turn in [1, 5, 7, 11] {
+            assert_eq!((busy[turn], resting[turn]), (Some(Wanted::USAGE), None));
+        }
+    }
 }

@@ -9,7 +9,10 @@ use super::{
     state::{State, Teller},
     urgency::OwnUrgency,
 };
-use crate::drain::{DrainError, Drainer};
+use crate::{
+    drain::{DrainError, Drainer},
+    host::clock::Ktime,
+};
 
 /// How often the rings are emptied.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -118,6 +121,9 @@ impl Draining<'_> {
             } else {
                 INTERVAL
             };
+            if self.state.is_checkpoint_wanted() {
+                urgency.without(|| self.give_checkpoint())?;
+            }
             if refreshed.elapsed() >= Drainer::REFRESH {
                 refreshed = Instant::now();
                 self.refresh()?;
@@ -127,6 +133,23 @@ impl Draining<'_> {
         self.drainer
             .drain(&mut *self.state.pipeline(), self.ring_bytes);
         self.refresh()
+    }
+
+    /// What the events add up to at this moment, those included that were not drained yet.
+    fn give_checkpoint(&mut self) -> Result<(), DrainError> {
+        let cpus = self.drainer.copy_cpus()?;
+        let mut pipeline = self.state.pipeline();
+        let in_flight = self
+            .drainer
+            .drain_to_the_last(&cpus, &mut *pipeline, self.ring_bytes);
+        // A host that makes samples as fast as they are drained has no such moment; the next try is an
+        // interval away.
+        if let Some(in_flight) = in_flight {
+            let checkpoint = pipeline.checkpoint(&in_flight, Ktime::now());
+            drop(pipeline);
+            self.state.give_checkpoint(checkpoint);
+        }
+        Ok(())
     }
 
     fn refresh(&mut self) -> Result<(), DrainError> {

@@ -93,7 +93,7 @@ impl LastReader {
 
     fn read(&mut self, owner: OwnerId) {
         if let Some(due) = self.waiting.remove(&owner) {
-            self.files.read(&due, |_| Wanted::LAST);
+            self.files.read(&due, |_, _| Some(Wanted::LAST));
         }
     }
 }

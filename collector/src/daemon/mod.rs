@@ -27,6 +27,8 @@ pub mod cgroup_files;
 
 pub mod last_reader;
 
+pub mod comparison;
+
 pub mod urgency;
 
 pub mod drain_thread;

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{
     cgroup_files::{CgroupFiles, ReadPlan},
+    comparison::Comparison,
     state::{State, Teller},
 };
 use crate::{
@@ -24,6 +25,8 @@ pub struct ReaderThread<'a> {
     pub files: CgroupFiles,
     /// What it reads.
     pub plan: ReadPlan,
+    /// What it compares.
+    pub comparison: Comparison,
     /// What it shares.
     pub state: &'a State,
 }
@@ -39,6 +42,8 @@ impl ReaderThread<'_> {
             if all_told {
                 self.state.set_ready();
             }
+            self.comparison
+                .go_on(self.plan, &mut self.files, self.state);
             if told.elapsed() >= TELL {
                 told = Instant::now();
                 self.state.tell_errors(Teller::Reader, self.files.errors());
@@ -54,8 +59,10 @@ impl ReaderThread<'_> {
             && let Ok(due) = self.state.readings.next_due(Ktime::now())
         {
             match due.why {
-                Why::Turn => self.files.read(&due, |readings| plan.wanted(readings)),
-                Why::Settled => self.files.read(&due, |_| Wanted::LAST),
+                Why::Turn => self
+                    .files
+                    .read(&due, |turns, rests| plan.of_turn(turns, rests)),
+                Why::Settled | Why::Compared => self.files.read(&due, |_, _| Some(Wanted::LAST)),
             };
             self.state.readings.taken(&due, Ktime::now());
         }

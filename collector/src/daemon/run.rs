@@ -11,6 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
     cgroup_files::{CgroupFiles, FileSources, ReadPlan},
+    comparison::Comparison,
     config::Config,
     drain_thread::DrainThread,
     exit::Failure,
@@ -98,6 +99,7 @@ pub fn run(config: &Config) -> Result<(), Failure> {
     let reader = ReaderThread {
         files: CgroupFiles::new(sources.clone(), &state).with_processes(open_processes(config)),
         plan: ReadPlan::for_names(config.names),
+        comparison: Comparison::new(config.interval, source.is_on(Signal::Sched), &state),
         state: &state,
     };
     let drain = DrainThread {

@@ -101,6 +101,7 @@ impl Source for DaemonSource {
             throttles_forgotten: accounts.throttles_forgotten(),
             counts,
             last_readings: self.state.readings.last_readings(),
+            drift: self.state.drift().clone(),
             read_errors: self.state.read_errors(),
             timings: timings.collect(),
             process: read_own_process(),

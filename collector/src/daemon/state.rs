@@ -11,7 +11,12 @@ use std::{
 use crate::{
     attach::ProgramState,
     drain::Accounts,
-    reconcile::{Pipeline, readings::Readings, snapshot::ReadErrors},
+    reconcile::{
+        Pipeline,
+        drift::{Checkpoint, DriftRatio},
+        readings::Readings,
+        snapshot::ReadErrors,
+    },
     window::Backend,
 };
 
@@ -28,6 +33,9 @@ pub struct State {
     /// What the kernel itself counted for each cgroup.
     pub readings: Readings,
     errors: Mutex<[ReadErrors; 2]>,
+    checkpoint_wanted: AtomicBool,
+    checkpoint: Mutex<Option<Checkpoint>>,
+    drift: Mutex<Vec<DriftRatio>>,
     walked: AtomicBool,
     told_of_all: AtomicBool,
     ready: AtomicBool,
@@ -61,6 +69,9 @@ impl State {
             programs,
             readings,
             errors: Mutex::default(),
+            checkpoint_wanted: AtomicBool::new(false),
+            checkpoint: Mutex::default(),
+            drift: Mutex::default(),
             walked: AtomicBool::new(false),
             told_of_all: AtomicBool::new(false),
             ready: AtomicBool::new(false),
@@ -90,6 +101,38 @@ impl State {
     pub fn read_errors(&self) -> ReadErrors {
         let [drain, reader] = *self.errors.lock().unwrap_or_else(PoisonError::into_inner);
         drain.and(reader)
+    }
+
+    /// Asks for what the events add up to; it is given to [`take_checkpoint`](Self::take_checkpoint).
+    pub fn want_checkpoint(&self) {
+        self.checkpoint_wanted.store(true, Ordering::Release);
+    }
+
+    /// Whether that was asked for. Says so once.
+    pub fn is_checkpoint_wanted(&self) -> bool {
+        self.checkpoint_wanted.swap(false, Ordering::AcqRel)
+    }
+
+    /// Hands over what the events add up to.
+    pub fn give_checkpoint(&self, checkpoint: Checkpoint) {
+        *self
+            .checkpoint
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(checkpoint);
+        self.readings.wake();
+    }
+
+    /// What the events added up to, if it was handed over since.
+    pub fn take_checkpoint(&self) -> Option<Checkpoint> {
+        self.checkpoint
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+
+    /// How far events and the kernel's counters differ.
+    pub fn drift(&self) -> MutexGuard<'_, Vec<DriftRatio>> {
+        self.drift.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether all cgroup trees were walked once.

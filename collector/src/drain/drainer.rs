@@ -2,6 +2,7 @@
 
 use std::{os::fd::AsFd as _, time::Duration};
 
+use aya::maps::PerCpuValues;
 use aya_log::EbpfLogger;
 use collector_common::{cpu::CpuState, signal::Signal};
 
@@ -10,6 +11,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use super::{
     accounts::Accounts,
     decode::{Batch, Event, announced, decode_batch, decode_event},
+    in_flight::{Drained, InFlight, MAX_CPUS},
 };
 use crate::{
     attach::{Attached, LoadError, Rings},
@@ -39,6 +41,8 @@ pub struct Drainer {
     logger: Option<EbpfLogger<&'static dyn log::Log>>,
     /// Per CPU: how many batches each signal had submitted at the last look.
     submitted: Vec<[u64; 2]>,
+    /// Per CPU: what was drained last.
+    drained: Vec<Drained>,
 }
 
 /// The kernel's counters cannot be read.
@@ -64,6 +68,7 @@ impl Drainer {
             accounts: Accounts::default(),
             logger,
             submitted: Vec::new(),
+            drained: Vec::new(),
         })
     }
 
@@ -134,6 +139,13 @@ impl Drainer {
             match decode_batch(&record) {
                 Ok(batch) => {
                     let outcome = sink.batch(&batch);
+                    let cpu = batch.header.cpu as usize;
+                    if cpu >= self.drained.len() && cpu < MAX_CPUS {
+                        self.drained.resize_with(cpu + 1, Drained::default);
+                    }
+                    if let Some(drained) = self.drained.get_mut(cpu) {
+                        drained.note(&batch);
+                    }
                     self.accounts.settle(batch.signal(), &outcome);
                 }
                 Err(malformed) => {
@@ -150,11 +162,7 @@ impl Drainer {
     /// Reads the kernel's counters, and flushes each CPU that has samples in a batch and has
     /// submitted none since the last call.
     pub fn refresh(&mut self) -> Result<(), DrainError> {
-        let cpus = self
-            .rings
-            .cpu_state
-            .get(&0, 0)
-            .map_err(DrainError::Counters)?;
+        let cpus = self.copy_cpus()?;
         self.submitted.resize(cpus.len(), [u64::MAX; 2]);
         for (cpu, (state, submitted)) in cpus.iter().zip(&mut self.submitted).enumerate() {
             let now = [state.sched.sequence, state.block.sequence];
@@ -182,13 +190,29 @@ impl Drainer {
         Ok(())
     }
 
-    /// Makes every CPU submit what it has, for a last drain.
-    pub fn flush_all(&self) -> Result<(), DrainError> {
-        let cpus = self
-            .rings
+    /// A copy of the CPUs' state, for [`drain_to_the_last`](Self::drain_to_the_last).
+    pub fn copy_cpus(&self) -> Result<PerCpuValues<CpuState>, DrainError> {
+        self.rings
             .cpu_state
             .get(&0, 0)
-            .map_err(DrainError::Counters)?;
+            .map_err(DrainError::Counters)
+    }
+
+    /// Hands the samples to `sink`, and tells what is on its way still: together all that the kernel had
+    /// seen when `cpus` was copied, and perhaps more. `None` when there was more than `most` bytes.
+    pub fn drain_to_the_last(
+        &mut self,
+        cpus: &PerCpuValues<CpuState>,
+        sink: &mut impl Sink,
+        most: usize,
+    ) -> Option<InFlight> {
+        // What was submitted since the copy was taken is drained now, and known to be.
+        (self.drain_samples(sink, most) < most).then(|| InFlight::of(cpus, &self.drained))
+    }
+
+    /// Makes every CPU submit what it has, for a last drain.
+    pub fn flush_all(&self) -> Result<(), DrainError> {
+        let cpus = self.copy_cpus()?;
         let with_samples = |state: &CpuState| state.sched.count > 0 || state.block.count > 0;
         for (cpu, _) in cpus
             .iter()

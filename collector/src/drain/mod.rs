@@ -8,7 +8,9 @@ pub mod decode;
 
 mod accounts;
 mod drainer;
+mod in_flight;
 
 pub use accounts::Accounts;
 pub use decode::{Batch, Event, Malformed, Samples};
 pub use drainer::{DrainError, Drainer, Sink};
+pub use in_flight::{InFlight, Running};

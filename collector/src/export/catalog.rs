@@ -522,6 +522,25 @@ families! {
         source: "measured by the daemon",
         since: V0_1,
     },
+    DRIFT: Family {
+        name: "cgscope_drift_ratio",
+        kind: Kind::Gauge,
+        unit: Some(Unit::Ratio),
+        scope: Scope::Collector,
+        labels: &[labels::SIGNAL, labels::QUANTITY, labels::DRIFT_OF],
+        help: "How far what was seen in events and what the kernel itself counted differ, as a share, \
+               from 0 to 1, of the larger one: of the container where they differ most (worst), and of \
+               all (total). Compared once in an interval, over at least 0.5 s of CPU time, 8 MiB, 256 \
+               operations; OOM kills since the beginning. What explains a difference is taken off: \
+               slices still running, time taken by hypervisors and interrupts, wakeups without an \
+               update of the scheduler's clock, merged requests. Left \
+               out are the root, cgroups with others below, disks without requests of their own, and \
+               what the kernel does not count. Absent while nothing was compared in the last six \
+               intervals.",
+        source: "events; `cpu.stat`, `io.stat`, `memory.events`, or v1's `cpuacct.usage`, \
+                 `blkio.throttle`, `memory.oom_control`",
+        since: V0_1,
+    },
     LAST_READINGS: Family {
         name: "cgscope_last_readings_total",
         kind: Kind::Counter,

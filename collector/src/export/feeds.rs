@@ -15,8 +15,8 @@ use super::{
     format::Format,
     histogram,
     labels::{
-        Build, CgroupLabels, CgroupState, DeviceOperation, Info, Lost, OfProgram, OfSignal,
-        OomRole, ReadError, ReadingResult, Stage, SwitchKind, WaitCause, WindowQuantile,
+        Build, CgroupLabels, CgroupState, DeviceOperation, DriftOf, Info, Lost, OfProgram,
+        OfSignal, OomRole, ReadError, ReadingResult, Stage, SwitchKind, WaitCause, WindowQuantile,
         reason_name,
     },
 };
@@ -24,6 +24,7 @@ use crate::{
     host::cgroupfs::Reason,
     reconcile::{
         Snapshot,
+        drift::DriftRatio,
         readings::LastReadings,
         snapshot::{CgroupCounts, CgroupStats, ProgramStats, ReadErrors, SignalAccount, Timing},
     },
@@ -168,6 +169,7 @@ pub(super) const ALL: &[(Family, Feed)] = &[
         catalog::CGROUPFS_READ,
         Feed::Snapshot(|out, s| out.timing(s, Timing::CgroupfsRead)),
     ),
+    (catalog::DRIFT, Feed::Snapshot(drift)),
     (catalog::LAST_READINGS, Feed::Snapshot(last_readings)),
     (catalog::CGROUPFS_ERRORS, Feed::Snapshot(cgroupfs_errors)),
     (
@@ -440,6 +442,20 @@ fn cgroups(out: &mut Series<'_, '_>, snapshot: &Snapshot) -> fmt::Result {
     out.gauge(&CgroupState::Live, &live)?;
     out.gauge(&CgroupState::Exited, &exited)?;
     out.gauge(&CgroupState::Overflowed, &overflowed)
+}
+
+fn drift(out: &mut Series<'_, '_>, snapshot: &Snapshot) -> fmt::Result {
+    snapshot.drift.iter().try_for_each(
+        |&DriftRatio {
+             quantity,
+             worst,
+             total,
+         }| {
+            [("worst", worst), ("total", total)]
+                .into_iter()
+                .try_for_each(|(of, ratio)| out.gauge(&DriftOf { quantity, of }, &ratio))
+        },
+    )
 }
 
 fn last_readings(out: &mut Series<'_, '_>, snapshot: &Snapshot) -> fmt::Result {

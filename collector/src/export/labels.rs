@@ -11,7 +11,7 @@ use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelSetEnco
 use crate::{
     catalog::{Container, Identity, Names, Qos, Runtime},
     host::cgroupfs::Reason,
-    reconcile::snapshot::LastReading,
+    reconcile::{drift::DriftQuantity, snapshot::LastReading},
     window::{LossReason, Operation, Preemptor, Quantiles, WindowSignal},
 };
 
@@ -116,6 +116,18 @@ pub const LAST_READING: Label = closed(
 );
 /// How a last reading ended.
 pub const RESULT: Label = closed("result", &["won", "late", "lost"]);
+/// See [`DriftQuantity`].
+pub const QUANTITY: Label = closed(
+    "quantity",
+    &[
+        DriftQuantity::CpuTime.name(),
+        DriftQuantity::Bytes.name(),
+        DriftQuantity::Operations.name(),
+        DriftQuantity::OomKills.name(),
+    ],
+);
+/// Of whom a drift is.
+pub const DRIFT_OF: Label = closed("of", &["worst", "total"]);
 /// What went wrong in reading files.
 pub const ERROR: Label = closed(
     "error",
@@ -376,6 +388,22 @@ impl EncodeLabelSet for ReadingResult {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
         let Self(result) = self;
         encode_label(encoder, &RESULT, result)
+    }
+}
+
+/// Of what and of whom a drift is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct DriftOf {
+    pub(super) quantity: DriftQuantity,
+    pub(super) of: &'static str,
+}
+
+impl EncodeLabelSet for DriftOf {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
+        let Self { quantity, of } = self;
+        encode_label(encoder, &SIGNAL, &quantity.signal().name())?;
+        encode_label(encoder, &QUANTITY, &quantity.name())?;
+        encode_label(encoder, &DRIFT_OF, of)
     }
 }
 

@@ -23,6 +23,8 @@ pub mod cgroupfs;
 
 pub mod block_devices;
 
+pub mod host_counters;
+
 pub mod process;
 
 pub mod process_files;

@@ -5,6 +5,8 @@
 
 mod pipeline;
 
+pub mod drift;
+
 pub mod readings;
 
 pub mod listing;

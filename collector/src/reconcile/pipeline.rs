@@ -14,6 +14,7 @@ use std::{
 use collector_common::event::OomEvent;
 
 use super::{
+    drift::{Checkpoint, OwnerSums},
     listing::ListedCgroup,
     snapshot::{CgroupCounts, CgroupStats, KernelReading},
 };
@@ -22,7 +23,7 @@ use crate::{
         CgroupTable, Identity, LifeNote, Names, Owner, OwnerId, Recognizer, TableSettings,
         cgroup_table::{Change, Expired, Moment, Walked},
     },
-    drain::{Batch, Event, Samples, Sink, decode::CgroupChange},
+    drain::{Batch, Event, InFlight, Samples, Sink, decode::CgroupChange},
     host::{
         CgroupKey, HierarchyId,
         cgroup_mounts::CgroupMounts,
@@ -101,7 +102,7 @@ pub struct Life {
 
 /// How much of what happened to cgroups is kept for those who read their files: more than the events
 /// of one pass. Each note is a path and some numbers.
-const MAX_LIFE_NOTES: usize = 1 << 18;
+pub(super) const MAX_LIFE_NOTES: usize = 1 << 18;
 
 impl Pipeline {
     /// Empty.
@@ -248,6 +249,54 @@ impl Pipeline {
             sums.add(&view.sums());
         }
         sums
+    }
+
+    /// What the events of each owner's latest life add up to at `at`, with what is on its way.
+    #[must_use]
+    pub fn checkpoint(&self, in_flight: &InFlight, at: Ktime) -> Checkpoint {
+        let mut on_its_way: HashMap<OwnerId, (EventSums, u32)> = HashMap::new();
+        let owner_of = |hierarchy, cgroup| {
+            let key = CgroupKey::new(hierarchy, cgroup);
+            self.table.owner_of(key).map(|(owner, _)| owner)
+        };
+        for sample in &in_flight.sched {
+            if let Some(owner) = owner_of(self.tasks, sample.prev_cgroup) {
+                on_its_way.entry(owner).or_default().0.add_slice(sample);
+            }
+            if let Some(owner) = owner_of(self.tasks, sample.next_cgroup) {
+                on_its_way.entry(owner).or_default().0.add_wait(sample);
+            }
+        }
+        for sample in &in_flight.block {
+            if let Some(owner) = owner_of(self.block, sample.cgroup) {
+                let (sums, _) = on_its_way.entry(owner).or_default();
+                sums.add_completion(sample, &self.operations);
+            }
+        }
+        for running in &in_flight.running {
+            if let Some(owner) = owner_of(self.tasks, running.cgroup) {
+                let (sums, count) = on_its_way.entry(owner).or_default();
+                let since = at.0.saturating_sub(running.since.0);
+                sums.cpu_ns += u64::try_from(since.as_nanos()).unwrap_or(0);
+                *count += 1;
+            }
+        }
+        let owners = self.table.owners().map(|(id, owner)| {
+            let (sums, running) = on_its_way.remove(&id).unwrap_or_default();
+            let mut all = self.sums(owner);
+            all.add(&sums);
+            OwnerSums {
+                owner: id,
+                identity: Arc::clone(&owner.identity),
+                exited: owner.exited().is_some(),
+                sums: all,
+                running,
+            }
+        });
+        Checkpoint {
+            at,
+            owners: owners.collect(),
+        }
     }
 
     /// What happened to cgroups since this was last asked, in its order. To be asked after every

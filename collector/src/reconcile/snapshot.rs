@@ -12,7 +12,7 @@ use crate::{
         network::NetworkStatistics,
         process_files::ProcessTotals,
     },
-    reconcile::readings::LastReadings,
+    reconcile::{drift::DriftRatio, readings::LastReadings},
     window::{
         BlockTotals, Cumulative, LossReason, OomTotals, Quantiles, SchedTotals, WindowSignal,
     },
@@ -42,6 +42,8 @@ pub struct Snapshot {
     pub counts: CgroupCounts,
     /// How the last readings ended of cgroups that are gone.
     pub last_readings: LastReadings,
+    /// How far events and the kernel's counters differ; a quantity that could not be compared is absent.
+    pub drift: Vec<DriftRatio>,
     /// What went wrong in reading cgroups' files.
     pub read_errors: ReadErrors,
     /// Our own timings.

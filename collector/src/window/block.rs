@@ -138,6 +138,15 @@ impl BlockWindows {
     }
 }
 
+/// What a completion is counted as; `None` for what is filtered.
+pub(super) fn operation_of(sample: &BlockSample, operations: &OperationCodes) -> Option<Operation> {
+    if sample.flags & BlockSample::FLAG_EMPTY_FLUSH != 0 {
+        Some(Operation::Flush)
+    } else {
+        operations.operation(sample.operation)
+    }
+}
+
 impl CgroupWindows {
     /// Records completions of block requests, their cgroup ids being those of `hierarchy`.
     ///
@@ -153,12 +162,7 @@ impl CgroupWindows {
         let mut outcome = BatchOutcome::default();
         let windows = self.windows();
         for sample in samples {
-            let is_empty_flush = sample.flags & BlockSample::FLAG_EMPTY_FLUSH != 0;
-            let operation = if is_empty_flush {
-                Operation::Flush
-            } else if let Some(operation) = operations.operation(sample.operation) {
-                operation
-            } else {
+            let Some(operation) = operation_of(sample, operations) else {
                 outcome.filtered += 1;
                 continue;
             };

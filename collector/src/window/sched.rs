@@ -16,7 +16,7 @@ pub(super) struct SchedWindows {
     voluntary: u64,
     involuntary: u64,
     preempted_by: [u64; Preemptor::ALL.len()],
-    clock_skip_ns: u64,
+    pub(super) clock_skip_ns: u64,
     throttled_ns: u64,
 }
 

@@ -1,13 +1,17 @@
 //! What events add up to, without their distribution: the side of the events in a comparison with
 //! the kernel's own counters.
 
-use super::{CgroupView, Device, Operation, cgroups::Slot};
+use collector_common::sample::{BlockSample, SchedSample};
+
+use super::{CgroupView, Device, Operation, OperationCodes, block::operation_of, cgroups::Slot};
 
 /// Sums of one cgroup's, or of one container's, events.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EventSums {
     /// CPU time: all slices that have ended.
     pub cpu_ns: u64,
+    /// Waits that the kernel takes for CPU time: those after which its clock was not updated.
+    pub skipped_ns: u64,
     /// Block I/O, one entry per device and operation.
     pub block: Vec<BlockSums>,
     /// Tasks of it that the OOM killer chose.
@@ -32,10 +36,12 @@ impl EventSums {
     pub fn add(&mut self, other: &Self) {
         let Self {
             cpu_ns,
+            skipped_ns,
             block,
             oom_victims,
         } = other;
         self.cpu_ns += cpu_ns;
+        self.skipped_ns += skipped_ns;
         self.oom_victims += oom_victims;
         for sums in block {
             self.add_block(*sums);
@@ -53,6 +59,33 @@ impl EventSums {
             }
             None => self.block.push(sums),
         }
+    }
+
+    /// Adds what the task that gets the CPU waited for it.
+    pub fn add_wait(&mut self, sample: &SchedSample) {
+        if !sample.has(SchedSample::FLAG_NEXT_IDLE) && !sample.has(SchedSample::FLAG_NO_WAIT) {
+            self.skipped_ns += sample.skip_ns();
+        }
+    }
+
+    /// Adds the slice of the task that leaves it.
+    pub fn add_slice(&mut self, sample: &SchedSample) {
+        if !sample.has(SchedSample::FLAG_PREV_IDLE) && !sample.has(SchedSample::FLAG_NO_SLICE) {
+            self.cpu_ns += sample.slice_ns();
+        }
+    }
+
+    /// Adds a completion.
+    pub fn add_completion(&mut self, sample: &BlockSample, operations: &OperationCodes) {
+        let Some(operation) = operation_of(sample, operations) else {
+            return;
+        };
+        self.add_block(BlockSums {
+            device: Device::from_kernel(sample.device),
+            operation,
+            bytes: u64::from(sample.bytes),
+            operations: u64::from(sample.flags & BlockSample::FLAG_PARTIAL == 0),
+        });
     }
 
     /// Whether there was nothing.
@@ -74,6 +107,7 @@ impl CgroupView<'_> {
         } = self.slot();
         let mut sums = EventSums {
             cpu_ns: sched.slice.cumulative.sum_ns(),
+            skipped_ns: sched.clock_skip_ns,
             block: Vec::new(),
             oom_victims: oom.victim,
         };

@@ -21,6 +21,7 @@ use crate::{
     catalog::{Container, Identity, Names, Qos, Runtime},
     reconcile::{
         Snapshot,
+        drift::{DriftQuantity, DriftRatio},
         readings::LastReadings,
         snapshot::{
             CgroupCounts, CgroupStats, KernelReading, LastReading, ProcessStats, ProgramCost,
@@ -172,6 +173,18 @@ pub(super) fn full_snapshot() -> Snapshot {
             late: 2,
             lost: 1,
         },
+        drift: vec![
+            DriftRatio {
+                quantity: DriftQuantity::CpuTime,
+                worst: 0.5,
+                total: 0.25,
+            },
+            DriftRatio {
+                quantity: DriftQuantity::OomKills,
+                worst: 0.0,
+                total: 0.0,
+            },
+        ],
         read_errors: ReadErrors {
             unparsed: [1, 2, 3, 4, 5, 6, 7, 8],
             unreadable: 9,

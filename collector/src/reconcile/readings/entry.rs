@@ -1,6 +1,7 @@
 //! One owner's latest reading, through one life after the other.
 
 use std::{
+    mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -39,13 +40,12 @@ pub(super) struct EntryLife {
     pub(super) since: Ktime,
     /// Whether it was made while we looked on.
     pub(super) is_new: bool,
-    /// Whether a process was ever in it; unknown of one that was found.
-    has_been_filled: bool,
-    /// When the last process left, if none has come since.
-    emptied: Option<Ktime>,
+    occupancy: Occupancy,
     after_end: AfterEnd,
     pub(super) exited: bool,
-    readings: u32,
+    pub(super) turns: u32,
+    /// Whether nothing has happened in it of late.
+    rests: bool,
     at: Option<Ktime>,
     reader: Option<CgroupReader>,
     statistics: Arc<CgroupStatistics>,
@@ -62,6 +62,17 @@ pub struct Processes {
     pub network: Option<Arc<NetworkStatistics>>,
     /// Their threads and open files, once they were counted.
     pub totals: Option<ProcessTotals>,
+}
+
+/// What is told of its processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Occupancy {
+    /// Nothing: it had none yet, or had them before it was found.
+    Untold,
+    /// There are some.
+    Filled,
+    /// There were, and the last of them left.
+    Emptied(Ktime),
 }
 
 /// What was read after the last process had left.
@@ -82,14 +93,27 @@ pub struct ReadTarget<'a> {
     pub path: &'a [u8],
     /// The ids that are known of it.
     pub keys: &'a [CgroupKey],
-    /// How often it was read before.
-    pub readings: u32,
+    /// How often it had its turn before.
+    pub turns: u32,
+    /// Whether nothing has happened in it of late.
+    pub rests: bool,
     /// Its reader, once there is one; it ends with the cgroup.
     pub reader: &'a mut Option<CgroupReader>,
     /// Where the figures go.
     pub statistics: &'a mut CgroupStatistics,
     /// Where those of its processes go; `None` where they have none of their own.
     pub processes: Option<&'a mut Processes>,
+}
+
+/// What the last reading of a life says.
+#[derive(Clone, Debug)]
+pub struct Latest {
+    /// When it began.
+    pub at: Ktime,
+    /// Whether the cgroup was made while we looked on.
+    pub is_new: bool,
+    /// The figures.
+    pub statistics: Arc<CgroupStatistics>,
 }
 
 /// How the last reading of a life ended: see [`super::LastReadings`].
@@ -134,7 +158,8 @@ impl Entry {
         let outcome = read(ReadTarget {
             path: &life.path,
             keys: &life.keys,
-            readings: life.readings,
+            turns: life.turns,
+            rests: life.rests,
             reader: &mut life.reader,
             statistics,
             processes: life.processes.as_mut(),
@@ -143,11 +168,9 @@ impl Entry {
         if outcome.read == Wanted::NOTHING {
             return Some(outcome);
         }
-        life.readings = life.readings.saturating_add(1);
         life.at = Some(outcome.at);
-        if let Some(since_end) = life
-            .emptied
-            .and_then(|emptied| outcome.at.0.checked_sub(emptied.0))
+        if let Occupancy::Emptied(emptied) = life.occupancy
+            && let Some(since_end) = outcome.at.0.checked_sub(emptied.0)
         {
             let found = match outcome.presence {
                 Presence::There if since_end >= SLOWEST_TICK => AfterEnd::Settled,
@@ -157,6 +180,15 @@ impl Entry {
             life.after_end = life.after_end.max(found);
         }
         Some(outcome)
+    }
+
+    /// Says whether nothing has happened in it of late. Whether that was said before.
+    pub fn set_rests(&self, generation: u32, rests: bool) -> bool {
+        let mut life = self.life();
+        if life.generation != generation {
+            return false;
+        }
+        mem::replace(&mut life.rests, rests)
     }
 
     /// The figures for a row that shows `of`.
@@ -194,11 +226,16 @@ impl Entry {
         }
     }
 
-    /// What the last reading says, and when it was; for comparison with events.
-    pub fn latest(&self, generation: u32) -> Option<(Ktime, Arc<CgroupStatistics>)> {
+    /// What the last reading says, for comparison with events.
+    #[must_use]
+    pub fn latest(&self, generation: u32) -> Option<Latest> {
         let life = self.life();
         let at = life.at.filter(|_| life.generation == generation)?;
-        Some((at, Arc::clone(&life.statistics)))
+        Some(Latest {
+            at,
+            is_new: life.is_new,
+            statistics: Arc::clone(&life.statistics),
+        })
     }
 
     pub(super) fn life(&self) -> MutexGuard<'_, EntryLife> {
@@ -215,11 +252,11 @@ impl EntryLife {
             keys: Vec::new(),
             since,
             is_new,
-            has_been_filled: false,
-            emptied: None,
+            occupancy: Occupancy::Untold,
             after_end: AfterEnd::Nothing,
             exited: false,
-            readings: 0,
+            turns: 0,
+            rests: false,
             at: None,
             reader: None,
             statistics: Arc::default(),
@@ -241,14 +278,16 @@ impl EntryLife {
 
     /// A process is in it: what was read before is not the last reading.
     pub(super) const fn fill(&mut self) {
-        self.has_been_filled = true;
-        self.emptied = None;
+        self.occupancy = Occupancy::Filled;
         self.after_end = AfterEnd::Nothing;
     }
 
     /// The last process left. In another hierarchy of the same cgroup it may have left before.
     pub(super) fn empty(&mut self, at: Ktime) {
-        self.emptied = Some(self.emptied.map_or(at, |before| before.max(at)));
+        self.occupancy = match self.occupancy {
+            Occupancy::Emptied(before) => Occupancy::Emptied(before.max(at)),
+            Occupancy::Untold | Occupancy::Filled => Occupancy::Emptied(at),
+        };
         self.after_end = AfterEnd::Nothing;
     }
 
@@ -262,8 +301,8 @@ impl EntryLife {
         match self.after_end {
             AfterEnd::All | AfterEnd::Settled => Ending::Won,
             AfterEnd::Part => Ending::Late,
-            AfterEnd::Nothing if self.has_been_filled || self.emptied.is_some() => Ending::Lost,
-            AfterEnd::Nothing => Ending::Nobody,
+            AfterEnd::Nothing if self.occupancy == Occupancy::Untold => Ending::Nobody,
+            AfterEnd::Nothing => Ending::Lost,
         }
     }
 }

@@ -16,5 +16,5 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-pub use entry::{Entry, Processes, ReadTarget};
+pub use entry::{Entry, Latest, Processes, ReadTarget};
 pub use store::{Due, LastReadings, Noted, ReadingSettings, Readings, Why};

@@ -28,6 +28,7 @@ pub(super) fn stand_in(
     let mut statistics = CgroupStatistics::clone(read);
     let EventSums {
         cpu_ns,
+        skipped_ns: _,
         block,
         oom_victims,
     } = events;

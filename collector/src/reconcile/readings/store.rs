@@ -3,6 +3,7 @@
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, HashMap, HashSet},
+    mem,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -61,6 +62,7 @@ struct Index {
     /// How many entries there ever were.
     made: u64,
     stopping: bool,
+    wanted: bool,
 }
 
 #[derive(Debug)]
@@ -79,6 +81,8 @@ pub enum Why {
     Turn,
     /// It was emptied a moment ago.
     Settled,
+    /// It is compared with its events.
+    Compared,
 }
 
 /// A cgroup that is to be read now.
@@ -255,7 +259,8 @@ impl Readings {
                 Some(place) if place.live == Some(due.generation) => place.at,
                 _ => return,
             };
-            let life = due.entry.life();
+            let mut life = due.entry.life();
+            life.turns = life.turns.saturating_add(1);
             schedule::next(now, life.since, life.is_new, place, self.settings.interval)
         };
         self.push((next, owner, due.generation, Why::Turn));
@@ -268,7 +273,7 @@ impl Readings {
             let next = index.due.peek().map(|&Reverse((due, ..))| due);
             let wake = next.map_or(until, |next| next.min(until));
             let left = wake.0.saturating_sub(Ktime::now().0);
-            if left.is_zero() || index.stopping {
+            if left.is_zero() || index.stopping || mem::take(&mut index.wanted) {
                 return;
             }
             index = self
@@ -277,6 +282,12 @@ impl Readings {
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
         }
+    }
+
+    /// Lets those who wait look up: there is something else to do.
+    pub fn wake(&self) {
+        self.index().wanted = true;
+        self.changed.notify_all();
     }
 
     /// Lets those who wait go on, now and in future.

@@ -318,6 +318,7 @@ fn where_no_file_was_read_the_events_stand_in() {
     exited(&readings, 1, 6);
     let sums = EventSums {
         cpu_ns: 9_000,
+        skipped_ns: 0,
         block: vec![BlockSums {
             device: Device {
                 major: 8,

@@ -1,5 +1,8 @@
 //! The pipeline, from batches and events to rows.
 
+mod drift;
+mod life;
+
 use std::{
     path::Path,
     time::{Duration, SystemTime},
