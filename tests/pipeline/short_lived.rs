@@ -130,8 +130,9 @@ fn assert_cpu_times(exposition: &Exposition, gone: &[Gone], stolen: f64) {
         let cpu = exposition
             .sum(CPU_SECONDS, &[("id", &of.path)])
             .unwrap_or_else(|| panic!("{} has no CPU time", of.path));
-        // What is stolen is told in steps of 10 ms.
-        let range = of.least.as_secs_f64() * 0.95..of.most.as_secs_f64() * 1.05 + stolen + 0.01;
+        // What is stolen is told in steps of 10 ms, and a zombie can still be on its way off the CPU: all of
+        // them are compared below.
+        let range = of.least.as_secs_f64() * 0.95..of.most.as_secs_f64() * 1.25 + stolen + 0.01;
         assert!(range.contains(&cpu), "{}: {cpu} s, not {range:?}", of.path);
         sum += cpu;
         most += of.most.as_secs_f64();
