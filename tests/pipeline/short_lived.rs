@@ -3,12 +3,18 @@
 use std::{
     collections::BTreeMap,
     env, fs,
+    io::Read as _,
+    process::Child,
     sync::atomic::{AtomicUsize, Ordering},
     thread,
     time::Duration,
 };
 
 use collector_tests::{cgroup::TestCgroup, daemon::Daemon, exposition::Exposition, note};
+use nix::{
+    sys::wait::{Id, WaitPidFlag, waitid},
+    unistd::Pid,
+};
 
 const CPU_SECONDS: &str = "cgscope_container_cpu_seconds_total";
 const INFO: &str = "cgscope_container_info";
@@ -23,7 +29,9 @@ const WORKERS: usize = 2;
 #[derive(Debug)]
 struct Gone {
     path: String,
-    cpu_time: Duration,
+    /// CPU time: at least what it took after it had joined, at most that and the joining.
+    least: Duration,
+    most: Duration,
 }
 
 fn count(default: usize) -> usize {
@@ -47,13 +55,23 @@ fn come_and_go(
             let cgroup = TestCgroup::new("cgscope-brief");
             let arguments = arguments(number);
             let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-            let output = cgroup.workload_to_its_end(&arguments).output().unwrap();
-            assert!(output.status.success(), "{}", output.status);
+            let mut child = cgroup.workload_to_its_end(&arguments).spawn().unwrap();
+            let ran = ran_to_its_end(&child);
+            let status = child.wait().unwrap();
             thread::sleep(linger);
-            let took = String::from_utf8_lossy(&output.stdout);
+            cgroup.remove();
+            assert!(status.success(), "{status}");
+            let mut said = String::new();
+            let mut out = child.stdout.take().unwrap();
+            out.read_to_string(&mut said).unwrap();
+            let mut times = said
+                .split_whitespace()
+                .map(|time| Duration::from_nanos(time.parse().unwrap()));
+            let [before, after] = [(); 2].map(|()| times.next().unwrap());
             gone.push(Gone {
                 path: cgroup.path.clone(),
-                cpu_time: Duration::from_nanos(took.trim().parse().expect("nanoseconds")),
+                least: ran.saturating_sub(after),
+                most: ran.saturating_sub(before),
             });
         }
     };
@@ -64,6 +82,16 @@ fn come_and_go(
             .flat_map(|worker| worker.join().expect("a worker"))
             .collect()
     })
+}
+
+/// Waits for the end of a process, and leaves it there. The CPU time of its one thread, its end included.
+fn ran_to_its_end(child: &Child) -> Duration {
+    let pid = child.id();
+    let of = Id::Pid(Pid::from_raw(pid.try_into().unwrap()));
+    waitid(of, WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).unwrap();
+    let schedstat = fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap();
+    let ran = schedstat.split_whitespace().next().unwrap();
+    Duration::from_nanos(ran.parse().unwrap())
 }
 
 /// How the last readings ended, of these cgroups.
@@ -97,28 +125,22 @@ fn stolen() -> f64 {
 
 /// Compares the CPU time of each, and of all.
 fn assert_cpu_times(exposition: &Exposition, gone: &[Gone], stolen: f64) {
-    let (mut sum, mut expected_sum) = (0.0, 0.0);
+    let (mut sum, mut most) = (0.0, 0.0);
     for of in gone {
         let cpu = exposition
             .sum(CPU_SECONDS, &[("id", &of.path)])
             .unwrap_or_else(|| panic!("{} has no CPU time", of.path));
-        let expected = of.cpu_time.as_secs_f64();
-        // What it took to join and to end is not in what it printed, and what is stolen is told in
-        // steps of 10 ms.
-        assert!(
-            cpu > expected * 0.95 && cpu < expected * 1.05 + 0.013 + stolen,
-            "{}: {cpu} s, not {expected}",
-            of.path
-        );
+        // What is stolen is told in steps of 10 ms, and a zombie can still be on its way off the CPU: all of
+        // them are compared below.
+        let range = of.least.as_secs_f64() * 0.95..of.most.as_secs_f64() * 1.25 + stolen + 0.01;
+        assert!(range.contains(&cpu), "{}: {cpu} s, not {range:?}", of.path);
         sum += cpu;
-        expected_sum += expected;
+        most += of.most.as_secs_f64();
     }
     note(&format!(
-        "CPU time: {sum} s of {expected_sum}, and {stolen} were stolen"
+        "CPU time: {sum} s of at most {most}, and {stolen} were stolen"
     ));
-    #[expect(clippy::cast_precision_loss, reason = "some thousands")]
-    let ends = 0.002 * gone.len() as f64;
-    assert!(sum < expected_sum * 1.05 + stolen + ends, "{sum}");
+    assert!(sum < most * 1.05 + stolen, "{sum}, not {most}");
 }
 
 #[test]
@@ -142,7 +164,7 @@ fn cgroups_of_20_ms_that_are_removed_at_once_are_all_there_with_their_cpu_time()
     let count = count as f64;
     // Others may come and go on this host, too.
     assert!(results.iter().sum::<f64>() >= count, "{results:?}");
-    // They are removed some 100 µs after their end.
+    // They are removed some 100 µs after their end; an emulated machine takes longer for all of it.
     assert!(results[0] >= count / 3.0, "{results:?}");
 }
 
@@ -190,9 +212,12 @@ fn what_is_removed_as_by_a_runtime_has_final_figures_and_every_byte() {
     assert_cpu_times(&exposition, &gone, stolen() - stolen_before);
     // The kernel makes a cgroup's place for a disk with its first request there, and does not wait for
     // memory: while there is none at hand, it charges requests to a cgroup above, in its own counters
-    // too. None of them is lost.
-    let lost = exposition.sum("cgscope_events_lost_total", &[("signal", "block_io")]);
-    assert_eq!(lost, Some(0.0));
+    // too.
+    let full = [("signal", "block_io"), ("reason", "ring_full")];
+    assert_eq!(
+        exposition.sum("cgscope_events_lost_total", &full),
+        Some(0.0)
+    );
     let written_by = |of: &Gone| {
         let labels = [("id", of.path.as_str()), ("operation", "write")];
         exposition.sum("cgscope_container_block_io_bytes_total", &labels)

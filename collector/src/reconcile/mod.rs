@@ -1,7 +1,7 @@
 //! Joins windows with identity into the numbers of each container.
 //!
-//! In: batches and events, walks of the cgroup trees. Out: a [`Snapshot`], which knows nothing of how
-//! it will be exported. Never here: I/O to the outside, a clock, or a metric's name.
+//! In: batches and events, walks of the cgroup trees, readings of cgroups' files. Out: a [`Snapshot`],
+//! which knows nothing of how it will be exported. Never here: I/O to the outside, a clock, or a metric's name.
 
 mod pipeline;
 

@@ -63,8 +63,8 @@ enum Work {
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
         program: Vec<OsString>,
     },
-    /// Lives shortly, of known work, and ends where it worked. Prints the CPU time that it took, but for
-    /// its end.
+    /// Lives shortly, of known work, and ends where it worked. Prints its CPU time before it joined, and
+    /// after.
     Brief {
         milliseconds: u64,
         /// Memory to touch.
@@ -93,6 +93,7 @@ enum Work {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
+    let before_join = own_cpu_time()?;
     join_cgroups(&arguments.join)?;
     let leave = arguments.leave;
     let before = read_own_thread();
@@ -140,8 +141,8 @@ fn main() -> Result<()> {
             while own_cpu_time()? < least {
                 std::hint::spin_loop();
             }
-            let took = own_cpu_time()?.saturating_sub(joined).as_nanos();
-            writeln!(std::io::stdout(), "{took}")?;
+            let [before, after] = [before_join, joined].map(|time| time.as_nanos());
+            writeln!(std::io::stdout(), "{before} {after}")?;
             return Ok(());
         }
         Work::HideKernelTypes { program } => return hide_kernel_types(&program),

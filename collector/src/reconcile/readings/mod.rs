@@ -3,8 +3,8 @@
 //!
 //! In: what happened to cgroups, and what became of reading their files. Out: whose files to read and
 //! when, the [`KernelReading`](crate::reconcile::snapshot::KernelReading) of each row, and how many
-//! last readings came in time. Never here: a system call, a clock, or the pipeline's lock: files are
-//! read while samples go on being recorded.
+//! last readings came in time. Never here: a file that is opened or read, or the
+//! pipeline's lock: samples go on being recorded while files are read.
 //!
 //! An entry's own lock is held while its files are read; who wants that entry waits, nobody else.
 
