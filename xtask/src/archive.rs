@@ -12,6 +12,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+use tempfile::TempDir;
 
 use crate::setup::platform::Platform;
 
@@ -269,6 +270,14 @@ pub(crate) fn cache(name: &str) -> anyhow::Result<PathBuf> {
     let folder = cache.join("cgscope").join(name);
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     Ok(folder)
+}
+
+/// A folder in the cache for what is not whole yet; gone when this is dropped.
+pub(crate) fn workplace(cache: &Path) -> anyhow::Result<TempDir> {
+    tempfile::Builder::new()
+        .prefix("fetching-")
+        .tempdir_in(cache)
+        .context("cannot make a folder in the cache")
 }
 
 /// Gives what is whole its final name in the cache, unless another run was faster.

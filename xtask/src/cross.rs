@@ -73,7 +73,7 @@ fn sysroot() -> anyhow::Result<PathBuf> {
 
 fn fetch(cache: &Path, version: &str, folder: &Path) -> anyhow::Result<()> {
     println!("cross: fetching {LIBRARY_PACKAGE} {version} of {ARCHITECTURE}");
-    let work = tempfile::tempdir_in(cache).context("cannot make a folder in the cache")?;
+    let work = archive::workplace(cache)?;
     let apt = PrivateApt::open(work.path(), &Suite::BOOKWORM, ARCHITECTURE)?;
     let candidate = Candidate {
         version: version.to_owned(),

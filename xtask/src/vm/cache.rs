@@ -60,10 +60,7 @@ fn fetch(kernel: &Kernel, cache: &Path, root: &Path) -> anyhow::Result<()> {
         kernel.series,
         kernel.suite_names()
     );
-    let work = tempfile::Builder::new()
-        .prefix("fetching-")
-        .tempdir_in(cache)
-        .context("cannot make a folder in the cache")?;
+    let work = archive::workplace(cache)?;
     let apt = PrivateApt::open(work.path(), kernel.suites, "amd64")?;
     let candidates = kernel.candidates(&apt.offers(kernel.image_prefix())?);
     let mut refused = Vec::new();

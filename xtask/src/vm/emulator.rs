@@ -120,10 +120,7 @@ fn fetch(root: &Path) -> anyhow::Result<()> {
         BACKPORTS[0].name
     );
     let cache = root.parent().context("a folder in the cache")?;
-    let work = tempfile::Builder::new()
-        .prefix("fetching-")
-        .tempdir_in(cache)
-        .context("cannot make a folder in the cache")?;
+    let work = archive::workplace(cache)?;
     let apt = PrivateApt::open(work.path(), &BACKPORTS, "amd64")?;
     let offers = apt.offers(PACKAGE)?;
     let Some(offer) = offers.iter().find(|offer| offer.package == PACKAGE) else {
