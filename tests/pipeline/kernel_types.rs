@@ -50,7 +50,7 @@ struct Work {
 impl Work {
     fn done() -> Self {
         let cgroup = TestCgroup::new("cgscope-types");
-        let counts = cgroup.run(&["ping-pong", "1", "1500"]);
+        let counts = cgroup.run(&["ping-pong", "1", "800"]);
         let file = tempfile::NamedTempFile::new_in("/var/tmp").unwrap();
         let path = file.path().to_str().unwrap();
         let _written = cgroup.run(&["write", path, &BYTES.to_string(), "--direct"]);

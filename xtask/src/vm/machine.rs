@@ -135,7 +135,7 @@ fn qemu(
     command
         // Software emulation: the same wherever it runs, within another virtual machine too.
         .args(["-accel", "tcg,thread=multi", "-cpu", "max"])
-        .args(["-smp", "2", "-m", "2G"])
+        .args(["-smp", "2", "-m", "1G"])
         .args(["-nographic", "-no-reboot", "-nic", "none"])
         .arg("-kernel")
         .arg(&kernel.image)
