@@ -150,7 +150,7 @@ pub const TYPE: Label = closed(
     "type",
     &[SwitchKind::Voluntary.name(), SwitchKind::Involuntary.name()],
 );
-/// See [`WaitCause`].
+/// What kept tasks waiting for a CPU.
 pub const CAUSE: Label = closed(
     "cause",
     &[WaitCause::Contention.name(), WaitCause::Throttled.name()],
@@ -243,7 +243,7 @@ pub const PROGRAM: Label = open(
     "program",
     "the kernel program's name, as `bpftool prog` shows it",
 );
-/// See [`CgroupState`].
+/// Whether a cgroup is there, or was.
 pub const STATE: Label = closed(
     "state",
     &[
