@@ -86,6 +86,7 @@ impl Bundle {
             "root": {"path": self.root},
             "mounts": [
                 {"destination": "/proc", "type": "proc", "source": "proc"},
+                {"destination": "/dev", "type": "tmpfs", "source": "tmpfs"},
                 bound("/usr"), bound("/lib"), bound("/lib64"),
                 {"destination": "/workload", "source": workload, "type": "bind", "options": ["bind", "ro"]},
                 {"destination": "/files", "source": self.files, "type": "bind", "options": ["bind", "rw"]},
@@ -95,6 +96,7 @@ impl Bundle {
                 "namespaces": namespaces,
             },
         });
+        fs::create_dir_all(&self.folder).unwrap();
         fs::write(self.folder.join("config.json"), config.to_string()).unwrap();
     }
 }
@@ -128,6 +130,12 @@ impl Numbers {
     }
 }
 
+/// Bytes that were written, by cgroups with these labels.
+fn written(exposition: &Exposition, labels: &[(&str, &str)]) -> Option<f64> {
+    let writes = [&[("operation", "write")], labels].concat();
+    exposition.sum("cgscope_container_block_io_bytes_total", &writes)
+}
+
 /// What a scrape shows of the containers that are gone, by their ids.
 fn note_shown(exposition: &Exposition, of: &mut HashMap<String, Shown>) {
     let mut by_path: HashMap<&str, Exposition> = HashMap::new();
@@ -145,13 +153,12 @@ fn note_shown(exposition: &Exposition, of: &mut HashMap<String, Shown>) {
         let info = shown.find("cgscope_container_info", &[]).next();
         let info = &info.expect("every container has one").labels;
         assert_eq!(info["container_id"], id);
-        let writes = [("operation", "write")];
         let shown = Shown {
             last_reading: info["last_reading"].clone(),
             cpu_of_events: shown.sum("cgscope_container_cpu_seconds_total", &[]),
             cpu_of_kernel: shown.sum("container_cpu_usage_seconds_total", &[]),
             memory_peak: shown.sum("container_memory_max_usage_bytes", &[]),
-            written: shown.sum("cgscope_container_block_io_bytes_total", &writes),
+            written: written(&shown, &[]),
         };
         of.insert(id.to_owned(), shown);
     }
@@ -192,18 +199,12 @@ fn containers_of_a_moment_are_all_there_with_their_cpu_time_memory_and_writes() 
         fs::write(files.path().join(number.to_string()), vec![0; WRITTEN]).unwrap();
     }
     nix::unistd::sync();
-    let bundles: Vec<_> = (0..WORKERS)
-        .map(|worker| {
-            let folder = folder.path().join(worker.to_string());
-            fs::create_dir(&folder).unwrap();
-            Bundle {
-                folder,
-                root: image.root(),
-                files: files.path().to_owned(),
-            }
-        })
-        .collect();
-
+    let bundle = |worker: usize| Bundle {
+        folder: folder.path().join(worker.to_string()),
+        root: image.root(),
+        files: files.path().to_owned(),
+    };
+    let bundles: Vec<_> = (0..WORKERS).map(bundle).collect();
     let daemon = Daemon::start(&["--export-cadvisor"]);
     let numbers = Numbers {
         next: AtomicUsize::new(0),
@@ -235,7 +236,12 @@ fn containers_of_a_moment_are_all_there_with_their_cpu_time_memory_and_writes() 
     });
     // Longer than a sample may lie in a silent CPU's batch.
     thread::sleep(Duration::from_millis(1_200));
-    note_shown(&daemon.scrape(), &mut shown);
+    let last = daemon.scrape();
+    note_shown(&last, &mut shown);
+    let written_above: f64 = paths
+        .iter()
+        .filter_map(|path| written(&last, &[("id", path)]))
+        .sum();
 
     assert_eq!(gone.len(), count);
     let missing: Vec<_> = gone
@@ -256,21 +262,30 @@ fn containers_of_a_moment_are_all_there_with_their_cpu_time_memory_and_writes() 
         .count();
     note(&format!(
         "of {count} containers {finals} have a final reading; CPU time differs by {:.4} at most and {:.4} \
-         in the middle, that of events by {:.4} and {:.4}; all bytes of {whole}",
+         in the middle, that of events by {:.4} and {:.4}; all bytes of {whole}, and {written_above} above",
         kernel.0, kernel.1, events.0, events.1
     ));
-    assert!(finals * 100 >= count * 99, "{finals} of {count}");
+    assert!(events.1 < 0.05, "{events:?}");
+    assert!(finals * 100 >= count * 95, "{finals} of {count}");
     for gone in &gone {
         let shown = of(gone);
         let cpu = shown.cpu_of_kernel.expect("CPU time") / gone.cpu.as_secs_f64();
         assert!((0.95..1.05).contains(&cpu), "{cpu}, {shown:?}");
+        // All of the slice in which the runtime moved its process here is in the events.
         let cpu = shown.cpu_of_events.expect("CPU time") / gone.cpu.as_secs_f64();
-        assert!((0.90..1.25).contains(&cpu), "{cpu}, {shown:?}");
+        assert!(cpu > 0.95, "{cpu}, {shown:?}");
         if let Some(peak) = shown.memory_peak {
             let touched = (MEBIBYTES << 20) as f64;
             assert!((touched..touched * 2.5).contains(&peak), "{shown:?}");
         }
     }
-    // What the kernel itself charges to a cgroup above: see the test of plain cgroups.
-    assert!(whole * 100 >= count * 99, "{whole} of {count}");
+    // The kernel makes a cgroup's place for a disk with its first request there, and does not wait for
+    // memory: while there is none at hand, it charges requests to a cgroup above, up to the root.
+    assert!(whole * 100 >= count * 90, "{whole} of {count}");
+    let written: f64 = gone.iter().filter_map(|gone| of(gone).written).sum();
+    let missing = (count * WRITTEN) as f64 - written;
+    assert!(
+        missing >= written_above && missing < written / 10.0,
+        "{missing} of {written}"
+    );
 }

@@ -80,9 +80,9 @@ enum Occupancy {
 enum AfterEnd {
     Nothing,
     Part,
-    /// But the last slice, of at most a tick, may not have been counted by then.
+    /// But so soon that the last slice, of at most a tick, may not have been counted by then.
     All,
-    /// When the last slice had been counted for sure.
+    /// When the last slice had been counted.
     Settled,
 }
 
@@ -128,7 +128,11 @@ pub(super) enum Ending {
 
 /// The kernel counts the CPU time of a task at each tick and when it leaves the CPU: a reading right
 /// after the last process left its cgroup can lack what came since the last tick. None is slower.
-pub(super) const SLOWEST_TICK: Duration = Duration::from_millis(10);
+const SLOWEST_TICK: Duration = Duration::from_millis(10);
+
+/// From its leaving the cgroup a task that ends needs some microseconds until it leaves the CPU, too, and
+/// all of its time is counted. If it is held up in between, it is off the CPU, and counted, all the sooner.
+pub(super) const LAST_SLICE: Duration = Duration::from_millis(1);
 
 /// More hierarchies than any host has.
 const MAX_KEYS: usize = 32;
@@ -173,7 +177,7 @@ impl Entry {
             && let Some(since_end) = outcome.at.0.checked_sub(emptied.0)
         {
             let found = match outcome.presence {
-                Presence::There if since_end >= SLOWEST_TICK => AfterEnd::Settled,
+                Presence::There if since_end >= LAST_SLICE => AfterEnd::Settled,
                 Presence::There => AfterEnd::All,
                 _ => AfterEnd::Part,
             };
@@ -284,11 +288,14 @@ impl EntryLife {
 
     /// The last process left. In another hierarchy of the same cgroup it may have left before.
     pub(super) fn empty(&mut self, at: Ktime) {
-        self.occupancy = match self.occupancy {
-            Occupancy::Emptied(before) => Occupancy::Emptied(before.max(at)),
-            Occupancy::Untold | Occupancy::Filled => Occupancy::Emptied(at),
-        };
-        self.after_end = AfterEnd::Nothing;
+        if let Occupancy::Emptied(before) = self.occupancy {
+            // What was read in between was read at its end, all the same.
+            self.occupancy = Occupancy::Emptied(before.max(at));
+            self.after_end = self.after_end.min(AfterEnd::All);
+        } else {
+            self.occupancy = Occupancy::Emptied(at);
+            self.after_end = AfterEnd::Nothing;
+        }
     }
 
     /// It is gone, and with it what was open of it.

@@ -28,6 +28,7 @@ pub(super) fn stand_in(
     let mut statistics = CgroupStatistics::clone(read);
     let EventSums {
         cpu_ns,
+        last_slice_ns: _,
         skipped_ns: _,
         block,
         oom_victims,
@@ -46,8 +47,9 @@ pub(super) fn stand_in(
     Some(Arc::new(statistics))
 }
 
-/// Final figures, but for the last slice of at most a `tick`: where events have more CPU time, they have
-/// that slice.
+/// Final figures, but for what came since the last tick of the last slice: where events have more CPU
+/// time, they have that. No more of it counts: events also have what a hypervisor took meanwhile, and all of
+/// the slice in which a task was moved here.
 pub(super) fn with_last_slice(
     read: &Arc<CgroupStatistics>,
     events: &EventSums,
@@ -57,7 +59,8 @@ pub(super) fn with_last_slice(
     let Some(counted) = counted.filter(|counted| *counted < events.cpu_ns) else {
         return Arc::clone(read);
     };
-    let most = counted.saturating_add(u64::try_from(tick.as_nanos()).unwrap_or(u64::MAX));
+    let tick_ns = u64::try_from(tick.as_nanos()).unwrap_or(u64::MAX);
+    let most = counted.saturating_add(events.last_slice_ns.min(tick_ns));
     let mut statistics = CgroupStatistics::clone(read);
     if let Some(cpu) = &mut statistics.cpu {
         cpu.of.usage_ns = Some(events.cpu_ns.min(most));
