@@ -20,11 +20,11 @@ use prost::Message as _;
 
 use super::{
     NameSets,
-    catalog::Family,
+    cgroup_labels::CgroupLabels,
     classic_text::ClassicText,
+    family::Family,
     feeds::{self, Cgroup, Feed, Series},
     format::Format,
-    labels::CgroupLabels,
     peers::{ContainerdLabels, NetworkViews, Row, SharedFamily, device},
 };
 use crate::{

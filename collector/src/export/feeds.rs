@@ -11,14 +11,16 @@ use prometheus_client::encoding::{
 };
 
 use super::{
-    catalog::{self, Family},
+    catalog,
+    cgroup_labels::CgroupLabels,
+    family::Family,
     format::Format,
     histogram,
-    labels::{
-        Build, CgroupLabels, CgroupState, DeviceOperation, DriftOf, Info, Lost, OfProgram,
-        OfSignal, OomRole, ReadError, ReadingResult, Stage, SwitchKind, WaitCause, WindowQuantile,
-        reason_name,
+    label_sets::{
+        Build, DeviceOperation, DriftOf, Info, Lost, OfProgram, OfSignal, ReadError, ReadingResult,
+        WindowQuantile,
     },
+    labels::{CgroupState, OomRole, Stage, SwitchKind, WaitCause, reason_name},
 };
 use crate::{
     host::cgroupfs::Reason,

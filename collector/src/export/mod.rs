@@ -6,13 +6,18 @@
 //! [`Listing`](crate::reconcile::Listing): see [`listing`].
 
 pub mod catalog;
+pub mod family;
 pub mod labels;
 
 pub mod listing;
 
+mod cgroup_labels;
 mod feeds;
 mod histogram;
+mod label_sets;
 mod peers;
+
+pub mod reference;
 
 mod classic_text;
 mod exposition;

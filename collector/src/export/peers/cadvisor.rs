@@ -10,15 +10,16 @@ use std::time::{Duration, SystemTime};
 use super::{
     Figures::{Any, Each, V1, V2},
     Metric,
-    figure::Figure::{
-        AllCpus, Cpu, Faults, Memory, PerDevice, PerInterface, PerOperation, PerPageSize, Pids,
-        Pressure, Processes, Row, Sched, StatHierarchical,
+    figure::{
+        Figure::{
+            AllCpus, Cpu, Faults, Memory, PerDevice, PerInterface, PerOperation, PerPageSize, Pids,
+            Pressure, Processes, Row, Sched, StatHierarchical,
+        },
+        or_zero,
     },
     metrics,
 };
-use crate::host::cgroupfs::{
-    Limit, MemoryKey as Key, cpu::CpuStatistics, memory::MemoryStatistics,
-};
+use crate::host::cgroupfs::{MemoryKey as Key, cpu::CpuStatistics, memory::MemoryStatistics};
 
 /// The time of all stalls for one resource.
 macro_rules! pressure {
@@ -29,7 +30,7 @@ macro_rules! pressure {
     };
 }
 
-pub(super) const METRICS: &[Metric] = metrics! { Cgroup;
+pub(in crate::export) const METRICS: &[Metric] = metrics! { Cgroup;
     "container_last_seen": total seconds, Any(Row(|row| whole_seconds_ns(row.exited.unwrap_or(row.taken)))),
         "When the cgroup was there last, in seconds since the Unix epoch: now, or when it was removed.",
         "the daemon's table of cgroups";
@@ -245,14 +246,6 @@ pub(super) const METRICS: &[Metric] = metrics! { Cgroup;
 fn when_limited(cpu: &CpuStatistics, value: Option<u64>) -> Option<u64> {
     cpu.quota_ns?.bound()?;
     value
-}
-
-/// As cAdvisor has a limit that there is not.
-const fn or_zero(limit: Limit) -> u64 {
-    match limit {
-        Limit::At(limit) => limit,
-        Limit::Unlimited => 0,
-    }
 }
 
 /// v2's weight, 1 to 10000, on v1's scale, 2 to 262144.

@@ -12,10 +12,10 @@ use super::{
     row::Row,
 };
 use crate::{
-    export::{catalog::Unit, labels::Label},
+    export::{family::Unit, labels::Label},
     host::{
         cgroupfs::{
-            CgroupVersion, MemoryKey, Reading,
+            CgroupVersion, Limit, MemoryKey, Reading,
             cpu::CpuStatistics,
             io::{ByOperation, DeviceIo},
             memory::MemoryStatistics,
@@ -244,6 +244,14 @@ fn faults(memory: &MemoryStatistics, emit: &mut Emit<'_>) -> fmt::Result {
         of.map_or(Ok(()), |faults| emit(Place::Fault { kind, scope }, faults))?;
     }
     Ok(())
+}
+
+/// As the others print a limit that there is not.
+pub(super) const fn or_zero(limit: Limit) -> u64 {
+    match limit {
+        Limit::At(limit) => limit,
+        Limit::Unlimited => 0,
+    }
 }
 
 /// A value in the unit of its metric.

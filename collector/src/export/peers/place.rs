@@ -5,7 +5,10 @@ use std::fmt;
 use prometheus_client::encoding::{EncodeLabelSet, LabelSetEncoder};
 
 use crate::{
-    export::labels::{Label, closed, encode_label, open},
+    export::{
+        label_sets::encode_label,
+        labels::{Label, closed, open},
+    },
     host::cgroupfs::parse::DeviceNumber,
 };
 

@@ -10,7 +10,7 @@ use prometheus_client::encoding::{EncodeLabelSet, LabelSetEncoder};
 
 use crate::{
     catalog::{Container, Identity, Runtime},
-    export::labels::{CONTAINERD, CgroupLabels, encode_label},
+    export::{cgroup_labels::CgroupLabels, label_sets::encode_label, labels::CONTAINERD},
     host::{
         cgroupfs::{CgroupStatistics, parse::DeviceNumber},
         network::{Interface, NetworkStatistics},

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::super::{Figures, Metric, cadvisor, containerd};
-use crate::export::catalog::{self, Kind};
+use crate::export::{catalog, family::Kind};
 
 /// containerd's names of cgroup v1, by the unit that ends them.
 const CONTAINERD_V1: &[(&str, &[&str])] = &[

@@ -1,0 +1,173 @@
+//! The reference of all metrics, `docs/metrics.md`, printed from the tables.
+//!
+//! In: the tables of our own metrics and of those whose names others gave. Out: markdown. Never here: a
+//! value.
+
+use std::fmt::{self, Write as _};
+
+use super::{
+    catalog,
+    family::{Family, Scope},
+    labels::{self, Label, Values},
+    peers::{self, Metric},
+};
+
+/// The reference of all metrics, `docs/metrics.md`.
+#[must_use]
+pub fn markdown() -> String {
+    let mut text = String::from(
+        "# Metrics\n\n\
+         Generated from `collector/src/export/catalog.rs` and the tables in `collector/src/export/peers` by \
+         `cargo xtask docs`: edit those.\n\n\
+         `/metrics` serves OpenMetrics text, Prometheus text and Prometheus protobuf, whichever the \
+         scraper asks for. Histograms have classic buckets in all three, and native ones (schema 3) \
+         in protobuf. A figure that the kernel does not give is absent, not 0. There are no explicit \
+         time stamps.\n",
+    );
+    for (scope, title, introduction) in [
+        (
+            Scope::Cgroup,
+            "Containers and other cgroups",
+            "Every series carries these labels, empty when unknown, and then its own:",
+        ),
+        (
+            Scope::Collector,
+            "cgscope itself",
+            "What was seen, what was lost, and what it cost.",
+        ),
+        (
+            Scope::Process,
+            "The process",
+            "The usual figures of a process, under their usual names.",
+        ),
+    ] {
+        // Writing to a `String` cannot fail, so the results carry nothing.
+        let written = write_section(&mut text, scope, title, introduction);
+        debug_assert!(written.is_ok(), "writing to a string");
+    }
+    let written = write_peers(&mut text);
+    debug_assert!(written.is_ok(), "writing to a string");
+    text
+}
+
+fn write_section(text: &mut String, scope: Scope, title: &str, introduction: &str) -> fmt::Result {
+    write!(text, "\n## {title}\n\n{introduction}\n")?;
+    if scope == Scope::Cgroup {
+        writeln!(text)?;
+        for label in &labels::CGROUP {
+            write_label(text, label)?;
+        }
+    }
+    for family in catalog::ALL.iter().filter(|family| family.scope == scope) {
+        let Family {
+            name,
+            kind,
+            unit,
+            scope: _,
+            labels,
+            help,
+            source,
+            since,
+        } = family;
+        write!(text, "\n### `{name}`\n\n{help}\n\n* Kind: {}", kind.name())?;
+        if let Some(unit) = unit {
+            write!(text, ", {}", unit.name())?;
+        }
+        writeln!(text)?;
+        for label in *labels {
+            write_label(text, label)?;
+        }
+        writeln!(text, "* Source: {source}\n* Since: {since}")?;
+    }
+    Ok(())
+}
+
+/// Writes a section for each set.
+fn write_peers(text: &mut String) -> fmt::Result {
+    write_set(
+        text,
+        "Names of cAdvisor and the kubelet",
+        "With `[export.cadvisor] enabled = true`, `--export-cadvisor` or `CGSCOPE_EXPORT_CADVISOR=true`. \
+         Names, labels, units and meaning are cAdvisor's, the first six labels the kubelet's. Off by \
+         default: a kubelet that is scraped under the same job would count everything twice. The \
+         series are of every cgroup: containers, pods, QoS classes and the root; a pod's own cgroup has \
+         no `container` and no `image`. A cgroup that is gone keeps its totals and peaks for a while, as \
+         it does among our own metrics, and nothing of what it had in use.",
+        &labels::CGROUP,
+        peers::CADVISOR,
+    )?;
+    write_set(
+        text,
+        "Names of containerd",
+        "With `[export.containerd] enabled = true`, `--export-containerd` or \
+         `CGSCOPE_EXPORT_CONTAINERD=true`. Names, labels and units are containerd's: all are gauges, in \
+         the units that end their names. The series are of containers, whichever their runtime is, each \
+         once. Both sets at once share some names: those families have the series of both, told apart \
+         by their labels (`container_id!=\"\"`, `id!=\"\"`).",
+        &labels::CONTAINERD,
+        peers::CONTAINERD,
+    )
+}
+
+fn write_set(
+    text: &mut String,
+    title: &str,
+    introduction: &str,
+    labels: &[Label],
+    metrics: &[Metric],
+) -> fmt::Result {
+    write!(
+        text,
+        "\n## {title}\n\n{introduction}\n\nEvery series carries these labels, empty when unknown, and \
+         then its own:\n\n"
+    )?;
+    for label in labels {
+        write_label(text, label)?;
+    }
+    text.push_str("\nThe labels of their own:\n\n");
+    let mut written: Vec<(&str, String)> = Vec::new();
+    for label in metrics.iter().flat_map(|metric| metric.family.labels) {
+        let mut line = String::new();
+        write_label(&mut line, label)?;
+        if !written.iter().any(|(_, known)| *known == line) {
+            text.push_str(&line);
+            written.push((label.name, line));
+        }
+    }
+    text.push_str("\n| name | kind | own labels | cgroup | meaning | source |\n");
+    text.push_str("|---|---|---|---|---|---|\n");
+    metrics
+        .iter()
+        .try_for_each(|metric| write_row(text, metric))
+}
+
+fn write_row(text: &mut String, metric: &Metric) -> fmt::Result {
+    let family = &metric.family;
+    write!(text, "| `{}` | {} |", family.name, family.kind.name())?;
+    for label in family.labels {
+        write!(text, " `{}`", label.name)?;
+    }
+    let versions = metric.cgroup_versions();
+    writeln!(
+        text,
+        " | {versions} | {} | {} |",
+        family.help, family.source
+    )
+}
+
+fn write_label(text: &mut String, label: &Label) -> fmt::Result {
+    write!(text, "* Label `{}`: ", label.name)?;
+    match label.values {
+        Values::Open(description) => writeln!(text, "{description}"),
+        Values::Closed(values) => {
+            for (index, value) in values.iter().enumerate() {
+                let separator = if index == 0 { "" } else { ", " };
+                match *value {
+                    "" => write!(text, "{separator}or empty")?,
+                    value => write!(text, "{separator}`{value}`")?,
+                }
+            }
+            writeln!(text)
+        }
+    }
+}
