@@ -69,6 +69,10 @@ pub struct Walked<'a> {
 pub struct Expired {
     /// Whose it was.
     pub owner: OwnerId,
+    /// Its path as the kernel has it; empty if it was not known.
+    pub path: Vec<u8>,
+    /// When it ended.
+    pub ended: Option<SystemTime>,
     /// The cgroups whose numbers go with it.
     pub keys: Vec<CgroupKey>,
     /// Whether it goes before its time, because there are too many.
@@ -187,7 +191,8 @@ impl CgroupTable {
                 return None;
             }
             let owner = self.owners.get_mut(&id)?;
-            if owner.exited.take().is_some() {
+            if let Some((_, ended)) = owner.exited.take() {
+                owner.previous_end = Some(ended);
                 let identity = Arc::make_mut(&mut owner.identity);
                 identity.generation += 1;
                 identity.started = now.1;
@@ -225,6 +230,7 @@ impl CgroupTable {
                 path: path.to_vec(),
                 live: Vec::new(),
                 gone: Vec::new(),
+                previous_end: None,
                 exited: None,
                 scrapes: 0,
             },
@@ -377,18 +383,20 @@ impl CgroupTable {
         tombstones.sort_unstable();
         let too_many = tombstones.len().saturating_sub(self.settings.max_owners);
         let mut expired = Vec::new();
-        for (index, (_, owner)) in tombstones.into_iter().enumerate() {
-            let is_due = self
-                .owners
-                .get(&owner)
-                .is_some_and(|owner| owner.is_due(now, self.settings.retention));
+        for (index, (_, id)) in tombstones.into_iter().enumerate() {
+            let Some(owner) = self.owners.get(&id) else {
+                continue;
+            };
+            let is_due = owner.is_due(now, self.settings.retention);
             if is_due || index < too_many {
+                let (path, ended) = (owner.path.clone(), owner.exited());
                 let is_early = !is_due;
                 self.evicted += u64::from(is_early);
-                let keys = self.drop_owner(owner);
                 expired.push(Expired {
-                    owner,
-                    keys,
+                    owner: id,
+                    path,
+                    ended,
+                    keys: self.drop_owner(id),
                     is_early,
                 });
             }
@@ -443,8 +451,9 @@ impl CgroupTable {
 
     /// The owner of a path, as the kernel writes it.
     #[must_use]
-    pub fn owner_at(&self, path: &[u8]) -> Option<&Owner> {
-        self.owners.get(self.by_path.get(&path_text(path))?)
+    pub fn owner_at(&self, path: &[u8]) -> Option<(OwnerId, &Owner)> {
+        let id = *self.by_path.get(&path_text(path))?;
+        Some((id, self.owners.get(&id)?))
     }
 
     /// Every owner, tombstones included, in no order.

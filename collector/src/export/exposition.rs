@@ -252,8 +252,8 @@ impl Scene {
                     .as_deref()
                     .filter(|_| self.peers.networks.shows(position)),
                 processes: stats.kernel.processes.as_ref(),
-                sched: stats.sched.as_ref(),
-                limit_oom_kills: limit_kills_known.then_some(stats.oom.limit_owner),
+                sched: stats.life.sched.as_ref(),
+                limit_oom_kills: limit_kills_known.then_some(stats.life.limit_oom_kills),
                 devices: &self.peers.devices,
             })
         })

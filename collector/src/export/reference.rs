@@ -28,7 +28,10 @@ pub fn markdown() -> String {
         (
             Scope::Cgroup,
             "Containers and other cgroups",
-            "Every series carries these labels, empty when unknown, and then its own:",
+            "Figures of events are of a cgroup's own tasks, through all lives of its path, and not of the \
+             cgroups below it: no event is in two series, so that a sum over series is a pod's or the node's. \
+             What was kept of cgroups whose time as tombstones is over goes with them: sum rates, not \
+             totals.\n\nEvery series carries these labels, empty when unknown, and then its own:",
         ),
         (
             Scope::Collector,
@@ -91,7 +94,10 @@ fn write_peers(text: &mut String) -> fmt::Result {
          Names, labels, units and meaning are cAdvisor's, the first six labels the kubelet's. Off by \
          default: a kubelet that is scraped under the same job would count everything twice. The \
          series are of every cgroup: containers, pods, QoS classes and the root; a pod's own cgroup has \
-         no `container` and no `image`. A cgroup that is gone keeps its totals and peaks for a while, as \
+         no `container` and no `image`. As the kernel counts, a figure is of the path's latest life and of \
+         all cgroups below it; those of the scheduler's events are added up so too, over cgroups that are \
+         gone as well, and those of the root are the node's. Only container_oom_events_total is of the \
+         cgroup's own limit alone. Memory of the root is the host's. A cgroup that is gone keeps its totals and peaks for a while, as \
          it does among our own metrics, and nothing of what it had in use.",
         &labels::CGROUP,
         peers::CADVISOR,

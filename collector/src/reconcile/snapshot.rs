@@ -14,7 +14,8 @@ use crate::{
     },
     reconcile::{drift::DriftRatio, readings::LastReadings},
     window::{
-        BlockTotals, Cumulative, LossReason, OomTotals, Quantiles, SchedTotals, WindowSignal,
+        BlockTotals, CgroupTotals, Cumulative, LossReason, OomTotals, Quantiles, SchedTotals,
+        WindowSignal,
     },
 };
 
@@ -65,10 +66,68 @@ pub struct CgroupStats {
     pub block: Vec<BlockTotals>,
     /// OOM kills.
     pub oom: OomTotals,
+    /// What the events of the path's latest life add up to.
+    pub life: LifeEvents,
     /// Quantiles of the merged windows; a signal without a sample in them is absent.
     pub quantiles: Vec<(WindowSignal, Quantiles)>,
     /// What the kernel's own accounting says of it.
     pub kernel: KernelReading,
+}
+
+/// What the events of a path's latest life add up to, as the kernel's own figures are: those of a life
+/// before are not in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LifeEvents {
+    /// What its tasks waited and ran, and those of all cgroups below it, also of those that are gone.
+    /// A sum over rows counts them once for each cgroup that they are in. Absent when no task has
+    /// switched.
+    pub sched: Option<SchedSums>,
+    /// OOM kills because of its own limit.
+    pub limit_oom_kills: u64,
+}
+
+/// What tasks waited and ran.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SchedSums {
+    /// Time slices that have ended.
+    pub ran_ns: u64,
+    /// Run-queue latencies.
+    pub waited_ns: u64,
+    /// How many there were.
+    pub waits: u64,
+}
+
+impl SchedSums {
+    /// Of the totals of a cgroup.
+    #[must_use]
+    pub fn of(totals: &CgroupTotals) -> Self {
+        totals
+            .sched
+            .as_ref()
+            .map_or_else(Self::default, |sched| Self {
+                ran_ns: sched.slice.sum_ns(),
+                waited_ns: sched.wait.sum_ns(),
+                waits: sched.wait.count(),
+            })
+    }
+
+    /// Adds all of another.
+    pub const fn add(&mut self, other: Self) {
+        let Self {
+            ran_ns,
+            waited_ns,
+            waits,
+        } = other;
+        self.ran_ns += ran_ns;
+        self.waited_ns += waited_ns;
+        self.waits += waits;
+    }
+
+    /// Whether there was nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// The kernel's own accounting of a cgroup, as its files last told it: of the path's latest life,

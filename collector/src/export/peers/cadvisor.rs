@@ -58,14 +58,14 @@ pub(in crate::export) const METRICS: &[Metric] = metrics! { Cgroup;
     "container_cpu_cfs_burst_seconds_total": counter seconds,
         Any(Cpu(|cpu| when_limited(cpu, cpu.burst_ns))),
         "How much more, in seconds. Only with a limit.", "`cpu.stat`: `burst_usec`; v1: `burst_time`";
-    "container_cpu_schedstat_run_seconds_total": counter seconds, Any(Sched(|sched| sched.slice.sum_ns())),
-        "Time that tasks ran on a CPU, in seconds. From the scheduler's events, of all threads; cAdvisor asks the first thread of each process that is there.",
+    "container_cpu_schedstat_run_seconds_total": counter seconds, Any(Sched(|sched| sched.ran_ns)),
+        "Time that tasks ran on a CPU, in seconds. From the scheduler's events, of all threads, those of the cgroups below included; cAdvisor asks the first thread of each process that is there, and leaves out the cgroups below.",
         "`sched_switch`, as `cgscope_container_cpu_seconds_total`";
-    "container_cpu_schedstat_runqueue_seconds_total": counter seconds, Any(Sched(|sched| sched.wait.sum_ns())),
-        "Time that tasks waited for a CPU, in seconds. From the scheduler's events, of all threads; cAdvisor asks the first thread of each process that is there.",
+    "container_cpu_schedstat_runqueue_seconds_total": counter seconds, Any(Sched(|sched| sched.waited_ns)),
+        "Time that tasks waited for a CPU, in seconds. From the scheduler's events, of all threads, those of the cgroups below included; cAdvisor asks the first thread of each process that is there, and leaves out the cgroups below.",
         "`sched_switch`, as `cgscope_container_runqueue_latency_seconds`";
-    "container_cpu_schedstat_run_periods_total": counter count, Any(Sched(|sched| sched.wait.count())),
-        "How often tasks got a CPU. From the scheduler's events, of all threads; cAdvisor asks the first thread of each process that is there.",
+    "container_cpu_schedstat_run_periods_total": counter count, Any(Sched(|sched| sched.waits)),
+        "How often tasks got a CPU. From the scheduler's events, of all threads, those of the cgroups below included; cAdvisor asks the first thread of each process that is there, and leaves out the cgroups below.",
         "`sched_switch`, as `cgscope_container_runqueue_latency_seconds`";
     "container_spec_cpu_period": gauge microseconds, Any(Cpu(|cpu| cpu.period_ns)),
         "The period of the CPU bandwidth limit, in microseconds.", "`cpu.max`; v1: `cpu.cfs_period_us`";

@@ -24,7 +24,7 @@ use crate::{
         network::Interface,
         process_files::ProcessTotals,
     },
-    window::SchedTotals,
+    reconcile::snapshot::SchedSums,
 };
 
 /// The field that a figure is read from. Times are nanoseconds, sizes are bytes.
@@ -53,7 +53,7 @@ pub(super) enum Figure {
     PerPageSize(fn(&BoundedUse) -> Option<u64>),
     PerInterface(fn(&Interface) -> u64),
     Processes(fn(&ProcessTotals) -> Option<u64>),
-    Sched(fn(&SchedTotals) -> u64),
+    Sched(fn(&SchedSums) -> u64),
     /// What is known of the cgroup besides its files.
     Row(fn(&Row<'_>) -> Option<u64>),
 }

@@ -16,8 +16,8 @@ use crate::{
         network::{Interface, NetworkStatistics},
         process_files::ProcessTotals,
     },
-    reconcile::snapshot::CgroupStats,
-    window::{Device, SchedTotals},
+    reconcile::snapshot::{CgroupStats, SchedSums},
+    window::Device,
 };
 
 /// One cgroup.
@@ -35,8 +35,9 @@ pub(in crate::export) struct Row<'a> {
     /// Absent when it is not this row that shows it.
     pub(in crate::export) network: Option<&'a NetworkStatistics>,
     pub(in crate::export) processes: Option<&'a ProcessTotals>,
-    pub(in crate::export) sched: Option<&'a SchedTotals>,
-    /// OOM kills at its limit; absent when they are not told.
+    /// What its tasks waited and ran in its latest life, with all below it.
+    pub(in crate::export) sched: Option<&'a SchedSums>,
+    /// OOM kills at its limit in its latest life; absent when they are not told.
     pub(in crate::export) limit_oom_kills: Option<u64>,
     /// The names of disks.
     pub(in crate::export) devices: &'a HashMap<Device, String>,
