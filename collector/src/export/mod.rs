@@ -29,7 +29,7 @@ mod http;
 pub use exposition::{EncodeError, encode};
 pub use format::Format;
 pub use http::{ServeError, Source, serve};
-pub use peers::NameSets;
+pub use peers::{NameSets, otel};
 
 #[cfg(test)]
 mod tests;

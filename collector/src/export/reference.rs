@@ -9,7 +9,7 @@ use super::{
     catalog,
     family::{Family, Scope},
     labels::{self, Label, Values},
-    peers::{self, Metric},
+    peers::{self, Metric, otel},
 };
 
 /// The reference of all metrics, `docs/metrics.md`.
@@ -112,7 +112,49 @@ fn write_peers(text: &mut String) -> fmt::Result {
          by their labels (`container_id!=\"\"`, `id!=\"\"`).",
         &labels::CONTAINERD,
         peers::CONTAINERD,
-    )
+    )?;
+    write_otel(text)
+}
+
+fn write_otel(text: &mut String) -> fmt::Result {
+    text.push_str(
+        "\n## Names of OpenTelemetry\n\n\
+         Not exported yet: no endpoint of cgscope speaks OTLP. This is what its points will be, by the \
+         semantic conventions (1.44): of containers, each once; sums are cumulative, from the start of \
+         the container on. What the conventions have no name for stays under our own.\n\n\
+         The attributes of the resource, absent when unknown:\n\n",
+    );
+    for attribute in &otel::RESOURCE {
+        write_attribute(text, attribute)?;
+    }
+    text.push_str("\nThe attributes of the points:\n\n");
+    for attribute in otel::METRICS.iter().flat_map(|metric| metric.attributes) {
+        let mut line = String::new();
+        write_attribute(&mut line, attribute)?;
+        if !text.ends_with(&line) {
+            text.push_str(&line);
+        }
+    }
+    text.push_str("\n| name | unit | instrument | value | attributes | meaning | source |\n");
+    text.push_str("|---|---|---|---|---|---|---|\n");
+    for metric in otel::METRICS {
+        let value = if metric.is_double { "double" } else { "int" };
+        let instrument = metric.instrument.name();
+        write!(
+            text,
+            "| `{}` | `{}` | {instrument} | {value} |",
+            metric.name, metric.unit
+        )?;
+        for attribute in metric.attributes {
+            write!(text, " `{}`", attribute.name)?;
+        }
+        writeln!(text, " | {} | {} |", metric.help, metric.source)?;
+    }
+    Ok(())
+}
+
+fn write_attribute(text: &mut String, attribute: &Label) -> fmt::Result {
+    write_named(text, "Attribute", attribute)
 }
 
 fn write_set(
@@ -162,7 +204,11 @@ fn write_row(text: &mut String, metric: &Metric) -> fmt::Result {
 }
 
 fn write_label(text: &mut String, label: &Label) -> fmt::Result {
-    write!(text, "* Label `{}`: ", label.name)?;
+    write_named(text, "Label", label)
+}
+
+fn write_named(text: &mut String, what: &str, label: &Label) -> fmt::Result {
+    write!(text, "* {what} `{}`: ", label.name)?;
     match label.values {
         Values::Open(description) => writeln!(text, "{description}"),
         Values::Closed(values) => {

@@ -10,6 +10,7 @@
 
 mod cadvisor;
 mod containerd;
+pub mod otel;
 
 mod figure;
 mod place;

@@ -2,6 +2,7 @@
 
 mod exposition;
 mod meaning;
+mod otel;
 mod rows;
 mod tables;
 
