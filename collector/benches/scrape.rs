@@ -182,6 +182,7 @@ fn snapshot() -> Snapshot {
             live: CONTAINERS,
             ..CgroupCounts::default()
         },
+        events_overflowed: 0,
         last_readings: LastReadings::default(),
         drift: Vec::new(),
         read_errors: ReadErrors::default(),

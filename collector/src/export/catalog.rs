@@ -315,6 +315,41 @@ families! {
         source: "the daemon's table of cgroups",
         since: V0_1,
     },
+    CGROUPS_OVERFLOWED: Family {
+        name: "cgscope_cgroups_overflowed_total",
+        kind: Kind::Counter,
+        unit: None,
+        scope: Scope::Collector,
+        labels: &[],
+        help: "Cgroups that found no place of their own among the most that are kept, and tombstones \
+               that went before their time: their events are in the row with the id ~other, and what the \
+               kernel counted of them is only in the cgroups above them.",
+        source: "the daemon's table of cgroups",
+        since: V0_1,
+    },
+    EVENTS_OVERFLOWED: Family {
+        name: "cgscope_events_overflowed_total",
+        kind: Kind::Counter,
+        unit: None,
+        scope: Scope::Collector,
+        labels: &[],
+        help: "Scheduler and block I/O samples and OOM kills that went, in whole or in part, to the row \
+               with the id ~other because their cgroups found no place among those with windows.",
+        source: "counted by the daemon",
+        since: V0_1,
+    },
+    PLACES_OVERFLOWED: Family {
+        name: "cgscope_places_overflowed",
+        kind: Kind::Gauge,
+        unit: None,
+        scope: Scope::Collector,
+        labels: &[labels::PLACE],
+        help: "CPUs above 512, disks above 64 and network interfaces above 64 of a cgroup, of all cgroups \
+               added up. Under the names of cAdvisor and containerd they are not told apart, but added up \
+               in one series of each metric, ~other.",
+        source: "the cgroup file systems",
+        since: V0_1,
+    },
     RECONCILE_DURATION: Family {
         name: "cgscope_reconcile_duration_seconds",
         kind: Kind::Histogram,

@@ -17,10 +17,11 @@ use super::{
     format::Format,
     histogram,
     label_sets::{
-        Build, DeviceOperation, DriftOf, Info, Lost, OfProgram, OfSignal, ReadError, ReadingResult,
-        WindowQuantile,
+        Build, DeviceOperation, DriftOf, Info, Lost, OfPlace, OfProgram, OfSignal, ReadError,
+        ReadingResult, WindowQuantile,
     },
     labels::{CgroupState, OomRole, Stage, SwitchKind, WaitCause, reason_name},
+    peers,
 };
 use crate::{
     host::cgroupfs::Reason,
@@ -162,6 +163,18 @@ pub(super) const ALL: &[(Family, Feed)] = &[
     (
         catalog::CGROUPS_UNRESOLVED,
         Feed::Snapshot(|out, s| out.plain_gauge(Some(s.counts.unresolved))),
+    ),
+    (
+        catalog::CGROUPS_OVERFLOWED,
+        Feed::Snapshot(|out, s| out.plain_counter(Some(s.counts.overflowed))),
+    ),
+    (
+        catalog::EVENTS_OVERFLOWED,
+        Feed::Snapshot(|out, s| out.plain_counter(Some(s.events_overflowed))),
+    ),
+    (
+        catalog::PLACES_OVERFLOWED,
+        Feed::Snapshot(places_overflowed),
     ),
     (
         catalog::RECONCILE_DURATION,
@@ -444,6 +457,12 @@ fn cgroups(out: &mut Series<'_, '_>, snapshot: &Snapshot) -> fmt::Result {
     out.gauge(&CgroupState::Live, &live)?;
     out.gauge(&CgroupState::Exited, &exited)?;
     out.gauge(&CgroupState::Overflowed, &overflowed)
+}
+
+fn places_overflowed(out: &mut Series<'_, '_>, snapshot: &Snapshot) -> fmt::Result {
+    peers::over_bound(&snapshot.cgroups)
+        .into_iter()
+        .try_for_each(|(place, count)| out.gauge(&OfPlace(place), &count))
 }
 
 fn drift(out: &mut Series<'_, '_>, snapshot: &Snapshot) -> fmt::Result {

@@ -11,9 +11,9 @@ use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelSetEnco
 
 use super::labels::{
     ARCH, BY, CAUSE, CGROUP_VERSION, CONTAINER_ID, CgroupState, DEVICE, DRIFT_OF, ERROR,
-    LAST_READING, Label, OPERATION, OomRole, POD_UID, PROGRAM, QOS, QUANTILE, QUANTITY, REASON,
-    RESULT, ROLE, RUNTIME, SIGNAL, STAGE, STATE, Stage, SwitchKind, TYPE, VERSION, WINDOW_SIGNAL,
-    WaitCause,
+    LAST_READING, Label, OPERATION, OomRole, PLACE, POD_UID, PROGRAM, QOS, QUANTILE, QUANTITY,
+    REASON, RESULT, ROLE, RUNTIME, SIGNAL, STAGE, STATE, Stage, SwitchKind, TYPE, VERSION,
+    WINDOW_SIGNAL, WaitCause,
 };
 use crate::{
     catalog::{Container, Identity, Qos},
@@ -75,6 +75,17 @@ impl EncodeLabelSet for OfProgram {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
         let Self(name) = self;
         encode_label(encoder, &PROGRAM, name)
+    }
+}
+
+/// What a cgroup can have too many of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OfPlace(pub(super) &'static str);
+
+impl EncodeLabelSet for OfPlace {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
+        let Self(place) = self;
+        encode_label(encoder, &PLACE, place)
     }
 }
 

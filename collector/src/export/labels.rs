@@ -240,6 +240,8 @@ pub const PROGRAM: Label = open(
     "program",
     "the kernel program's name, as `bpftool prog` shows it",
 );
+/// What a cgroup can have too many of.
+pub const PLACE: Label = closed("place", &["cpu", "disk", "interface"]);
 /// Whether a cgroup is there, or was.
 pub const STATE: Label = closed(
     "state",

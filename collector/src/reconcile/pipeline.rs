@@ -90,6 +90,8 @@ pub struct Scrape {
     pub lives: Vec<Option<Life>>,
     /// How many cgroups are known.
     pub counts: CgroupCounts,
+    /// How many events went to the overflow row because their cgroups had no place of their own.
+    pub events_overflowed: u64,
 }
 
 /// The latest life of an owner.
@@ -231,6 +233,7 @@ impl Pipeline {
             cgroups,
             lives,
             counts: self.table.counts(),
+            events_overflowed: self.windows.overflowed(),
         }
     }
 

@@ -41,6 +41,8 @@ pub struct Snapshot {
     pub throttles_forgotten: u64,
     /// How many cgroups are known, by state.
     pub counts: CgroupCounts,
+    /// How many events went to the overflow row because their cgroups had no place of their own.
+    pub events_overflowed: u64,
     /// How the last readings ended of cgroups that are gone.
     pub last_readings: LastReadings,
     /// How far events and the kernel's counters differ; a quantity that could not be compared is absent.

@@ -8,6 +8,7 @@
 //! Each set is one table, and `docs/metrics.md` is printed from it. Both sets at once share some
 //! names: such a family then has the series of both, told apart by their labels.
 
+mod bounds;
 mod cadvisor;
 mod containerd;
 pub mod otel;
@@ -27,6 +28,7 @@ use self::figure::{Amount, Figure};
 use super::family::{Family, Kind, Unit};
 
 pub(super) use self::{
+    bounds::over_bound,
     cadvisor::METRICS as CADVISOR,
     containerd::METRICS as CONTAINERD,
     row::{ContainerdLabels, NetworkViews, Row, device},

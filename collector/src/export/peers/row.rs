@@ -54,15 +54,7 @@ impl<'a> Row<'a> {
 
     /// The interfaces that it shows.
     pub(super) fn interfaces(&self) -> impl Iterator<Item = &'a Interface> {
-        self.network
-            .map_or(&[][..], |network| &network.interfaces)
-            .iter()
-            .filter(|interface| {
-                let name = interface.name.as_str().to_ascii_lowercase();
-                !LEFT_OUT_INTERFACES
-                    .iter()
-                    .any(|prefix| name.starts_with(prefix))
-            })
+        self.network.into_iter().flat_map(shown_interfaces)
     }
 
     /// The file of a disk; empty when the disk is gone.
@@ -77,6 +69,16 @@ impl<'a> Row<'a> {
     pub(super) fn device_label(&self, number: DeviceNumber) -> &'a str {
         self.devices.get(&device(number)).map_or("", String::as_str)
     }
+}
+
+/// The interfaces of a network that are shown.
+pub(super) fn shown_interfaces(network: &NetworkStatistics) -> impl Iterator<Item = &Interface> {
+    network.interfaces.iter().filter(|interface| {
+        let name = interface.name.as_str().to_ascii_lowercase();
+        !LEFT_OUT_INTERFACES
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
+    })
 }
 
 /// The disk of a number in the cgroup files.

@@ -170,6 +170,7 @@ pub(super) fn full_snapshot() -> Snapshot {
             unresolved: 3,
             overflowed: 4,
         },
+        events_overflowed: 5,
         last_readings: LastReadings {
             won: 7,
             late: 2,

@@ -1,5 +1,6 @@
 //! Rows of real kernels' figures, and what the names that others gave make of them.
 
+mod bounds;
 mod exposition;
 mod meaning;
 mod otel;
