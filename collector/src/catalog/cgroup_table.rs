@@ -12,10 +12,7 @@ use std::{
 };
 
 use super::{Identity, Names, Owner, Recognizer, path_text::path_text};
-use crate::{
-    host::{CgroupId, CgroupKey, HierarchyId, clock::Ktime},
-    reconcile::snapshot::CgroupCounts,
-};
+use crate::host::{CgroupId, CgroupKey, HierarchyId, clock::Ktime};
 
 /// Names an owner in the table. Never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -39,6 +36,19 @@ pub struct TableSettings {
     pub retention: Duration,
     /// 1 or 2: the version of the hierarchy that tasks are attributed in.
     pub cgroup_version: u8,
+}
+
+/// How many cgroups are known.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CgroupCounts {
+    /// There now.
+    pub live: u64,
+    /// Gone, their numbers kept.
+    pub exited: u64,
+    /// Without a path: seen in a sample only.
+    pub unresolved: u64,
+    /// Folded into the overflow row because the bound was reached.
+    pub overflowed: u64,
 }
 
 /// What a change means for those who keep numbers by cgroup.

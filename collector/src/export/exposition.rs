@@ -20,10 +20,11 @@ use prost::Message as _;
 
 use super::{
     NameSets,
+    cgroup_feeds::Cgroup,
     cgroup_labels::CgroupLabels,
     classic_text::ClassicText,
     family::Family,
-    feeds::{self, Cgroup, Feed, Series},
+    feeds::{self, Feed, Series},
     format::Format,
     peers::{ContainerdLabels, NetworkViews, Row, SharedFamily, device},
 };

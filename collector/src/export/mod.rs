@@ -11,6 +11,7 @@ pub mod labels;
 
 pub mod listing;
 
+mod cgroup_feeds;
 mod cgroup_labels;
 mod feeds;
 mod histogram;
