@@ -57,7 +57,10 @@ pub const CGROUP: [Label; 6] = [
 /// The labels that containerd gives a container's series, in this order.
 pub const CONTAINERD: [Label; 2] = [
     open("container_id", "containerd's id of the container"),
-    open("namespace", "containerd's namespace; empty when unknown"),
+    open(
+        "namespace",
+        "containerd's namespace, of Docker `moby`; empty when unknown, or when the runtime has none",
+    ),
 ];
 
 /// See [`Runtime`].

@@ -94,6 +94,9 @@ pub(in crate::export) struct ContainerdLabels {
     namespace: String,
 }
 
+/// The namespace in which Docker keeps its containers, unless it is told another.
+const DOCKER_NAMESPACE: &str = "moby";
+
 /// The namespace in which the kubelet's containers are.
 const KUBERNETES_NAMESPACE: &str = "k8s.io";
 
@@ -127,6 +130,7 @@ impl ContainerdLabels {
             (last == container.id).then(|| namespace.to_owned())
         };
         let namespace = match container.runtime {
+            Runtime::Docker => DOCKER_NAMESPACE.to_owned(),
             Runtime::Containerd if !container.pod_uid.is_empty() => KUBERNETES_NAMESPACE.to_owned(),
             Runtime::Containerd => plain().unwrap_or_else(|| identity.names.namespace.clone()),
             // A pod's namespace is Kubernetes', not the runtime's.

@@ -110,7 +110,7 @@ fn containerds_labels_are_the_id_and_its_own_namespace() {
     );
     assert_eq!(
         of(&format!("/docker/{ID}"), with(Runtime::Docker, ID)),
-        expected(ID, "")
+        expected(ID, "moby")
     );
     assert_eq!(
         of(
