@@ -28,8 +28,8 @@ use collector::{
         listing::Origin,
         readings::LastReadings,
         snapshot::{
-            CgroupCounts, CgroupStats, KernelReading, ProcessStats, ReadErrors, SignalAccount,
-            Timing,
+            CgroupCounts, CgroupStats, KernelReading, LifeEvents, ProcessStats, ReadErrors,
+            SchedSums, SignalAccount, Timing,
         },
     },
     window::{
@@ -105,6 +105,14 @@ fn container(number: u64) -> CgroupStats {
         }),
         block: block.into(),
         oom: OomTotals::default(),
+        life: LifeEvents {
+            sched: Some(SchedSums {
+                ran_ns: number * 1_000_003,
+                waited_ns: number * 10_007,
+                waits: number * 1_001,
+            }),
+            limit_oom_kills: 0,
+        },
         quantiles: WindowSignal::ALL
             .map(|signal| {
                 let values_ns = [1_000, 2_500, 10_000, 64_123, 1_048_575, 33_554_431];
@@ -174,6 +182,7 @@ fn snapshot() -> Snapshot {
             live: CONTAINERS,
             ..CgroupCounts::default()
         },
+        events_overflowed: 0,
         last_readings: LastReadings::default(),
         drift: Vec::new(),
         read_errors: ReadErrors::default(),

@@ -10,6 +10,7 @@ use crate::{
             CgroupReader, ControllerDirs, DescriptorBudget, HierarchyRoots, Presence, ReadContext,
             ReadOutcome, Wanted,
         },
+        host_memory::complete_root,
         process_files::ProcessFiles,
     },
     reconcile::{
@@ -141,6 +142,9 @@ impl CgroupFiles {
                 CgroupReader::new(directories.with_ids(keys.iter().copied()), &sources.budget)
             });
             let outcome = reader.read(wanted, context, statistics);
+            if path == b"/" && wanted.contains(Wanted::MEMORY) {
+                complete_root(&mut statistics.memory);
+            }
             if let (Some(files), Some(processes)) = (files.as_ref(), processes)
                 && outcome.presence == Presence::There
             {

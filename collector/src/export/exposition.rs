@@ -20,11 +20,12 @@ use prost::Message as _;
 
 use super::{
     NameSets,
-    catalog::Family,
+    cgroup_feeds::Cgroup,
+    cgroup_labels::CgroupLabels,
     classic_text::ClassicText,
-    feeds::{self, Cgroup, Feed, Series},
+    family::Family,
+    feeds::{self, Feed, Series},
     format::Format,
-    labels::CgroupLabels,
     peers::{ContainerdLabels, NetworkViews, Row, SharedFamily, device},
 };
 use crate::{
@@ -252,8 +253,8 @@ impl Scene {
                     .as_deref()
                     .filter(|_| self.peers.networks.shows(position)),
                 processes: stats.kernel.processes.as_ref(),
-                sched: stats.sched.as_ref(),
-                limit_oom_kills: limit_kills_known.then_some(stats.oom.limit_owner),
+                sched: stats.life.sched.as_ref(),
+                limit_oom_kills: limit_kills_known.then_some(stats.life.limit_oom_kills),
                 devices: &self.peers.devices,
             })
         })

@@ -126,6 +126,7 @@ fn row(
             sums,
         })],
         counts: CgroupCounts::default(),
+        events_overflowed: 0,
     };
     readings.fill(&mut scrape);
     scrape.cgroups.remove(0).kernel
