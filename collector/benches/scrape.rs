@@ -175,6 +175,7 @@ fn snapshot() -> Snapshot {
             ..CgroupCounts::default()
         },
         last_readings: LastReadings::default(),
+        left_out: [0; 5],
         drift: Vec::new(),
         read_errors: ReadErrors::default(),
         timings: vec![(Timing::Reconcile, latencies(7))],

@@ -15,9 +15,9 @@ use super::{
     format::Format,
     histogram,
     labels::{
-        Build, CgroupLabels, CgroupState, DeviceOperation, DriftOf, Info, Lost, OfProgram,
-        OfSignal, OomRole, ReadError, ReadingResult, Stage, SwitchKind, WaitCause, WindowQuantile,
-        reason_name,
+        Build, CgroupLabels, CgroupState, DeviceOperation, DriftOf, Info, LeftOutOf, Lost,
+        OfProgram, OfSignal, OomRole, ReadError, ReadingResult, Stage, SwitchKind, WaitCause,
+        WindowQuantile, reason_name,
     },
 };
 use crate::{
@@ -25,7 +25,7 @@ use crate::{
     reconcile::{
         Snapshot,
         drift::DriftRatio,
-        readings::LastReadings,
+        readings::{LastReadings, LeftOut},
         snapshot::{CgroupCounts, CgroupStats, ProgramStats, ReadErrors, SignalAccount, Timing},
     },
     window::{BlockTotals, Cumulative, Device, OomTotals, Preemptor},
@@ -172,6 +172,10 @@ pub(super) const ALL: &[(Family, Feed)] = &[
     (catalog::DRIFT, Feed::Snapshot(drift)),
     (catalog::LAST_READINGS, Feed::Snapshot(last_readings)),
     (catalog::CGROUPFS_ERRORS, Feed::Snapshot(cgroupfs_errors)),
+    (
+        catalog::READINGS_LEFT_OUT,
+        Feed::Snapshot(readings_left_out),
+    ),
     (
         catalog::DRAIN_DURATION,
         Feed::Snapshot(|out, s| out.timing(s, Timing::Drain)),
@@ -482,6 +486,13 @@ fn cgroupfs_errors(out: &mut Series<'_, '_>, snapshot: &Snapshot) -> fmt::Result
             ("over_bound", over_bound),
         ])
         .try_for_each(|(error, count)| out.counter(&ReadError(error), &count))
+}
+
+fn readings_left_out(out: &mut Series<'_, '_>, snapshot: &Snapshot) -> fmt::Result {
+    LeftOut::ALL
+        .into_iter()
+        .zip(&snapshot.left_out)
+        .try_for_each(|(what, count)| out.counter(&LeftOutOf(what), count))
 }
 
 /// Whether OOM kills are watched.

@@ -11,7 +11,7 @@ use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelSetEnco
 use crate::{
     catalog::{Container, Identity, Names, Qos, Runtime},
     host::cgroupfs::Reason,
-    reconcile::{drift::DriftQuantity, snapshot::LastReading},
+    reconcile::{drift::DriftQuantity, readings::LeftOut, snapshot::LastReading},
     window::{LossReason, Operation, Preemptor, Quantiles, WindowSignal},
 };
 
@@ -238,6 +238,17 @@ pub const REASON: Label = closed(
         LossReason::Malformed.name(),
     ],
 );
+/// What reading cgroups left out. See [`LeftOut`].
+pub const LEFT_OUT: Label = closed(
+    "reason",
+    &[
+        LeftOut::Cgroup.name(),
+        LeftOut::Id.name(),
+        LeftOut::Notes.name(),
+        LeftOut::LastReading.name(),
+        LeftOut::Processes.name(),
+    ],
+);
 /// A kernel program.
 pub const PROGRAM: Label = open(
     "program",
@@ -415,6 +426,17 @@ impl EncodeLabelSet for ReadError {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
         let Self(error) = self;
         encode_label(encoder, &ERROR, error)
+    }
+}
+
+/// What reading cgroups left out.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LeftOutOf(pub(super) LeftOut);
+
+impl EncodeLabelSet for LeftOutOf {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
+        let Self(what) = self;
+        encode_label(encoder, &LEFT_OUT, &what.name())
     }
 }
 

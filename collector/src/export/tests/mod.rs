@@ -168,6 +168,7 @@ pub(super) fn full_snapshot() -> Snapshot {
             unresolved: 3,
             overflowed: 4,
         },
+        left_out: [1, 2, 3, 4, 5],
         last_readings: LastReadings {
             won: 7,
             late: 2,
