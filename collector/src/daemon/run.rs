@@ -30,14 +30,14 @@ use crate::{
     drain::Drainer,
     error_chain, export,
     host::{
-        cgroup_mounts::CgroupMounts,
-        cgroupfs::{DescriptorBudget, HierarchyRoots},
+        cgroup_mounts::{CgroupMounts, Hierarchy},
+        cgroupfs::{CgroupVersion, DescriptorBudget, HierarchyRoots},
         process_files::ProcessFiles,
         support::Privileges,
     },
     reconcile::{
         Pipeline, PipelineSettings,
-        readings::{ReadingSettings, Readings},
+        readings::{ReadingSettings, Readings, StandInVersions},
     },
     window::{Backend, BackendSettings},
 };
@@ -269,8 +269,23 @@ fn prepare(
         interval: config.interval,
         // As many as the table of cgroups has owners at most, before it is crowded.
         max_entries: config.max_cgroups.saturating_mul(MAX_CROWD),
+        last: ReadPlan::for_names(config.names).last(),
+        versions: stand_in_versions(mounts),
     });
     State::new(pipeline, readings, own, programs)
+}
+
+/// From which version the kernel's figures are that events stand in for.
+fn stand_in_versions(mounts: &CgroupMounts) -> StandInVersions {
+    let version = |hierarchy: Option<&Hierarchy>| match hierarchy {
+        Some(hierarchy) if !hierarchy.is_v2() => CgroupVersion::V1,
+        _ => CgroupVersion::V2,
+    };
+    StandInVersions {
+        cpu: version(mounts.task_hierarchy()),
+        memory: version(mounts.memory_hierarchy()),
+        io: version(mounts.block_hierarchy()),
+    }
 }
 
 /// The signals that end the daemon.

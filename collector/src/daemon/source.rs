@@ -105,6 +105,7 @@ impl Source for DaemonSource {
             counts,
             events_overflowed,
             last_readings: self.state.readings.last_readings(),
+            left_out: self.state.readings.left_out(),
             drift: self.state.drift().clone(),
             read_errors: self.state.read_errors(),
             timings: timings.collect(),

@@ -10,7 +10,10 @@ use crate::{
         network::NetworkStatistics,
         process_files::ProcessTotals,
     },
-    reconcile::{drift::DriftRatio, readings::LastReadings},
+    reconcile::{
+        drift::DriftRatio,
+        readings::{LastReadings, LeftOutCounts},
+    },
     window::{
         BlockTotals, CgroupTotals, Cumulative, OomTotals, Quantiles, SchedTotals, WindowSignal,
     },
@@ -44,6 +47,9 @@ pub struct Snapshot {
     pub events_overflowed: u64,
     /// How the last readings ended of cgroups that are gone.
     pub last_readings: LastReadings,
+    /// What reading cgroups left out for want of room, in the order of
+    /// [`LeftOut::ALL`](crate::reconcile::readings::LeftOut::ALL).
+    pub left_out: LeftOutCounts,
     /// How far events and the kernel's counters differ; a quantity that could not be compared is absent.
     pub drift: Vec<DriftRatio>,
     /// What went wrong in reading cgroups' files.

@@ -69,6 +69,12 @@ impl Wanted {
         Self(self.0 & !other.0)
     }
 
+    /// Those of these that are among those.
+    #[must_use]
+    pub const fn only(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
     /// Whether all of those are among these.
     #[must_use]
     pub const fn contains(self, other: Self) -> bool {

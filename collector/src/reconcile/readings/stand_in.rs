@@ -16,11 +16,23 @@ use crate::{
     window::{BlockSums, EventSums, Operation},
 };
 
+/// From which version of cgroups the figures would be for which events can stand in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StandInVersions {
+    /// CPU time.
+    pub cpu: CgroupVersion,
+    /// OOM kills.
+    pub memory: CgroupVersion,
+    /// Block I/O.
+    pub io: CgroupVersion,
+}
+
 /// The figures of a life that is over, of which events know more than the last reading of the files
 /// did. `None` when neither knows anything.
 pub(super) fn stand_in(
     read: &Arc<CgroupStatistics>,
     events: &EventSums,
+    versions: StandInVersions,
 ) -> Option<Arc<CgroupStatistics>> {
     if events.is_empty() {
         return (**read != CgroupStatistics::default()).then(|| Arc::clone(read));
@@ -34,15 +46,15 @@ pub(super) fn stand_in(
         oom_victims,
     } = events;
     if *cpu_ns > 0 {
-        let cpu = part::<CpuStatistics>(&mut statistics.cpu);
+        let cpu = part::<CpuStatistics>(&mut statistics.cpu, versions.cpu);
         raise(&mut cpu.usage_ns, *cpu_ns);
     }
     if *oom_victims > 0 {
-        let memory = part::<MemoryStatistics>(&mut statistics.memory);
+        let memory = part::<MemoryStatistics>(&mut statistics.memory, versions.memory);
         raise(&mut memory.events.oom_kill, *oom_victims);
     }
     for sums in block {
-        add_block(part::<IoStatistics>(&mut statistics.io), sums);
+        add_block(part::<IoStatistics>(&mut statistics.io, versions.io), sums);
     }
     Some(Arc::new(statistics))
 }
@@ -69,10 +81,10 @@ pub(super) fn with_last_slice(
 }
 
 /// A part of the statistics, made if it was never read.
-fn part<T: Default>(part: &mut Option<Reading<T>>) -> &mut T {
+fn part<T: Default>(part: &mut Option<Reading<T>>, version: CgroupVersion) -> &mut T {
     &mut part
         .get_or_insert_with(|| Reading {
-            version: CgroupVersion::V2,
+            version,
             at: Ktime::default(),
             of: T::default(),
         })

@@ -96,6 +96,94 @@ fn a_file_that_goes_alone_takes_its_values_alone() {
     );
 }
 
+/// Makes a name lead to itself: to open it fails for a reason that says nothing of whether it is there.
+fn fail_to_open(path: &std::path::Path) {
+    std::os::unix::fs::symlink(path.file_name().unwrap(), path).unwrap();
+}
+
+#[test]
+fn what_cannot_be_read_for_once_keeps_its_last_figures() {
+    let tree = Tree::v2(&[
+        ("cpu.stat", b"usage_usec 1\n"),
+        ("memory.current", b"2\n"),
+        ("memory.stat", b"anon 3\n"),
+    ]);
+    let mut reading = TreeReading::of(&tree.roots(), "/pod/box", &DescriptorBudget::new(9, 0));
+    let groups = Wanted::CPU | Wanted::MEMORY;
+    assert_eq!(reading.read(groups).failed, Wanted::NOTHING);
+    let before = reading.statistics.clone();
+
+    // A file.
+    let file = box_of(&tree).join("memory.current");
+    fs::remove_file(&file).unwrap();
+    fail_to_open(&file);
+    let outcome = reading.read(groups);
+    assert_eq!(
+        (outcome.read, outcome.failed),
+        (Wanted::CPU, Wanted::MEMORY)
+    );
+    assert_eq!(reading.statistics.memory, before.memory);
+    assert_eq!(reading.context.account.failed, 1);
+    fs::remove_file(&file).unwrap();
+    fs::write(&file, "4\n").unwrap();
+    assert_eq!(reading.read(groups).failed, Wanted::NOTHING);
+    let usage = |reading: &TreeReading| {
+        reading
+            .statistics
+            .memory
+            .as_ref()
+            .unwrap()
+            .memory
+            .usage_bytes
+    };
+    assert_eq!(usage(&reading), Some(4), "it is asked for again");
+
+    // The directory, which without a permit is opened for each reading.
+    let mut reading = TreeReading::of(&tree.roots(), "/pod/box", &DescriptorBudget::new(0, 0));
+    reading.read(groups);
+    let before = reading.statistics.clone();
+    fs::rename(tree.path("unified/pod"), tree.path("unified/away")).unwrap();
+    fail_to_open(&tree.path("unified/pod"));
+    let outcome = reading.read(groups);
+    assert_eq!((outcome.read, outcome.failed), (Wanted::NOTHING, groups));
+    assert_eq!(outcome.presence, Presence::There, "as far as is known");
+    assert_eq!(reading.statistics, before);
+
+    // Of one that was never opened nothing is known, and nothing made up.
+    let mut new = TreeReading::of(&tree.roots(), "/pod/box", &DescriptorBudget::new(0, 0));
+    assert_eq!(new.read(groups).failed, groups);
+    assert_eq!(new.statistics, CgroupStatistics::default());
+    fs::remove_file(tree.path("unified/pod")).unwrap();
+    fs::rename(tree.path("unified/away"), tree.path("unified/pod")).unwrap();
+    assert_eq!(new.read(groups).read, groups);
+    assert_eq!(usage(&new), Some(4));
+}
+
+#[test]
+fn a_table_that_cannot_be_read_for_once_is_not_replaced_by_a_smaller_one() {
+    const ALL: &[u8] = b"8:0 Read 9\nTotal 9\n";
+    let tree = Tree::v1(
+        "blkio",
+        &[
+            ("blkio.throttle.io_service_bytes", b"8:0 Read 2\nTotal 2\n"),
+            ("blkio.throttle.io_service_bytes_recursive", ALL),
+        ],
+    );
+    let mut reading = TreeReading::of(&tree.roots(), "/pod/box", &DescriptorBudget::new(9, 0));
+    let mut read_bytes = |wanted_failed| {
+        assert_eq!(reading.read(Wanted::IO).failed, wanted_failed);
+        let io = reading.statistics.io.as_ref().unwrap();
+        io.sum(|device| device.bytes.read)
+    };
+    assert_eq!(read_bytes(Wanted::NOTHING), Some(9));
+    let table = tree.path("blkio/pod/box/blkio.throttle.io_service_bytes_recursive");
+    fs::remove_file(&table).unwrap();
+    fail_to_open(&table);
+    assert_eq!(read_bytes(Wanted::IO), Some(9), "not 2");
+    fs::remove_file(&table).unwrap();
+    assert_eq!(read_bytes(Wanted::NOTHING), Some(2), "there is no other");
+}
+
 #[test]
 fn what_is_not_there_is_not_asked_for_again_at_once() {
     let tree = Tree::v2(&[("pids.current", b"3\n")]);
