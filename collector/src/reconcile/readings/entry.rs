@@ -70,6 +70,8 @@ pub(super) struct EntryLife {
 struct EntryFigures {
     generation: u32,
     reader: Option<CgroupReader>,
+    /// Its ids where it was found, those included that no event tells.
+    ids: Vec<CgroupKey>,
     statistics: Arc<CgroupStatistics>,
     /// What its processes tell, where they have something of their own to tell.
     processes: Option<Processes>,
@@ -233,6 +235,7 @@ impl Entry {
             statistics: Arc::make_mut(&mut of.statistics),
             processes: of.processes.as_mut(),
         });
+        figures.keep_ids();
         let mut life = self.life();
         let is_same = life.generation == generation;
         if let Some(outcome) = outcome.filter(|_| is_same) {
@@ -343,6 +346,17 @@ impl Entry {
             last,
             network: processes.and_then(|processes| processes.network.clone()),
             processes: processes.and_then(|processes| processes.totals),
+        }
+    }
+
+    /// The ids of a life, in all hierarchies in which its files were found.
+    #[must_use]
+    pub fn ids(&self, generation: u32) -> Vec<CgroupKey> {
+        let figures = self.figures();
+        if figures.generation == generation {
+            figures.ids.clone()
+        } else {
+            Vec::new()
         }
     }
 
@@ -473,6 +487,15 @@ impl EntryFigures {
                 processes: life.has_network.then(Processes::default),
                 ..Self::default()
             };
+        }
+    }
+
+    /// Keeps the ids that the reader found, when there are more.
+    fn keep_ids(&mut self) {
+        if let Some(reader) = &self.reader
+            && reader.ids().count() > self.ids.len()
+        {
+            self.ids = reader.ids().collect();
         }
     }
 
