@@ -105,7 +105,8 @@ impl ReadPlan {
         match (turns.is_multiple_of(LIMITS_EVERY), rests) {
             (true, false) => Some(self.always | Wanted::LIMITS),
             (false, true) => None,
-            (true, true) | (false, false) => Some(self.always),
+            (true, true) => Some(self.always | Wanted::SPARING),
+            (false, false) => Some(self.always),
         }
     }
 }
@@ -244,7 +245,7 @@ mod tests {
                 0 | 30 | 60 | 90 => (Some(Wanted::ALL), Some(Wanted::ALL)),
                 _ if turn % 6 == 0 => {
                     let with_limits = Wanted::USAGE | Wanted::LIMITS;
-                    (Some(with_limits), Some(Wanted::USAGE))
+                    (Some(with_limits), Some(Wanted::USAGE | Wanted::SPARING))
                 }
                 _ => (Some(Wanted::USAGE), None),
             };

@@ -458,7 +458,9 @@ impl EntryLife {
             return;
         };
         // One that did not ask for all that there is, or was not told, leaves earlier figures behind.
-        let is_whole = outcome.asked.contains(self.found) && outcome.failed == Wanted::NOTHING;
+        let is_whole = outcome.asked.contains(self.found)
+            && !outcome.asked.contains(Wanted::SPARING)
+            && outcome.failed == Wanted::NOTHING;
         let found = match outcome.presence {
             Presence::There if is_whole && since_end >= SLOWEST_TICK => AfterEnd::Settled,
             Presence::There if is_whole => AfterEnd::All,
