@@ -36,6 +36,8 @@ pub struct ReadPlan {
     pub always: Wanted,
     /// At the first turn, and then at each so many: what hardly changes.
     pub sometimes: Wanted,
+    /// Whether containers' networks are read at every turn, and not as seldom as limits are.
+    pub network_always: bool,
 }
 
 /// How many turns of a cgroup it takes until its limits are read again: a minute's, by default. Of one that
@@ -56,6 +58,8 @@ pub struct CgroupFiles {
     sources: FileSources,
     /// Where processes are looked at, if they are.
     processes: Option<ProcessFiles>,
+    /// Whether their network is at every reading.
+    network_always: bool,
     context: ReadContext,
     timer: Timer,
     /// Used again for the ids of processes.
@@ -82,6 +86,7 @@ impl ReadPlan {
         Self {
             always,
             sometimes: Wanted::ALL,
+            network_always: names.cadvisor,
         }
     }
 
@@ -101,7 +106,8 @@ impl ReadPlan {
         match (turns.is_multiple_of(LIMITS_EVERY), rests) {
             (true, false) => Some(self.always | Wanted::LIMITS),
             (false, true) => None,
-            (true, true) | (false, false) => Some(self.always),
+            (true, true) => Some(self.always | Wanted::SPARING),
+            (false, false) => Some(self.always),
         }
     }
 }
@@ -113,6 +119,7 @@ impl CgroupFiles {
         Self {
             sources,
             processes: None,
+            network_always: false,
             context: ReadContext::default(),
             timer: state.own.factory().timer("cgroupfs_read", &[]),
             pids: Vec::new(),
@@ -120,10 +127,12 @@ impl CgroupFiles {
         }
     }
 
-    /// Also looks at the processes of containers.
+    /// Also looks at the processes of containers: when limits are read, and at their network at every
+    /// reading if `network_always` says so.
     #[must_use]
-    pub fn with_processes(mut self, processes: Option<ProcessFiles>) -> Self {
-        self.processes = processes;
+    pub fn with_processes(mut self, files: Option<ProcessFiles>, network_always: bool) -> Self {
+        self.processes = files;
+        self.network_always = network_always;
         self
     }
 
@@ -193,9 +202,12 @@ impl CgroupFiles {
         if let (Some(files), Some(processes)) = (&self.processes, processes)
             && outcome.presence == Presence::There
         {
-            read_network(processes, reader, files, context);
+            let is_seldom = wanted.contains(Wanted::LIMITS);
+            if is_seldom || self.network_always {
+                read_network(processes, reader, files, context);
+            }
             // As seldom as limits: this is the most that one container can cost.
-            if wanted.contains(Wanted::LIMITS) && path != b"/" {
+            if is_seldom && path != b"/" {
                 self.listed = Some(reader.processes(context, &mut self.pids, MAX_PROCESSES));
             }
         }
@@ -237,7 +249,7 @@ mod tests {
                 0 | 30 | 60 | 90 => (Some(Wanted::ALL), Some(Wanted::ALL)),
                 _ if turn % 6 == 0 => {
                     let with_limits = Wanted::USAGE | Wanted::LIMITS;
-                    (Some(with_limits), Some(Wanted::USAGE))
+                    (Some(with_limits), Some(Wanted::USAGE | Wanted::SPARING))
                 }
                 _ => (Some(Wanted::USAGE), None),
             };

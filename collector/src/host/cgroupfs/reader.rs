@@ -16,7 +16,7 @@ use super::{
     source::Source,
     statistics::{CgroupVersion, Reading},
 };
-use crate::host::{CgroupId, CgroupKey, HierarchyId, clock::Ktime};
+use crate::host::{CgroupId, CgroupKey, clock::Ktime};
 
 /// Reads one cgroup.
 #[derive(Debug)]
@@ -78,17 +78,6 @@ impl ControllerDirs {
                 .collect(),
             roots: Arc::clone(roots),
         }
-    }
-
-    /// In one hierarchy it is elsewhere.
-    #[must_use]
-    pub fn but_in(mut self, hierarchy: HierarchyId, path: &[u8]) -> Self {
-        for (root, directory) in self.roots.roots.iter().zip(&mut self.directories) {
-            if root.id == hierarchy {
-                *directory = Directory::new(root.relative(path));
-            }
-        }
-        self
     }
 
     /// Its ids, as far as they are known: what is at its path with another id is another cgroup.

@@ -42,6 +42,10 @@ impl Wanted {
     /// v1: the kernel's memory and that of TCP sockets, in six files. v2 has them in `memory.stat`.
     pub const KERNEL_MEMORY: Self = Self(1 << 14);
 
+    /// Without `memory.stat` where the usage of memory is what it was: of a cgroup in which nothing runs,
+    /// it tells the same again.
+    pub const SPARING: Self = Self(1 << 15);
+
     /// All of it.
     pub const ALL: Self = Self((1 << 15) - 1);
 

@@ -70,6 +70,8 @@ pub(super) struct EntryLife {
 struct EntryFigures {
     generation: u32,
     reader: Option<CgroupReader>,
+    /// Its ids where it was found, those included that no event tells.
+    ids: Vec<CgroupKey>,
     statistics: Arc<CgroupStatistics>,
     /// What its processes tell, where they have something of their own to tell.
     processes: Option<Processes>,
@@ -237,6 +239,7 @@ impl Entry {
             statistics: Arc::make_mut(&mut of.statistics),
             processes: of.processes.as_mut(),
         });
+        figures.keep_ids();
         let mut life = self.life();
         let is_same = life.generation == generation;
         if let Some(outcome) = outcome.filter(|_| is_same) {
@@ -350,6 +353,17 @@ impl Entry {
         }
     }
 
+    /// The ids of a life, in all hierarchies in which its files were found.
+    #[must_use]
+    pub fn ids(&self, generation: u32) -> Vec<CgroupKey> {
+        let figures = self.figures();
+        if figures.generation == generation {
+            figures.ids.clone()
+        } else {
+            Vec::new()
+        }
+    }
+
     /// What the last reading says, for comparison with events.
     #[must_use]
     pub fn latest(&self, generation: u32) -> Option<Latest> {
@@ -451,7 +465,9 @@ impl EntryLife {
             return;
         };
         // One that did not ask for all that there is, or was not told, leaves earlier figures behind.
-        let is_whole = outcome.asked.contains(self.found) && outcome.failed == Wanted::NOTHING;
+        let is_whole = outcome.asked.contains(self.found)
+            && !outcome.asked.contains(Wanted::SPARING)
+            && outcome.failed == Wanted::NOTHING;
         let found = match outcome.presence {
             Presence::There if is_whole && since_end >= LAST_SLICE => AfterEnd::Settled,
             Presence::There if is_whole => AfterEnd::All,
@@ -480,6 +496,15 @@ impl EntryFigures {
                 processes: life.has_network.then(Processes::default),
                 ..Self::default()
             };
+        }
+    }
+
+    /// Keeps the ids that the reader found, when there are more.
+    fn keep_ids(&mut self) {
+        if let Some(reader) = &self.reader
+            && reader.ids().count() > self.ids.len()
+        {
+            self.ids = reader.ids().collect();
         }
     }
 

@@ -14,8 +14,9 @@ pub(super) const FIRST_AGE: Duration = Duration::from_millis(10);
 /// takes five readings more. 50 starts in a second are 250 readings.
 const GROWTH: u32 = 4;
 
-/// An interval has this many places: readings in one of them are taken in a row, for one wakeup.
-const PLACES: u64 = 100;
+/// An interval has this many places: readings in one of them are taken in a row, for one wakeup. Of 1,000
+/// cgroups these are 50, which take some milliseconds.
+const PLACES: u64 = 20;
 
 /// Once the last process has left it is read at once, and again after these: when its last slice is in the
 /// kernel's figures ([`LAST_SLICE`](super::entry::LAST_SLICE)), before a runtime is done with it; and when

@@ -185,6 +185,25 @@ fn a_table_that_cannot_be_read_for_once_is_not_replaced_by_a_smaller_one() {
 }
 
 #[test]
+fn a_sparing_reading_leaves_out_what_tells_the_same_again() {
+    let tree = Tree::v2(&[("memory.current", b"2\n"), ("memory.stat", b"anon 3\n")]);
+    let mut reading = tree.reading();
+    let sparing = Wanted::MEMORY | Wanted::MEMORY_STAT | Wanted::SPARING;
+    let mut anon = |file: &str, bytes: &[u8]| {
+        tree.write(&format!("unified/pod/box/{file}"), bytes);
+        let outcome = reading.read(sparing);
+        let stat = &reading.statistics.memory.as_ref().unwrap().stat;
+        (
+            stat.named("anon"),
+            outcome.read.contains(Wanted::MEMORY_STAT),
+        )
+    };
+    assert_eq!(anon("memory.current", b"2\n"), (Some(3), true), "the first");
+    assert_eq!(anon("memory.stat", b"anon 4\n"), (Some(3), false));
+    assert_eq!(anon("memory.current", b"5\n"), (Some(4), true));
+}
+
+#[test]
 fn what_is_not_there_is_not_asked_for_again_at_once() {
     let tree = Tree::v2(&[("pids.current", b"3\n")]);
     let mut reading = tree.reading();
