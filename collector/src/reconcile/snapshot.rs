@@ -159,11 +159,11 @@ pub enum LastReading {
     /// The cgroup is there: they are of the last interval.
     #[default]
     Running,
-    /// After its last process had left: they are final. If it was removed within 10 ms, the end of its
-    /// CPU time is that of the events.
+    /// After its last process had left: CPU time, memory and block I/O are final. If it was removed within
+    /// 1 ms, the last slice of its CPU time is that of the events.
     Final,
     /// After its last process had left, while the cgroup was being removed: some figures are final,
-    /// the others of an earlier reading. CPU time and block I/O are those of the events where these
+    /// the others of an earlier reading. Of these, CPU time and block I/O are those of the events where these
     /// have more.
     Partial,
     /// Before its last process left: they are of an earlier reading, CPU time and block I/O those of

@@ -19,7 +19,7 @@ const GROWTH: u32 = 4;
 const PLACES: u64 = 20;
 
 /// Once the last process has left it is read at once, and again after these: when its last slice is in the
-/// kernel's figures ([`LAST_SLICE`](super::entry::LAST_SLICE)), before a runtime is done with it; and when
+/// kernel's figures ([`LAST_SLICE`](super::at_end::LAST_SLICE)), before a runtime is done with it; and when
 /// that holds on a host whose CPUs stand still now and then, if it is there for so long.
 pub(super) const SETTLED_AFTER: [Duration; 2] =
     [Duration::from_micros(1_500), Duration::from_millis(12)];

@@ -87,6 +87,11 @@ fn read(due: &Due, milliseconds: u64, presence: Presence, cpu_ns: u64) {
             } else {
                 Wanted::CPU
             },
+            whole: if presence == Presence::There {
+                Wanted::CPU
+            } else {
+                Wanted::NOTHING
+            },
             failed: Wanted::NOTHING,
         })
     });
@@ -101,6 +106,7 @@ fn read_groups(due: &Due, milliseconds: u64, asked: Wanted, read: Wanted, failed
             presence: Presence::There,
             asked,
             read,
+            whole: asked.without(failed),
             failed,
         })
     });
@@ -495,6 +501,7 @@ fn who_tells_of_a_life_does_not_wait_for_who_reads_its_files() {
             presence: Presence::There,
             asked: Wanted::LAST,
             read: Wanted::CPU,
+            whole: Wanted::CPU,
             failed: Wanted::NOTHING,
         })
     });
@@ -524,6 +531,7 @@ fn a_new_life_does_not_wait_for_a_reading_of_the_one_before() {
             presence: Presence::There,
             asked: Wanted::LAST,
             read: Wanted::CPU,
+            whole: Wanted::CPU,
             failed: Wanted::NOTHING,
         })
     });
