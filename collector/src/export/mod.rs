@@ -23,11 +23,13 @@ pub mod reference;
 mod classic_text;
 mod exposition;
 mod format;
+mod piece_stream;
+mod pieces;
 
 mod connection;
 mod http;
 
-pub use exposition::{EncodeError, encode};
+pub use exposition::{EncodeError, encode, encode_in_pieces};
 pub use format::Format;
 pub use http::{ServeError, Source, serve};
 pub use peers::{NameSets, otel};
