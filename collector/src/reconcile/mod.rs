@@ -9,6 +9,8 @@ pub mod drift;
 
 pub mod readings;
 
+mod figures;
+
 pub mod listing;
 
 pub mod snapshot;
