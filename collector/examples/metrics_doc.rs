@@ -3,5 +3,5 @@
 use std::io::{self, Write as _};
 
 fn main() -> io::Result<()> {
-    io::stdout().write_all(collector::export::catalog::markdown().as_bytes())
+    io::stdout().write_all(collector::export::reference::markdown().as_bytes())
 }

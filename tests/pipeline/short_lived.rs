@@ -2,25 +2,20 @@
 
 use std::{
     collections::BTreeMap,
-    env, fs,
+    fs,
     io::Read as _,
-    process::Child,
     sync::atomic::{AtomicUsize, Ordering},
     thread,
     time::Duration,
 };
 
-use collector_tests::{cgroup::TestCgroup, daemon::Daemon, exposition::Exposition, note};
-use nix::{
-    sys::wait::{Id, WaitPidFlag, waitid},
-    unistd::Pid,
+use collector_tests::{
+    SHORT_LIVED, cgroup::TestCgroup, count, daemon::Daemon, exposition::Exposition, note,
+    thread_counts::cpu_time_to_the_end,
 };
 
 const CPU_SECONDS: &str = "cgscope_container_cpu_seconds_total";
 const INFO: &str = "cgscope_container_info";
-
-/// How many cgroups come and go: some hundreds, or as many as this variable says.
-const COUNT: &str = "CGSCOPE_TEST_SHORT_LIVED";
 
 /// Workers that make them, one after the other each.
 const WORKERS: usize = 2;
@@ -32,10 +27,6 @@ struct Gone {
     /// CPU time: at least what it took after it had joined, at most that and the joining.
     least: Duration,
     most: Duration,
-}
-
-fn count(default: usize) -> usize {
-    env::var(COUNT).map_or(default, |count| count.parse().expect(COUNT))
 }
 
 /// Makes so many, and removes each as soon as its process has ended, or after `linger`.
@@ -56,7 +47,7 @@ fn come_and_go(
             let arguments = arguments(number);
             let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
             let mut child = cgroup.workload_to_its_end(&arguments).spawn().unwrap();
-            let ran = ran_to_its_end(&child);
+            let ran = cpu_time_to_the_end(&child);
             let status = child.wait().unwrap();
             thread::sleep(linger);
             cgroup.remove();
@@ -82,16 +73,6 @@ fn come_and_go(
             .flat_map(|worker| worker.join().expect("a worker"))
             .collect()
     })
-}
-
-/// Waits for the end of a process, and leaves it there. The CPU time of its one thread, its end included.
-fn ran_to_its_end(child: &Child) -> Duration {
-    let pid = child.id();
-    let of = Id::Pid(Pid::from_raw(pid.try_into().unwrap()));
-    waitid(of, WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).unwrap();
-    let schedstat = fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap();
-    let ran = schedstat.split_whitespace().next().unwrap();
-    Duration::from_nanos(ran.parse().unwrap())
 }
 
 /// How the last readings ended, of these cgroups.
@@ -147,7 +128,7 @@ fn assert_cpu_times(exposition: &Exposition, gone: &[Gone], stolen: f64) {
 fn cgroups_of_20_ms_that_are_removed_at_once_are_all_there_with_their_cpu_time() {
     let daemon = Daemon::start(&[]);
     let (before, stolen_before) = (daemon.scrape(), stolen());
-    let count = count(300);
+    let count = count(SHORT_LIVED, 300);
     let gone = come_and_go(count, Duration::ZERO, |_| {
         ["brief", "20"].map(str::to_owned).into()
     });
@@ -176,7 +157,7 @@ fn what_is_removed_as_by_a_runtime_has_final_figures_and_every_byte() {
     let daemon = Daemon::start(&[]);
     let stolen_before = stolen();
     let files = tempfile::tempdir_in("/var/tmp").unwrap();
-    let count = count(60).min(1_000);
+    let count = count(SHORT_LIVED, 60).min(1_000);
     // The file is made beforehand, so that the file system's own writes are not the cgroup's.
     let path = |number: usize| files.path().join(number.to_string());
     for number in 0..count {

@@ -12,10 +12,7 @@ use std::{
 };
 
 use super::{Identity, Names, Owner, Recognizer, path_text::path_text};
-use crate::{
-    host::{CgroupId, CgroupKey, HierarchyId, clock::Ktime},
-    reconcile::snapshot::CgroupCounts,
-};
+use crate::host::{CgroupId, CgroupKey, HierarchyId, clock::Ktime};
 
 /// Names an owner in the table. Never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -39,6 +36,19 @@ pub struct TableSettings {
     pub retention: Duration,
     /// 1 or 2: the version of the hierarchy that tasks are attributed in.
     pub cgroup_version: u8,
+}
+
+/// How many cgroups are known.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CgroupCounts {
+    /// There now.
+    pub live: u64,
+    /// Gone, their numbers kept.
+    pub exited: u64,
+    /// Without a path: seen in a sample only.
+    pub unresolved: u64,
+    /// Folded into the overflow row because the bound was reached.
+    pub overflowed: u64,
 }
 
 /// What a change means for those who keep numbers by cgroup.
@@ -69,6 +79,10 @@ pub struct Walked<'a> {
 pub struct Expired {
     /// Whose it was.
     pub owner: OwnerId,
+    /// Its path as the kernel has it; empty if it was not known.
+    pub path: Vec<u8>,
+    /// When it ended.
+    pub ended: Option<SystemTime>,
     /// The cgroups whose numbers go with it.
     pub keys: Vec<CgroupKey>,
     /// Whether it goes before its time, because there are too many.
@@ -187,7 +201,8 @@ impl CgroupTable {
                 return None;
             }
             let owner = self.owners.get_mut(&id)?;
-            if owner.exited.take().is_some() {
+            if let Some((_, ended)) = owner.exited.take() {
+                owner.previous_end = Some(ended);
                 let identity = Arc::make_mut(&mut owner.identity);
                 identity.generation += 1;
                 identity.started = now.1;
@@ -225,6 +240,7 @@ impl CgroupTable {
                 path: path.to_vec(),
                 live: Vec::new(),
                 gone: Vec::new(),
+                previous_end: None,
                 exited: None,
                 scrapes: 0,
             },
@@ -377,18 +393,20 @@ impl CgroupTable {
         tombstones.sort_unstable();
         let too_many = tombstones.len().saturating_sub(self.settings.max_owners);
         let mut expired = Vec::new();
-        for (index, (_, owner)) in tombstones.into_iter().enumerate() {
-            let is_due = self
-                .owners
-                .get(&owner)
-                .is_some_and(|owner| owner.is_due(now, self.settings.retention));
+        for (index, (_, id)) in tombstones.into_iter().enumerate() {
+            let Some(owner) = self.owners.get(&id) else {
+                continue;
+            };
+            let is_due = owner.is_due(now, self.settings.retention);
             if is_due || index < too_many {
+                let (path, ended) = (owner.path.clone(), owner.exited());
                 let is_early = !is_due;
                 self.evicted += u64::from(is_early);
-                let keys = self.drop_owner(owner);
                 expired.push(Expired {
-                    owner,
-                    keys,
+                    owner: id,
+                    path,
+                    ended,
+                    keys: self.drop_owner(id),
                     is_early,
                 });
             }
@@ -443,8 +461,9 @@ impl CgroupTable {
 
     /// The owner of a path, as the kernel writes it.
     #[must_use]
-    pub fn owner_at(&self, path: &[u8]) -> Option<&Owner> {
-        self.owners.get(self.by_path.get(&path_text(path))?)
+    pub fn owner_at(&self, path: &[u8]) -> Option<(OwnerId, &Owner)> {
+        let id = *self.by_path.get(&path_text(path))?;
+        Some((id, self.owners.get(&id)?))
     }
 
     /// Every owner, tombstones included, in no order.

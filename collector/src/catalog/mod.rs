@@ -20,7 +20,7 @@ mod life;
 #[cfg(test)]
 mod tests;
 
-pub use cgroup_table::{CgroupTable, MAX_CROWD, OwnerId, TableSettings};
+pub use cgroup_table::{CgroupCounts, CgroupTable, MAX_CROWD, OwnerId, TableSettings};
 pub use identity::{Container, Identity, Names, Qos, Runtime};
 pub use life::LifeNote;
 pub use owner::Owner;

@@ -23,6 +23,8 @@ pub struct Owner {
     pub(super) live: Vec<(CgroupKey, Ktime)>,
     /// Its cgroups that are gone, and since when; late samples of them are still its own.
     pub(super) gone: Vec<(CgroupKey, Ktime)>,
+    /// When the life before this one ended.
+    pub(super) previous_end: Option<SystemTime>,
     /// When the last of its cgroups went.
     pub(super) exited: Option<(Ktime, SystemTime)>,
     /// Scrapes since then.
@@ -41,6 +43,18 @@ impl Owner {
     #[must_use]
     pub fn exited(&self) -> Option<SystemTime> {
         self.exited.map(|(_, wall)| wall)
+    }
+
+    /// When the life before its latest one ended; `None` when there was none.
+    #[must_use]
+    pub const fn previous_end(&self) -> Option<SystemTime> {
+        self.previous_end
+    }
+
+    /// Whether its latest life had begun at a time; the present, without one.
+    #[must_use]
+    pub fn was_there_at(&self, time: Option<SystemTime>) -> bool {
+        time.is_none_or(|time| self.identity.started < time)
     }
 
     /// The path as the kernel has it; empty while it is not known.

@@ -10,6 +10,7 @@ use crate::{
             CgroupReader, ControllerDirs, DescriptorBudget, HierarchyRoots, Presence, ReadContext,
             ReadOutcome, Wanted,
         },
+        host_memory::complete_root,
         process_files::ProcessFiles,
     },
     reconcile::{
@@ -195,6 +196,9 @@ impl CgroupFiles {
             CgroupReader::new(directories.with_ids(keys.iter().copied()), &sources.budget)
         });
         let outcome = reader.read(wanted, context, statistics);
+        if path == b"/" && wanted.contains(Wanted::MEMORY) {
+            complete_root(&mut statistics.memory);
+        }
         if let (Some(files), Some(processes)) = (&self.processes, processes)
             && outcome.presence == Presence::There
         {

@@ -78,7 +78,10 @@ impl Source for DaemonSource {
         // Outside of the pipeline's lock: a cgroup that is just being read is waited for.
         self.state.readings.fill(&mut scrape);
         let Scrape {
-            cgroups, counts, ..
+            cgroups,
+            counts,
+            events_overflowed,
+            ..
         } = scrape;
         Snapshot {
             taken: SystemTime::now(),
@@ -102,6 +105,7 @@ impl Source for DaemonSource {
                     .any(|(signal, state)| *signal == Signal::Sched && state.is_on()),
             throttles_forgotten: accounts.throttles_forgotten(),
             counts,
+            events_overflowed,
             last_readings: self.state.readings.last_readings(),
             left_out: self.state.readings.left_out(),
             drift: self.state.drift().clone(),

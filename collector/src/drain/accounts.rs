@@ -8,10 +8,39 @@ use collector_common::{
     signal::{KernelLoss, Signal, SignalCounters},
 };
 
-use crate::{
-    reconcile::snapshot::SignalAccount,
-    window::{BatchOutcome, LossReason},
-};
+use crate::window::{BatchOutcome, LossReason};
+
+/// Where a signal's events went: `observed = recorded + filtered + lost + in_flight`.
+#[derive(Clone, Debug)]
+pub struct SignalAccount {
+    /// The signal.
+    pub signal: Signal,
+    /// Events that the kernel programs saw.
+    pub observed: u64,
+    /// Events whose every measurement is in a window or table.
+    pub recorded: u64,
+    /// Events left out by rule.
+    pub filtered: u64,
+    /// Events lost, in whole or in part, by reason; every reason that the signal can have.
+    pub lost: Vec<(LossReason, u64)>,
+    /// Events in a batch or ring, not yet drained.
+    pub in_flight: u64,
+}
+
+impl SignalAccount {
+    /// The share of the events that should have been recorded and were not lost; `None` while there
+    /// were none.
+    #[must_use]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a ratio, shown with a few digits"
+    )]
+    pub fn completeness(&self) -> Option<f64> {
+        let lost: u64 = self.lost.iter().map(|(_, events)| events).sum();
+        let settled = self.recorded + lost;
+        (settled > 0).then(|| self.recorded as f64 / settled as f64)
+    }
+}
 
 /// The account of every signal.
 #[derive(Clone, Debug, Default)]

@@ -10,7 +10,7 @@ mod accounts;
 mod drainer;
 mod in_flight;
 
-pub use accounts::Accounts;
+pub use accounts::{Accounts, SignalAccount};
 pub use decode::{Batch, Event, Malformed, Samples};
 pub use drainer::{DrainError, Drainer, Sink};
 pub use in_flight::{InFlight, Running};

@@ -1,198 +1,13 @@
-//! Every metric that cgscope exports, in one table.
+//! Every metric of cgscope's own, in one table.
 //!
 //! In: nothing. Out: the name, kind, unit, labels and meaning of each family, for the encoders and
 //! for `docs/metrics.md`. A metric's name is a literal here and nowhere else. A retired family stays,
-//! and says so.
-
-use std::fmt::{self, Write as _};
-
-use prometheus_client::{metrics::MetricType, registry};
+//! and says so. The names that others gave are in [`peers`](super::peers).
 
 use super::{
-    labels::{self, Label, Values},
-    peers,
+    family::{Family, Kind, Scope, Unit, V0_1},
+    labels,
 };
-
-/// A metric family.
-#[derive(Clone, Copy, Debug)]
-pub struct Family {
-    /// The name that a query uses: with unit and, for a counter, `_total`.
-    pub name: &'static str,
-    /// Its kind.
-    pub kind: Kind,
-    /// Its unit, if it has one.
-    pub unit: Option<Unit>,
-    /// Whose figure it is.
-    pub scope: Scope,
-    /// The labels behind those of the scope.
-    pub labels: &'static [Label],
-    /// What it says and what it does not: plain text on one line, without quotes or backslashes,
-    /// because the text formats do not escape it alike.
-    pub help: &'static str,
-    /// The kernel fact or file that it comes from.
-    pub source: &'static str,
-    /// The first version that has it.
-    pub since: &'static str,
-}
-
-impl Family {
-    /// The name without what the encoders append: the unit, `_total`, `_info`.
-    #[must_use]
-    pub fn stem(&self) -> &'static str {
-        let name = self.name_and_unit();
-        match self.unit_in_name() {
-            Some(unit) => &name[..name.len() - unit.name().len() - 1],
-            None => name,
-        }
-    }
-
-    /// Its unit, if the name has it, as all of our own have. Names that others gave may not.
-    #[must_use]
-    pub fn unit_in_name(&self) -> Option<Unit> {
-        self.unit.filter(|unit| {
-            self.name_and_unit()
-                .strip_suffix(unit.name())
-                .is_some_and(|stem| stem.ends_with('_'))
-        })
-    }
-
-    /// Its type for the encoders. They would end each counter's name in `_total`, which names that
-    /// others gave may not.
-    #[must_use]
-    pub fn metric_type(&self) -> MetricType {
-        if self.is_bare_counter() {
-            MetricType::Unknown
-        } else {
-            self.kind.into()
-        }
-    }
-
-    /// Whether it is a counter whose name does not say so.
-    #[must_use]
-    pub fn is_bare_counter(&self) -> bool {
-        self.kind == Kind::Counter && !self.name.ends_with(self.kind.suffix())
-    }
-
-    fn name_and_unit(&self) -> &'static str {
-        self.name
-            .strip_suffix(self.kind.suffix())
-            .unwrap_or(self.name)
-    }
-
-    /// Every label of its series, in order.
-    pub fn all_labels(&self) -> impl Iterator<Item = &'static Label> {
-        let cgroup: &'static [Label] = match self.scope {
-            Scope::Cgroup => &labels::CGROUP,
-            Scope::Containerd => &labels::CONTAINERD,
-            Scope::Collector | Scope::Process => &[],
-        };
-        cgroup.iter().chain(self.labels)
-    }
-}
-
-/// What a family's values are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Only rises, and starts again at 0 with the daemon or the container.
-    Counter,
-    /// Rises and falls.
-    Gauge,
-    /// Classic buckets, and native ones where the format has them.
-    Histogram,
-    /// Always 1: the labels are what it says. A gauge, except in `OpenMetrics`, which has the type.
-    Info,
-}
-
-impl Kind {
-    const fn suffix(self) -> &'static str {
-        match self {
-            Self::Counter => "_total",
-            Self::Info => "_info",
-            Self::Gauge | Self::Histogram => "",
-        }
-    }
-
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Counter => "counter",
-            Self::Gauge => "gauge",
-            Self::Histogram => "histogram",
-            Self::Info => "gauge (info)",
-        }
-    }
-}
-
-impl From<Kind> for MetricType {
-    fn from(kind: Kind) -> Self {
-        match kind {
-            Kind::Counter => Self::Counter,
-            Kind::Gauge => Self::Gauge,
-            Kind::Histogram => Self::Histogram,
-            Kind::Info => Self::Info,
-        }
-    }
-}
-
-/// What a value is measured in. Our own have base units; the others are in names that others gave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unit {
-    /// Seconds.
-    Seconds,
-    /// Thousandths of a second.
-    Milliseconds,
-    /// Millionths of a second.
-    Microseconds,
-    /// Billionths of a second.
-    Nanoseconds,
-    /// Bytes.
-    Bytes,
-    /// A share, from 0 to 1.
-    Ratio,
-}
-
-impl Unit {
-    /// As it ends a name.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Seconds => "seconds",
-            Self::Milliseconds => "milliseconds",
-            Self::Microseconds => "microseconds",
-            Self::Nanoseconds => "nanoseconds",
-            Self::Bytes => "bytes",
-            Self::Ratio => "ratio",
-        }
-    }
-}
-
-impl From<Unit> for registry::Unit {
-    fn from(unit: Unit) -> Self {
-        match unit {
-            Unit::Seconds => Self::Seconds,
-            Unit::Bytes => Self::Bytes,
-            // The crate has none for these, or, with `ratios`, one that would end the name so.
-            Unit::Milliseconds | Unit::Microseconds | Unit::Nanoseconds | Unit::Ratio => {
-                Self::Other(unit.name().to_owned())
-            }
-        }
-    }
-}
-
-/// Whose figure it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// A cgroup's, a container's among them; with the labels of [`labels::CGROUP`].
-    Cgroup,
-    /// A container's, with the labels of [`labels::CONTAINERD`] instead.
-    Containerd,
-    /// cgscope's own work.
-    Collector,
-    /// cgscope's own process.
-    Process,
-}
-
-/// The first release.
-pub(super) const V0_1: &str = "0.1.0";
 
 macro_rules! families {
     ($($id:ident: $family:expr,)*) => {
@@ -500,6 +315,41 @@ families! {
         source: "the daemon's table of cgroups",
         since: V0_1,
     },
+    CGROUPS_OVERFLOWED: Family {
+        name: "cgscope_cgroups_overflowed_total",
+        kind: Kind::Counter,
+        unit: None,
+        scope: Scope::Collector,
+        labels: &[],
+        help: "Cgroups that found no place of their own among the most that are kept, and tombstones \
+               that went before their time: their events are in the row with the id ~other, and what the \
+               kernel counted of them is only in the cgroups above them.",
+        source: "the daemon's table of cgroups",
+        since: V0_1,
+    },
+    EVENTS_OVERFLOWED: Family {
+        name: "cgscope_events_overflowed_total",
+        kind: Kind::Counter,
+        unit: None,
+        scope: Scope::Collector,
+        labels: &[],
+        help: "Scheduler and block I/O samples and OOM kills that went, in whole or in part, to the row \
+               with the id ~other because their cgroups found no place among those with windows.",
+        source: "counted by the daemon",
+        since: V0_1,
+    },
+    PLACES_OVERFLOWED: Family {
+        name: "cgscope_places_overflowed",
+        kind: Kind::Gauge,
+        unit: None,
+        scope: Scope::Collector,
+        labels: &[labels::PLACE],
+        help: "CPUs above 512, disks above 64 and network interfaces above 64 of a cgroup, of all cgroups \
+               added up. Under the names of cAdvisor and containerd they are not told apart, but added up \
+               in one series of each metric, ~other.",
+        source: "the cgroup file systems",
+        since: V0_1,
+    },
     RECONCILE_DURATION: Family {
         name: "cgscope_reconcile_duration_seconds",
         kind: Kind::Histogram,
@@ -665,90 +515,4 @@ families! {
 /// The family that has `name` in the exposition.
 pub(super) fn named(name: &str) -> Option<&'static Family> {
     ALL.iter().find(|family| family.name == name)
-}
-
-/// The reference of all metrics, `docs/metrics.md`.
-#[must_use]
-pub fn markdown() -> String {
-    let mut text = String::from(
-        "# Metrics\n\n\
-         Generated from `collector/src/export/catalog.rs` by `cargo xtask docs`: edit that.\n\n\
-         `/metrics` serves OpenMetrics text, Prometheus text and Prometheus protobuf, whichever the \
-         scraper asks for. Histograms have classic buckets in all three, and native ones (schema 3) \
-         in protobuf. A figure that the kernel does not give is absent, not 0. There are no explicit \
-         time stamps.\n",
-    );
-    for (scope, title, introduction) in [
-        (
-            Scope::Cgroup,
-            "Containers and other cgroups",
-            "Every series carries these labels, empty when unknown, and then its own:",
-        ),
-        (
-            Scope::Collector,
-            "cgscope itself",
-            "What was seen, what was lost, and what it cost.",
-        ),
-        (
-            Scope::Process,
-            "The process",
-            "The usual figures of a process, under their usual names.",
-        ),
-    ] {
-        // Writing to a `String` cannot fail, so the results carry nothing.
-        let written = write_section(&mut text, scope, title, introduction);
-        debug_assert!(written.is_ok(), "writing to a string");
-    }
-    let written = peers::write_reference(&mut text);
-    debug_assert!(written.is_ok(), "writing to a string");
-    text
-}
-
-fn write_section(text: &mut String, scope: Scope, title: &str, introduction: &str) -> fmt::Result {
-    write!(text, "\n## {title}\n\n{introduction}\n")?;
-    if scope == Scope::Cgroup {
-        writeln!(text)?;
-        for label in &labels::CGROUP {
-            write_label(text, label)?;
-        }
-    }
-    for family in ALL.iter().filter(|family| family.scope == scope) {
-        let Family {
-            name,
-            kind,
-            unit,
-            scope: _,
-            labels,
-            help,
-            source,
-            since,
-        } = family;
-        write!(text, "\n### `{name}`\n\n{help}\n\n* Kind: {}", kind.name())?;
-        if let Some(unit) = unit {
-            write!(text, ", {}", unit.name())?;
-        }
-        writeln!(text)?;
-        for label in *labels {
-            write_label(text, label)?;
-        }
-        writeln!(text, "* Source: {source}\n* Since: {since}")?;
-    }
-    Ok(())
-}
-
-pub(super) fn write_label(text: &mut String, label: &Label) -> fmt::Result {
-    write!(text, "* Label `{}`: ", label.name)?;
-    match label.values {
-        Values::Open(description) => writeln!(text, "{description}"),
-        Values::Closed(values) => {
-            for (index, value) in values.iter().enumerate() {
-                let separator = if index == 0 { "" } else { ", " };
-                match *value {
-                    "" => write!(text, "{separator}or empty")?,
-                    value => write!(text, "{separator}`{value}`")?,
-                }
-            }
-            writeln!(text)
-        }
-    }
 }

@@ -10,8 +10,8 @@ use super::{catalog, labels, peers};
 
 /// Writes to `out` what was meant for an `OpenMetrics` reader.
 #[derive(Debug)]
-pub(super) struct ClassicText<'a> {
-    out: &'a mut String,
+pub(super) struct ClassicText<'a, W> {
+    out: &'a mut W,
     /// The comment line that is being written, if one is.
     comment: Option<String>,
     /// The help text of the family whose type is still to come.
@@ -19,8 +19,8 @@ pub(super) struct ClassicText<'a> {
     line_start: bool,
 }
 
-impl<'a> ClassicText<'a> {
-    pub(super) const fn new(out: &'a mut String) -> Self {
+impl<'a, W: Write> ClassicText<'a, W> {
+    pub(super) const fn new(out: &'a mut W) -> Self {
         Self {
             out,
             comment: None,
@@ -29,25 +29,26 @@ impl<'a> ClassicText<'a> {
         }
     }
 
-    fn write_line_part(&mut self, part: &str) {
+    fn write_line_part(&mut self, part: &str) -> fmt::Result {
         if self.line_start && part.starts_with('#') {
             self.comment = Some(String::new());
         }
         self.line_start = part.ends_with('\n');
         match &mut self.comment {
-            None => self.out.push_str(part),
+            None => self.out.write_str(part),
             Some(comment) => {
                 comment.push_str(part);
                 if self.line_start {
                     let comment = self.comment.take().unwrap_or_default();
-                    self.rewrite(comment.trim_end_matches('\n'));
+                    return self.rewrite(comment.trim_end_matches('\n'));
                 }
+                Ok(())
             }
         }
     }
 
     /// The help comes before the type, and its name depends on it.
-    fn rewrite(&mut self, comment: &str) {
+    fn rewrite(&mut self, comment: &str) -> fmt::Result {
         if let Some(help) = comment.strip_prefix("# HELP ") {
             let (_, help) = help.split_once(' ').unwrap_or_default();
             help.clone_into(&mut self.help);
@@ -67,27 +68,27 @@ impl<'a> ClassicText<'a> {
                 other => ("", other),
             };
             for part in ["# HELP ", name, suffix, " ", &self.help, "\n"] {
-                self.out.push_str(part);
+                self.out.write_str(part)?;
             }
             for part in ["# TYPE ", name, suffix, " ", kind, "\n"] {
-                self.out.push_str(part);
+                self.out.write_str(part)?;
             }
         }
+        Ok(())
     }
 }
 
-impl Write for ClassicText<'_> {
+impl<W: Write> Write for ClassicText<'_, W> {
+    #[inline]
     fn write_str(&mut self, text: &str) -> fmt::Result {
         // Label values have their newlines escaped, so one is always the end of a line; and the
-        // encoder writes no line behind it in one go, which makes this loop one round.
-        if self.comment.is_none() && !self.line_start {
+        // encoder writes no line behind it in one go, which makes the loop below one round.
+        if self.comment.is_none() && !(self.line_start && text.starts_with('#')) {
             self.line_start = text.ends_with('\n');
-            self.out.push_str(text);
-            return Ok(());
+            return self.out.write_str(text);
         }
         text.split_inclusive('\n')
-            .for_each(|part| self.write_line_part(part));
-        Ok(())
+            .try_for_each(|part| self.write_line_part(part))
     }
 }
 

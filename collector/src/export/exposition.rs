@@ -20,12 +20,14 @@ use prost::Message as _;
 
 use super::{
     NameSets,
-    catalog::Family,
+    cgroup_feeds::Cgroup,
+    cgroup_labels::CgroupLabels,
     classic_text::ClassicText,
-    feeds::{self, Cgroup, Feed, Series},
+    family::Family,
+    feeds::{self, Feed, Series},
     format::Format,
-    labels::CgroupLabels,
     peers::{ContainerdLabels, NetworkViews, Row, SharedFamily, device},
+    pieces::{Pieces, Unwanted},
 };
 use crate::{
     reconcile::{Snapshot, snapshot::CgroupStats},
@@ -41,38 +43,76 @@ pub enum EncodeError {
     /// As protobuf.
     #[error("cannot write the metrics as protobuf")]
     Protobuf(#[source] fmt::Error),
+    /// Nobody takes it any more.
+    #[error("nobody takes the metrics any more")]
+    Unwanted,
 }
 
-/// One scrape of `snapshot`, with our own names and those of the wanted sets. `device_name` is asked
-/// once for each disk in it, and must give no two of them the same name.
+/// One scrape of `snapshot` as a whole.
 pub fn encode(
     snapshot: Snapshot,
     format: Format,
     names: NameSets,
     device_name: impl Fn(Device) -> String,
 ) -> Result<Vec<u8>, EncodeError> {
+    let mut whole = Vec::new();
+    encode_in_pieces(snapshot, format, names, device_name, |piece| {
+        whole.extend_from_slice(&piece);
+        true
+    })?;
+    Ok(whole)
+}
+
+/// One scrape of `snapshot`, with our own names and those of the wanted sets. `device_name` is asked
+/// once for each disk in it, and must give no two of them the same name. `take` is given one piece after
+/// the other, and says whether it wants more.
+pub fn encode_in_pieces(
+    snapshot: Snapshot,
+    format: Format,
+    names: NameSets,
+    device_name: impl Fn(Device) -> String,
+    mut take: impl FnMut(Vec<u8>) -> bool,
+) -> Result<(), EncodeError> {
+    let mut is_wanted = true;
+    let pieces = Pieces::new(|piece| {
+        is_wanted = take(piece);
+        is_wanted
+    });
+    let written = write(snapshot, format, names, device_name, pieces);
+    // The encoder's own error does not say why.
+    if is_wanted {
+        written
+    } else {
+        Err(EncodeError::Unwanted)
+    }
+}
+
+fn write<T: FnMut(Vec<u8>) -> bool>(
+    snapshot: Snapshot,
+    format: Format,
+    names: NameSets,
+    device_name: impl Fn(Device) -> String,
+    mut out: Pieces<T>,
+) -> Result<(), EncodeError> {
     let scene = Arc::new(Scene::new(snapshot, format, names, device_name));
     match format {
         Format::OpenMetricsText => {
-            let mut out = String::new();
             text::encode(
                 &mut out,
                 &scene.registry(scene.everything(), scene.everyone()),
             )
             .map_err(EncodeError::Text)?;
-            Ok(out.into_bytes())
         }
         Format::PrometheusText => {
-            let mut out = String::new();
             text::encode_registry(
                 &mut ClassicText::new(&mut out),
                 &scene.registry(scene.everything(), scene.everyone()),
             )
             .map_err(EncodeError::Text)?;
-            Ok(out.into_bytes())
         }
-        Format::PrometheusProtobuf => encode_protobuf(&scene),
+        Format::PrometheusProtobuf => write_protobuf(&scene, &mut out)?,
     }
+    out.finish().map_err(|Unwanted| EncodeError::Unwanted)
 }
 
 /// Cgroups per round of a family. Protobuf messages are built before they are written, with two
@@ -81,8 +121,10 @@ pub fn encode(
 /// the family's head too often.
 const CGROUPS_PER_ROUND: usize = 16;
 
-fn encode_protobuf(scene: &Arc<Scene>) -> Result<Vec<u8>, EncodeError> {
-    let mut out = Vec::new();
+fn write_protobuf<T: FnMut(Vec<u8>) -> bool>(
+    scene: &Arc<Scene>,
+    out: &mut Pieces<T>,
+) -> Result<(), EncodeError> {
     let mut message = Vec::new();
     for (position, family) in scene.families.iter().enumerate() {
         message.clear();
@@ -101,15 +143,21 @@ fn encode_protobuf(scene: &Arc<Scene>) -> Result<Vec<u8>, EncodeError> {
                 family.name_as_listed(&mut encoded);
                 // Messages behind each other are one message, by the rules of the encoding: lists are
                 // joined, and of the head, which is the same each time, the last one counts.
-                message.append(&mut encoded.encode_to_vec());
+                // Its only error is a buffer without room, and this one grows.
+                encoded
+                    .encode(&mut message)
+                    .map_err(|_full| EncodeError::Protobuf(fmt::Error))?;
             }
         }
         if !message.is_empty() {
-            push_varint(&mut out, message.len());
-            out.extend_from_slice(&message);
+            let mut length = Vec::with_capacity(10);
+            push_varint(&mut length, message.len());
+            for part in [&length[..]].into_iter().chain(message.chunks(1 << 12)) {
+                out.push(part).map_err(|Unwanted| EncodeError::Unwanted)?;
+            }
         }
     }
-    Ok(out)
+    Ok(())
 }
 
 fn push_varint(out: &mut Vec<u8>, mut value: usize) {
@@ -252,8 +300,8 @@ impl Scene {
                     .as_deref()
                     .filter(|_| self.peers.networks.shows(position)),
                 processes: stats.kernel.processes.as_ref(),
-                sched: stats.sched.as_ref(),
-                limit_oom_kills: limit_kills_known.then_some(stats.oom.limit_owner),
+                sched: stats.life.sched.as_ref(),
+                limit_oom_kills: limit_kills_known.then_some(stats.life.limit_oom_kills),
                 devices: &self.peers.devices,
             })
         })

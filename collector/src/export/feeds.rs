@@ -1,9 +1,8 @@
-//! Which part of a snapshot feeds which family.
+//! Every family with what feeds it, and how the snapshot as a whole does.
 //!
-//! In: one cgroup's numbers, or the snapshot. Out: the series of one family. Absent figures make no
-//! series.
+//! In: the snapshot. Out: the series of one family. Absent figures make no series.
 
-use std::{collections::HashMap, fmt, time::SystemTime};
+use std::fmt;
 
 use collector_common::signal::Signal;
 use prometheus_client::encoding::{
@@ -11,14 +10,16 @@ use prometheus_client::encoding::{
 };
 
 use super::{
-    catalog::{self, Family},
+    catalog,
+    cgroup_feeds::{self, Cgroup},
+    family::Family,
     format::Format,
     histogram,
-    labels::{
-        Build, CgroupLabels, CgroupState, DeviceOperation, DriftOf, Info, LeftOutOf, Lost,
-        OfProgram, OfSignal, OomRole, ReadError, ReadingResult, Stage, SwitchKind, WaitCause,
-        WindowQuantile, reason_name,
+    label_sets::{
+        Build, DriftOf, LeftOutOf, Lost, OfPlace, OfProgram, OfSignal, ReadError, ReadingResult,
     },
+    labels::{CgroupState, reason_name},
+    peers,
 };
 use crate::{
     host::cgroupfs::Reason,
@@ -26,9 +27,9 @@ use crate::{
         Snapshot,
         drift::DriftRatio,
         readings::{LastReadings, LeftOut},
-        snapshot::{CgroupCounts, CgroupStats, ProgramStats, ReadErrors, SignalAccount, Timing},
+        snapshot::{CgroupCounts, ProgramStats, ReadErrors, SignalAccount, Timing},
     },
-    window::{BlockTotals, Cumulative, Device, OomTotals, Preemptor},
+    window::Cumulative,
 };
 
 /// What the series of a family come from.
@@ -40,26 +41,6 @@ pub(super) enum Feed {
     Snapshot(fn(&mut Series<'_, '_>, &Snapshot) -> fmt::Result),
 }
 
-/// One cgroup, with what its series need besides its numbers.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Cgroup<'a> {
-    pub(super) stats: &'a CgroupStats,
-    pub(super) labels: &'a CgroupLabels,
-    pub(super) devices: &'a HashMap<Device, String>,
-    /// Whether OOM kills are watched: otherwise a count of 0 would be a lie.
-    pub(super) oom_watched: bool,
-    /// Whether the kernel says whose limit they are for.
-    pub(super) oom_limits_known: bool,
-    /// Whether the kernel lets a wait's own bandwidth limit be told apart.
-    pub(super) throttling_known: bool,
-}
-
-impl Cgroup<'_> {
-    fn device(&self, device: Device) -> &str {
-        self.devices.get(&device).map_or("", String::as_str)
-    }
-}
-
 /// Where the series of a family go.
 #[derive(Debug)]
 pub(super) struct Series<'a, 'b> {
@@ -68,7 +49,7 @@ pub(super) struct Series<'a, 'b> {
 }
 
 impl Series<'_, '_> {
-    fn counter(
+    pub(super) fn counter(
         &mut self,
         labels: &impl EncodeLabelSet,
         value: &impl EncodeCounterValue,
@@ -78,7 +59,7 @@ impl Series<'_, '_> {
             .encode_counter::<NoLabelSet, _, f64>(value, None)
     }
 
-    fn gauge(
+    pub(super) fn gauge(
         &mut self,
         labels: &impl EncodeLabelSet,
         value: &impl EncodeGaugeValue,
@@ -86,7 +67,11 @@ impl Series<'_, '_> {
         self.encoder.encode_family(labels)?.encode_gauge(value)
     }
 
-    fn histogram(&mut self, labels: &impl EncodeLabelSet, values: &Cumulative) -> fmt::Result {
+    pub(super) fn histogram(
+        &mut self,
+        labels: &impl EncodeLabelSet,
+        values: &Cumulative,
+    ) -> fmt::Result {
         histogram::encode(
             &mut self.encoder.encode_family(labels)?,
             values,
@@ -116,23 +101,59 @@ impl Series<'_, '_> {
 
 /// Every family with its feed, in the catalog's order.
 pub(super) const ALL: &[(Family, Feed)] = &[
-    (catalog::RUNQUEUE_LATENCY, Feed::Cgroup(runqueue_latency)),
-    (catalog::RUNQUEUE_WAIT, Feed::Cgroup(runqueue_wait)),
-    (catalog::ONCPU_SLICE, Feed::Cgroup(oncpu_slice)),
-    (catalog::CPU_SECONDS, Feed::Cgroup(cpu_seconds)),
-    (catalog::CONTEXT_SWITCHES, Feed::Cgroup(context_switches)),
-    (catalog::PREEMPTIONS, Feed::Cgroup(preemptions)),
-    (catalog::BLOCK_IO_LATENCY, Feed::Cgroup(block_io_latency)),
-    (catalog::BLOCK_IO_BYTES, Feed::Cgroup(block_io_bytes)),
-    (catalog::BLOCK_IO_ERRORS, Feed::Cgroup(block_io_errors)),
-    (catalog::OOM_KILLS, Feed::Cgroup(oom_kills)),
-    (catalog::WINDOW_QUANTILE, Feed::Cgroup(window_quantile)),
-    (catalog::CONTAINER_INFO, Feed::Cgroup(container_info)),
+    (
+        catalog::RUNQUEUE_LATENCY,
+        Feed::Cgroup(cgroup_feeds::runqueue_latency),
+    ),
+    (
+        catalog::RUNQUEUE_WAIT,
+        Feed::Cgroup(cgroup_feeds::runqueue_wait),
+    ),
+    (
+        catalog::ONCPU_SLICE,
+        Feed::Cgroup(cgroup_feeds::oncpu_slice),
+    ),
+    (
+        catalog::CPU_SECONDS,
+        Feed::Cgroup(cgroup_feeds::cpu_seconds),
+    ),
+    (
+        catalog::CONTEXT_SWITCHES,
+        Feed::Cgroup(cgroup_feeds::context_switches),
+    ),
+    (
+        catalog::PREEMPTIONS,
+        Feed::Cgroup(cgroup_feeds::preemptions),
+    ),
+    (
+        catalog::BLOCK_IO_LATENCY,
+        Feed::Cgroup(cgroup_feeds::block_io_latency),
+    ),
+    (
+        catalog::BLOCK_IO_BYTES,
+        Feed::Cgroup(cgroup_feeds::block_io_bytes),
+    ),
+    (
+        catalog::BLOCK_IO_ERRORS,
+        Feed::Cgroup(cgroup_feeds::block_io_errors),
+    ),
+    (catalog::OOM_KILLS, Feed::Cgroup(cgroup_feeds::oom_kills)),
+    (
+        catalog::WINDOW_QUANTILE,
+        Feed::Cgroup(cgroup_feeds::window_quantile),
+    ),
+    (
+        catalog::CONTAINER_INFO,
+        Feed::Cgroup(cgroup_feeds::container_info),
+    ),
     (
         catalog::CONTAINER_START_TIME,
-        Feed::Cgroup(container_start_time),
+        Feed::Cgroup(cgroup_feeds::container_start_time),
     ),
-    (catalog::CONTAINER_EXITED, Feed::Cgroup(container_exited)),
+    (
+        catalog::CONTAINER_EXITED,
+        Feed::Cgroup(cgroup_feeds::container_exited),
+    ),
     (
         catalog::EVENTS_OBSERVED,
         Feed::Snapshot(|out, s| accounts(out, s, |account| account.observed)),
@@ -160,6 +181,18 @@ pub(super) const ALL: &[(Family, Feed)] = &[
     (
         catalog::CGROUPS_UNRESOLVED,
         Feed::Snapshot(|out, s| out.plain_gauge(Some(s.counts.unresolved))),
+    ),
+    (
+        catalog::CGROUPS_OVERFLOWED,
+        Feed::Snapshot(|out, s| out.plain_counter(Some(s.counts.overflowed))),
+    ),
+    (
+        catalog::EVENTS_OVERFLOWED,
+        Feed::Snapshot(|out, s| out.plain_counter(Some(s.events_overflowed))),
+    ),
+    (
+        catalog::PLACES_OVERFLOWED,
+        Feed::Snapshot(places_overflowed),
     ),
     (
         catalog::RECONCILE_DURATION,
@@ -209,163 +242,6 @@ pub(super) const ALL: &[(Family, Feed)] = &[
         Feed::Snapshot(|out, s| out.plain_gauge(s.process.start_time_seconds)),
     ),
 ];
-
-fn runqueue_latency(out: &mut Series<'_, '_>, cgroup: &Cgroup<'_>) -> fmt::Result {
-    match &cgroup.stats.sched {
-        Some(sched) => out.histogram(&cgroup.labels, &sched.wait),
-        None => Ok(()),
-    }
-}
-
-fn runqueue_wait(out: &mut Series<'_, '_>, cgroup: &Cgroup<'_>) -> fmt::Result {
-    let Some(sched) = cgroup
-        .stats
-        .sched
-        .as_ref()
-        .filter(|_| cgroup.throttling_known)
-    else {
-        return Ok(());
-    };
-    let throttled_ns = sched.throttled_ns;
-    let contention_ns = sched.wait.sum_ns().saturating_sub(throttled_ns);
-    for (cause, ns) in [
-        (WaitCause::Contention, contention_ns),
-        (WaitCause::Throttled, throttled_ns),
-    ] {
-        out.counter(&(cgroup.labels, cause), &histogram::seconds(ns))?;
-    }
-    Ok(())
-}
-
-fn oncpu_slice(out: &mut Series<'_, '_>, cgroup: &Cgroup<'_>) -> fmt::Result {
-    match &cgroup.stats.sched {
-        Some(sched) => out.histogram(&cgroup.labels, &sched.slice),
-        None => Ok(()),
-    }
-}
-
-fn cpu_seconds(out: &mut Series<'_, '_>, cgroup: &Cgroup<'_>) -> fmt::Result {
-    match &cgroup.stats.sched {
-        Some(sched) => out.counter(&cgroup.labels, &histogram::seconds(sched.slice.sum_ns())),
-        None => Ok(()),
-    }
-}
-
-fn context_switches(out: &mut Series<'_, '_>, cgroup: &Cgroup<'_>) -> fmt::Result {
-    match &cgroup.stats.sched {
-        Some(sched) => {
-            out.counter(&(cgroup.labels, SwitchKind::Voluntary), &sched.voluntary)?;
-            out.counter(
-                &(cgroup.labels, SwitchKind::Involuntary),
-                &sched.involuntary,
-            )
-        }
-        None => Ok(()),
-    }
-}
-
-fn preemptions(out: &mut Series<'_, '_>, cgroup: &Cgroup<'_>) -> fmt::Result {
-    match &cgroup.stats.sched {
-        Some(sched) => Preemptor::ALL
-            .into_iter()
-            .zip(sched.preempted_by)
-            .try_for_each(|(by, count)| out.counter(&(cgroup.labels, by), &count)),
-        None => Ok(()),
-    }
-}
-
-/// Calls `encode` with the labels of each row of block I/O.
-fn block_rows(
-    cgroup: &Cgroup<'_>,
-    mut encode: impl FnMut(DeviceOperation<'_>, &BlockTotals) -> fmt::Result,
-) -> fmt::Result {
-    cgroup.stats.block.iter().try_for_each(|row| {
-        encode(
-            DeviceOperation {
-                device: cgroup.device(row.device),
-                operation: row.operation,
-            },
-            row,
-        )
-    })
-}
-
-fn block_io_latency(out: &mut Series<'_, '_>, cgroup: &Cgroup<'_>) -> fmt::Result {
-    block_rows(cgroup, |labels, row| {
-        for (stage, spans) in [(Stage::Queue, &row.queue), (Stage::Device, &row.in_device)] {
-            // A flush has no time in the queue; what is only partly complete has no time yet.
-            if !spans.is_empty() {
-                out.histogram(&(cgroup.labels, (labels, stage)), spans)?;
-            }
-        }
-        Ok(())
-    })
-}
-
-fn block_io_bytes(out: &mut Series<'_, '_>, cgroup: &Cgroup<'_>) -> fmt::Result {
-    block_rows(cgroup, |labels, row| {
-        out.counter(&(cgroup.labels, labels), &row.bytes)
-    })
-}
-
-fn block_io_errors(out: &mut Series<'_, '_>, cgroup: &Cgroup<'_>) -> fmt::Result {
-    block_rows(cgroup, |labels, row| {
-        out.counter(&(cgroup.labels, labels), &row.errors)
-    })
-}
-
-fn oom_kills(out: &mut Series<'_, '_>, cgroup: &Cgroup<'_>) -> fmt::Result {
-    if !cgroup.oom_watched {
-        return Ok(());
-    }
-    let OomTotals {
-        victim,
-        limit_owner,
-    } = cgroup.stats.oom;
-    out.counter(&(cgroup.labels, OomRole::Victim), &victim)?;
-    if cgroup.oom_limits_known {
-        out.counter(&(cgroup.labels, OomRole::LimitOwner), &limit_owner)?;
-    }
-    Ok(())
-}
-
-fn window_quantile(out: &mut Series<'_, '_>, cgroup: &Cgroup<'_>) -> fmt::Result {
-    cgroup
-        .stats
-        .quantiles
-        .iter()
-        .try_for_each(|(signal, quantiles)| {
-            WindowQuantile::all(*signal)
-                .zip(quantiles.values_ns)
-                .try_for_each(|(labels, ns)| {
-                    out.gauge(&(cgroup.labels, labels), &histogram::seconds(ns))
-                })
-        })
-}
-
-fn container_info(out: &mut Series<'_, '_>, cgroup: &Cgroup<'_>) -> fmt::Result {
-    out.encoder.encode_info(&(
-        cgroup.labels,
-        Info(&cgroup.stats.identity, cgroup.stats.kernel.last),
-    ))
-}
-
-fn container_start_time(out: &mut Series<'_, '_>, cgroup: &Cgroup<'_>) -> fmt::Result {
-    // A time before the epoch comes from a clock that is not set: then it is not known.
-    match cgroup
-        .stats
-        .identity
-        .started
-        .duration_since(SystemTime::UNIX_EPOCH)
-    {
-        Ok(since_epoch) => out.gauge(&cgroup.labels, &since_epoch.as_secs_f64()),
-        Err(_) => Ok(()),
-    }
-}
-
-fn container_exited(out: &mut Series<'_, '_>, cgroup: &Cgroup<'_>) -> fmt::Result {
-    out.gauge(&cgroup.labels, &u64::from(cgroup.stats.exited.is_some()))
-}
 
 fn accounts(
     out: &mut Series<'_, '_>,
@@ -446,6 +322,12 @@ fn cgroups(out: &mut Series<'_, '_>, snapshot: &Snapshot) -> fmt::Result {
     out.gauge(&CgroupState::Live, &live)?;
     out.gauge(&CgroupState::Exited, &exited)?;
     out.gauge(&CgroupState::Overflowed, &overflowed)
+}
+
+fn places_overflowed(out: &mut Series<'_, '_>, snapshot: &Snapshot) -> fmt::Result {
+    peers::over_bound(&snapshot.cgroups)
+        .into_iter()
+        .try_for_each(|(place, count)| out.gauge(&OfPlace(place), &count))
 }
 
 fn drift(out: &mut Series<'_, '_>, snapshot: &Snapshot) -> fmt::Result {

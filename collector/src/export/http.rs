@@ -10,7 +10,7 @@ use std::{future::Future, io, net::TcpListener as StdListener, sync::Arc, thread
 
 use axum::{
     Router,
-    body::Bytes,
+    body::{Body, Bytes},
     extract::State,
     http::{
         HeaderMap, StatusCode,
@@ -31,9 +31,10 @@ use tracing::error;
 use super::{
     NameSets,
     connection::{BoundedListener, Limits},
-    exposition::encode,
+    exposition::{EncodeError, encode_in_pieces},
     format::Format,
     listing::CatalogDocument,
+    piece_stream::{StreamError, piece_stream},
 };
 use crate::{
     host::block_devices,
@@ -41,8 +42,8 @@ use crate::{
     window::Device,
 };
 
-/// Scrapes that are being encoded or sent. Each holds a snapshot and its exposition, tens of MiB with
-/// a thousand busy containers, so more would cost memory where two Prometheus servers are usual.
+/// Scrapes that are being encoded or sent. Each holds a snapshot, tens of MiB with a thousand busy
+/// containers, so more would cost memory where two Prometheus servers are usual.
 const SCRAPES: usize = 2;
 
 /// Catalogs that are being put together or sent. They have a place of their own, so that nobody's look
@@ -212,7 +213,7 @@ async fn ready(State(endpoint): State<Arc<Endpoint>>) -> Response {
     }
 }
 
-/// An answer that takes up one of the scrapes, or the catalog, until the last byte has gone out.
+/// An answer that takes up one of the catalogs until the last byte has gone out.
 struct Answer {
     bytes: Vec<u8>,
     _place: OwnedSemaphorePermit,
@@ -234,24 +235,25 @@ async fn metrics(State(endpoint): State<Arc<Endpoint>>, headers: HeaderMap) -> R
         .filter_map(|value| value.to_str().ok())
         .collect();
     let format = Format::negotiate(&accept);
-    // The work goes on when the client goes away, so it takes its permit along.
-    let encoded = spawn_blocking(move || {
+    let (sender, stream) = piece_stream(scrape);
+    spawn_blocking(move || {
         let source = &endpoint.source;
-        encode(source.snapshot(), format, source.names(), disk_name).map(|bytes| Answer {
-            bytes,
-            _place: scrape,
-        })
+        let taken = |piece| sender.send(piece);
+        let result = encode_in_pieces(source.snapshot(), format, source.names(), disk_name, taken);
+        if let Err(error) = &result
+            && !matches!(error, EncodeError::Unwanted)
+        {
+            error!(error = error as &dyn std::error::Error, "a scrape failed");
+        }
+        sender.end(result);
     });
-    match encoded.await {
-        Ok(Ok(exposition)) => {
+    match stream.begun().await {
+        Ok(exposition) => {
             let head = [(CONTENT_TYPE, format.content_type()), (VARY, "accept")];
-            (head, Bytes::from_owner(exposition)).into_response()
+            (head, Body::new(exposition)).into_response()
         }
-        Ok(Err(error)) => {
-            error!(error = &error as &dyn std::error::Error, "a scrape failed");
-            failure()
-        }
-        Err(error) => {
+        Err(StreamError::Encode(_)) => failure(),
+        Err(error @ StreamError::Died) => {
             error!(%error, "a scrape died");
             failure()
         }

@@ -1,18 +1,15 @@
-//! The labels of every series: their names, their values, and how they are encoded.
+//! The labels of every series: their names and what their values can be.
 //!
-//! A label set is a struct that is destructured exhaustively where it is encoded, so that a new field
-//! cannot be forgotten. Values are untrusted text: the encoders escape them.
-
-use std::fmt::{self, Write as _};
+//! In: nothing. Out: rows for the metric tables, and the names of values that only the export has. How
+//! they are encoded is in [`label_sets`](super::label_sets).
 
 use collector_common::signal::{KernelLoss, Signal};
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelSetEncoder};
 
 use crate::{
-    catalog::{Container, Identity, Names, Qos, Runtime},
+    catalog::{Qos, Runtime},
     host::cgroupfs::Reason,
     reconcile::{drift::DriftQuantity, readings::LeftOut, snapshot::LastReading},
-    window::{LossReason, Operation, Preemptor, Quantiles, WindowSignal},
+    window::{LossReason, Operation, Preemptor, WindowSignal},
 };
 
 /// A label, as the catalog lists it.
@@ -60,7 +57,10 @@ pub const CGROUP: [Label; 6] = [
 /// The labels that containerd gives a container's series, in this order.
 pub const CONTAINERD: [Label; 2] = [
     open("container_id", "containerd's id of the container"),
-    open("namespace", "containerd's namespace; empty when unknown"),
+    open(
+        "namespace",
+        "containerd's namespace, of Docker `moby`; empty when unknown, or when the runtime has none",
+    ),
 ];
 
 /// See [`Runtime`].
@@ -254,6 +254,8 @@ pub const PROGRAM: Label = open(
     "program",
     "the kernel program's name, as `bpftool prog` shows it",
 );
+/// What a cgroup can have too many of.
+pub const PLACE: Label = closed("place", &["cpu", "disk", "interface"]);
 /// Whether a cgroup is there, or was.
 pub const STATE: Label = closed(
     "state",
@@ -332,306 +334,4 @@ impl CgroupState {
             Self::Overflowed => "overflowed",
         }
     }
-}
-
-/// A set of one label, whose value is the name of an enum's variant.
-macro_rules! one_label {
-    ($($set:ty => $label:ident),* $(,)?) => {
-        $(impl EncodeLabelSet for $set {
-            fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
-                encode_label(encoder, &$label, &self.name())
-            }
-        })*
-    };
-}
-
-one_label! {
-    SwitchKind => TYPE,
-    WaitCause => CAUSE,
-    Preemptor => BY,
-    Stage => STAGE,
-    OomRole => ROLE,
-    CgroupState => STATE,
-}
-
-/// The signal of an account.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct OfSignal(pub(super) Signal);
-
-impl EncodeLabelSet for OfSignal {
-    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
-        let Self(signal) = self;
-        encode_label(encoder, &SIGNAL, &signal.name())
-    }
-}
-
-/// A signal and why events of it were lost.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Lost {
-    pub(super) signal: Signal,
-    pub(super) reason: LossReason,
-}
-
-impl EncodeLabelSet for Lost {
-    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
-        let Self { signal, reason } = self;
-        encode_label(encoder, &SIGNAL, &signal.name())?;
-        encode_label(encoder, &REASON, &reason.name())
-    }
-}
-
-/// A kernel program.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct OfProgram(pub(super) &'static str);
-
-impl EncodeLabelSet for OfProgram {
-    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
-        let Self(name) = self;
-        encode_label(encoder, &PROGRAM, name)
-    }
-}
-
-/// How a last reading ended.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct ReadingResult(pub(super) &'static str);
-
-impl EncodeLabelSet for ReadingResult {
-    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
-        let Self(result) = self;
-        encode_label(encoder, &RESULT, result)
-    }
-}
-
-/// Of what and of whom a drift is.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct DriftOf {
-    pub(super) quantity: DriftQuantity,
-    pub(super) of: &'static str,
-}
-
-impl EncodeLabelSet for DriftOf {
-    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
-        let Self { quantity, of } = self;
-        encode_label(encoder, &SIGNAL, &quantity.signal().name())?;
-        encode_label(encoder, &QUANTITY, &quantity.name())?;
-        encode_label(encoder, &DRIFT_OF, of)
-    }
-}
-
-/// What went wrong in reading files.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct ReadError(pub(super) &'static str);
-
-impl EncodeLabelSet for ReadError {
-    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
-        let Self(error) = self;
-        encode_label(encoder, &ERROR, error)
-    }
-}
-
-/// What reading cgroups left out.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct LeftOutOf(pub(super) LeftOut);
-
-impl EncodeLabelSet for LeftOutOf {
-    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
-        let Self(what) = self;
-        encode_label(encoder, &LEFT_OUT, &what.name())
-    }
-}
-
-/// A block device and what was done with it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct DeviceOperation<'a> {
-    pub(super) device: &'a str,
-    pub(super) operation: Operation,
-}
-
-impl EncodeLabelSet for DeviceOperation<'_> {
-    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
-        let Self { device, operation } = self;
-        encode_label(encoder, &DEVICE, device)?;
-        encode_label(encoder, &OPERATION, &operation.name())
-    }
-}
-
-/// A quantile of a window.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct WindowQuantile {
-    pub(super) signal: WindowSignal,
-    pub(super) rank: f64,
-}
-
-impl WindowQuantile {
-    /// The quantiles of `signal` in the order of [`Quantiles::RANKS`].
-    pub(super) fn all(signal: WindowSignal) -> impl Iterator<Item = Self> {
-        Quantiles::RANKS
-            .into_iter()
-            .map(move |rank| Self { signal, rank })
-    }
-}
-
-impl EncodeLabelSet for WindowQuantile {
-    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
-        let Self { signal, rank } = self;
-        encode_label(encoder, &WINDOW_SIGNAL, &signal.name())?;
-        encode_label(encoder, &QUANTILE, rank)
-    }
-}
-
-/// Everything about a container that is not on its other series.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Info<'a>(pub(super) &'a Identity, pub(super) LastReading);
-
-impl EncodeLabelSet for Info<'_> {
-    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
-        // A new generation shows as a new start time; as a label it would only make more series.
-        let Identity {
-            path: _,
-            names: _,
-            container,
-            cgroup_version,
-            generation: _,
-            started: _,
-        } = self.0;
-        let last_reading = self.1;
-        let (id, runtime, pod_uid, qos) = match container {
-            Some(Container {
-                id,
-                runtime,
-                pod_uid,
-                qos,
-            }) => (
-                id.as_str(),
-                runtime.name(),
-                pod_uid.as_str(),
-                qos.map_or("", Qos::name),
-            ),
-            None => ("", "", "", ""),
-        };
-        encode_label(encoder, &CONTAINER_ID, &id)?;
-        encode_label(encoder, &RUNTIME, &runtime)?;
-        encode_label(encoder, &POD_UID, &pod_uid)?;
-        encode_label(encoder, &QOS, &qos)?;
-        match cgroup_version {
-            0 => encode_label(encoder, &CGROUP_VERSION, &"")?,
-            version => encode_label(encoder, &CGROUP_VERSION, version)?,
-        }
-        encode_label(encoder, &LAST_READING, &last_reading.name())
-    }
-}
-
-/// What we are.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Build;
-
-impl EncodeLabelSet for Build {
-    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
-        encode_label(encoder, &VERSION, &env!("CARGO_PKG_VERSION"))?;
-        encode_label(encoder, &ARCH, &std::env::consts::ARCH)
-    }
-}
-
-/// The six labels of a cgroup.
-#[derive(Clone, Debug)]
-pub(super) struct CgroupLabels {
-    /// The label text up to the name of the last label, `id="…",name="…",…,container`. The text
-    /// formats repeat it on each of a histogram's lines: to escape six values anew for every line
-    /// adds 40 % to the time of a scrape. Absent where labels are not text.
-    rendered: Option<String>,
-    values: [String; CGROUP.len()],
-}
-
-impl CgroupLabels {
-    /// For a format that takes names and values.
-    pub(super) fn new(identity: &Identity) -> Self {
-        let Identity {
-            path,
-            names,
-            container: _,
-            cgroup_version: _,
-            generation: _,
-            started: _,
-        } = identity;
-        let Names {
-            name,
-            image,
-            namespace,
-            pod,
-            container,
-        } = names;
-        let values = [path, name, image, namespace, pod, container].map(String::clone);
-        Self {
-            rendered: None,
-            values,
-        }
-    }
-
-    /// For a format that takes text.
-    pub(super) fn rendered(identity: &Identity) -> Self {
-        let mut labels = Self::new(identity);
-        let [first @ .., _] = &labels.values;
-        let [first_names @ .., last_name] = &CGROUP;
-        let mut rendered = String::new();
-        for (label, value) in first_names.iter().zip(first) {
-            rendered.push_str(label.name);
-            rendered.push_str("=\"");
-            push_escaped(&mut rendered, value);
-            rendered.push_str("\",");
-        }
-        rendered.push_str(last_name.name);
-        labels.rendered = Some(rendered);
-        labels
-    }
-}
-
-impl EncodeLabelSet for &CgroupLabels {
-    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
-        let CgroupLabels { rendered, values } = self;
-        match rendered {
-            // The encoder writes a label's name as it stands and escapes only the value, so all but
-            // the last value can pass as the name.
-            Some(rendered) => {
-                let [.., last] = values;
-                encode_pair(encoder, rendered, &last.as_str())
-            }
-            None => CGROUP
-                .iter()
-                .zip(values)
-                .try_for_each(|(label, value)| encode_label(encoder, label, value)),
-        }
-    }
-}
-
-/// Escapes as both text formats want it: backslash, quote, newline.
-fn push_escaped(text: &mut String, value: &str) {
-    for character in value.chars() {
-        match character {
-            '\\' => text.push_str("\\\\"),
-            '"' => text.push_str("\\\""),
-            '\n' => text.push_str("\\n"),
-            other => text.push(other),
-        }
-    }
-}
-
-pub(super) fn encode_label(
-    encoder: &mut LabelSetEncoder<'_>,
-    label: &Label,
-    value: &impl EncodeLabelValue,
-) -> fmt::Result {
-    encode_pair(encoder, label.name, value)
-}
-
-fn encode_pair(
-    encoder: &mut LabelSetEncoder<'_>,
-    name: &str,
-    value: &impl EncodeLabelValue,
-) -> fmt::Result {
-    let mut label = encoder.encode_label();
-    let mut key = label.encode_label_key()?;
-    key.write_str(name)?;
-    let mut writer = key.encode_label_value()?;
-    value.encode(&mut writer)?;
-    writer.finish()
 }

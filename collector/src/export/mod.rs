@@ -6,25 +6,33 @@
 //! [`Listing`](crate::reconcile::Listing): see [`listing`].
 
 pub mod catalog;
+pub mod family;
 pub mod labels;
 
 pub mod listing;
 
+mod cgroup_feeds;
+mod cgroup_labels;
 mod feeds;
 mod histogram;
+mod label_sets;
 mod peers;
+
+pub mod reference;
 
 mod classic_text;
 mod exposition;
 mod format;
+mod piece_stream;
+mod pieces;
 
 mod connection;
 mod http;
 
-pub use exposition::{EncodeError, encode};
+pub use exposition::{EncodeError, encode, encode_in_pieces};
 pub use format::Format;
 pub use http::{ServeError, Source, serve};
-pub use peers::NameSets;
+pub use peers::{NameSets, otel};
 
 #[cfg(test)]
 mod tests;

@@ -25,6 +25,8 @@ pub mod block_devices;
 
 pub mod host_counters;
 
+pub mod host_memory;
+
 pub mod process;
 
 pub mod process_files;

@@ -8,7 +8,23 @@ use std::{
 use procfs::{WithCurrentSystemInfo as _, process::Process};
 
 use super::{CgroupKey, HierarchyId, cgroup_mounts::CgroupMounts, membership};
-use crate::reconcile::snapshot::ProcessStats;
+
+/// Our own process, from `/proc/self`. Absent figures could not be read.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ProcessStats {
+    /// User and system time.
+    pub cpu_seconds: Option<f64>,
+    /// Resident set.
+    pub resident_memory_bytes: Option<u64>,
+    /// Virtual size.
+    pub virtual_memory_bytes: Option<u64>,
+    /// Open file descriptors.
+    pub open_fds: Option<u64>,
+    /// Their limit.
+    pub max_fds: Option<u64>,
+    /// When the process started, seconds since the epoch.
+    pub start_time_seconds: Option<f64>,
+}
 
 /// Reads it. A figure that cannot be read is absent.
 #[must_use]

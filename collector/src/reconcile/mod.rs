@@ -4,6 +4,7 @@
 //! which knows nothing of how it will be exported. Never here: I/O to the outside, a clock, or a metric's name.
 
 mod pipeline;
+mod roll_up;
 
 pub mod drift;
 

@@ -16,7 +16,8 @@ use collector_common::event::OomEvent;
 use super::{
     drift::{Checkpoint, OwnerSums},
     listing::ListedCgroup,
-    snapshot::{CgroupCounts, CgroupStats, KernelReading},
+    roll_up::RollUp,
+    snapshot::{CgroupCounts, CgroupStats, KernelReading, LifeEvents, SchedSums},
 };
 use crate::{
     catalog::{
@@ -70,6 +71,8 @@ pub struct Pipeline {
     put_aside: HashMap<OwnerId, CgroupTotals>,
     /// Totals of cgroups that found no place in the table.
     homeless: CgroupTotals,
+    /// What counts in the rows above, though it has no row any more.
+    roll_up: RollUp,
     started: SystemTime,
     wants_resync: bool,
     /// What happened to cgroups since this was last asked.
@@ -87,6 +90,8 @@ pub struct Scrape {
     pub lives: Vec<Option<Life>>,
     /// How many cgroups are known.
     pub counts: CgroupCounts,
+    /// How many events went to the overflow row because their cgroups had no place of their own.
+    pub events_overflowed: u64,
 }
 
 /// The latest life of an owner.
@@ -142,6 +147,7 @@ impl Pipeline {
                 .collect(),
             put_aside: HashMap::new(),
             homeless: CgroupTotals::default(),
+            roll_up: RollUp::default(),
             started,
             wants_resync: false,
             life: Vec::new(),
@@ -178,17 +184,23 @@ impl Pipeline {
     pub fn expire(&mut self, now: Ktime) {
         for Expired {
             owner,
+            path,
+            ended,
             keys,
             is_early,
         } in self.table.expire(now)
         {
             self.note(LifeNote::Forgotten { owner });
             let mut totals = self.put_aside.remove(&owner).unwrap_or_default();
+            let mut of_life = SchedSums::default();
             for key in keys {
                 if let Some(of_key) = self.windows.remove(key) {
+                    of_life.add(SchedSums::of(&of_key));
                     totals.merge(&of_key);
                 }
             }
+            self.roll_up
+                .forget(&self.table, owner, &path, ended, of_life);
             // What goes before its time, for want of room, is not lost: only told apart no more.
             if is_early {
                 self.homeless.merge(&totals);
@@ -205,11 +217,13 @@ impl Pipeline {
 
     /// All numbers as they are now; counts as a scrape.
     pub fn scrape(&mut self) -> Scrape {
-        let (mut cgroups, mut lives): (Vec<_>, Vec<_>) = self
-            .table
-            .owners()
-            .map(|(id, owner)| (self.stats(id, owner), Some(self.life(id, owner))))
+        let owners: Vec<_> = self.table.owners().collect();
+        let (mut cgroups, mut lives): (Vec<_>, Vec<_>) = owners
+            .iter()
+            .map(|(id, owner)| (self.stats(*id, owner), Some(self.life(*id, owner))))
             .unzip();
+        let overflow = SchedSums::of(&self.windows.overflow().totals());
+        self.roll_up.add_up(&owners, &mut cgroups, overflow);
         if let Some(other) = self.other() {
             cgroups.push(other);
             lives.push(None);
@@ -219,6 +233,7 @@ impl Pipeline {
             cgroups,
             lives,
             counts: self.table.counts(),
+            events_overflowed: self.windows.overflowed(),
         }
     }
 
@@ -333,10 +348,18 @@ impl Pipeline {
     }
 
     fn stats(&self, id: OwnerId, owner: &Owner) -> CgroupStats {
-        let mut totals = self.put_aside.get(&id).cloned().unwrap_or_default();
+        let mut totals = CgroupTotals::default();
         let views = || owner.keys().filter_map(|key| self.windows.get(key));
         for view in views() {
             totals.merge(&view.totals());
+        }
+        let sched = SchedSums::of(&totals);
+        let life = LifeEvents {
+            sched: (!sched.is_empty()).then_some(sched),
+            limit_oom_kills: totals.oom.limit_owner,
+        };
+        if let Some(earlier) = self.put_aside.get(&id) {
+            totals.merge(earlier);
         }
         let quantiles = WindowSignal::ALL.into_iter().filter_map(|signal| {
             let of = Quantiles::of(views().filter_map(|view| view.windowed(signal)))?;
@@ -349,6 +372,7 @@ impl Pipeline {
             sched,
             block,
             oom,
+            life,
             quantiles: quantiles.collect(),
             kernel: KernelReading::default(),
         }
@@ -380,6 +404,7 @@ impl Pipeline {
             sched,
             block,
             oom,
+            life: LifeEvents::default(),
             quantiles: quantiles.collect(),
             kernel: KernelReading::default(),
         })
@@ -398,6 +423,7 @@ impl Pipeline {
         }
         for dropped in dropped {
             self.note(LifeNote::Forgotten { owner: dropped });
+            self.roll_up.inherit(&self.table, dropped, owner);
             if let Some(totals) = self.put_aside.remove(&dropped) {
                 let heir = match owner {
                     Some(owner) => self.put_aside.entry(owner).or_default(),
@@ -408,15 +434,19 @@ impl Pipeline {
         }
         for (key, owner) in put_aside {
             if let Some(totals) = self.windows.remove(key) {
+                self.roll_up
+                    .end_life(&self.table, owner, SchedSums::of(&totals));
                 self.put_aside.entry(owner).or_default().merge(&totals);
             }
         }
         let Some(owner) = owner else {
             if let Some(totals) = self.windows.remove(key) {
+                self.roll_up.add_homeless(SchedSums::of(&totals));
                 self.homeless.merge(&totals);
             }
             return;
         };
+        self.roll_up.begin_life(&self.table, owner);
         let class = self
             .table
             .owner_of(key)
@@ -487,10 +517,8 @@ impl Pipeline {
         let victim = if flag(OomEvent::FLAG_PID_ONLY) {
             // Too late when the victim is gone already: then its cgroup is not known.
             cgroup_of(event.victim_pid, self.tasks).and_then(|path| {
-                self.table
-                    .owner_at(&path)?
-                    .keys()
-                    .find(|key| key.hierarchy == self.tasks)
+                let (_, owner) = self.table.owner_at(&path)?;
+                owner.keys().find(|key| key.hierarchy == self.tasks)
             })
         } else {
             Some(CgroupKey::new(self.tasks, event.victim_cgroup))

@@ -2,8 +2,6 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use collector_common::signal::Signal;
-
 use crate::{
     catalog::Identity,
     host::{
@@ -17,9 +15,11 @@ use crate::{
         readings::{LastReadings, LeftOutCounts},
     },
     window::{
-        BlockTotals, Cumulative, LossReason, OomTotals, Quantiles, SchedTotals, WindowSignal,
+        BlockTotals, CgroupTotals, Cumulative, OomTotals, Quantiles, SchedTotals, WindowSignal,
     },
 };
+
+pub use crate::{catalog::CgroupCounts, drain::SignalAccount, host::process::ProcessStats};
 
 /// All numbers at one moment. A copy: it holds no lock, and encoding it stops nobody.
 #[derive(Clone, Debug)]
@@ -43,6 +43,8 @@ pub struct Snapshot {
     pub throttles_forgotten: u64,
     /// How many cgroups are known, by state.
     pub counts: CgroupCounts,
+    /// How many events went to the overflow row because their cgroups had no place of their own.
+    pub events_overflowed: u64,
     /// How the last readings ended of cgroups that are gone.
     pub last_readings: LastReadings,
     /// What reading cgroups left out for want of room, in the order of
@@ -71,10 +73,68 @@ pub struct CgroupStats {
     pub block: Vec<BlockTotals>,
     /// OOM kills.
     pub oom: OomTotals,
+    /// What the events of the path's latest life add up to.
+    pub life: LifeEvents,
     /// Quantiles of the merged windows; a signal without a sample in them is absent.
     pub quantiles: Vec<(WindowSignal, Quantiles)>,
     /// What the kernel's own accounting says of it.
     pub kernel: KernelReading,
+}
+
+/// What the events of a path's latest life add up to, as the kernel's own figures are: those of a life
+/// before are not in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LifeEvents {
+    /// What its tasks waited and ran, and those of all cgroups below it, also of those that are gone.
+    /// A sum over rows counts them once for each cgroup that they are in. Absent when no task has
+    /// switched.
+    pub sched: Option<SchedSums>,
+    /// OOM kills because of its own limit.
+    pub limit_oom_kills: u64,
+}
+
+/// What tasks waited and ran.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SchedSums {
+    /// Time slices that have ended.
+    pub ran_ns: u64,
+    /// Run-queue latencies.
+    pub waited_ns: u64,
+    /// How many there were.
+    pub waits: u64,
+}
+
+impl SchedSums {
+    /// Of the totals of a cgroup.
+    #[must_use]
+    pub fn of(totals: &CgroupTotals) -> Self {
+        totals
+            .sched
+            .as_ref()
+            .map_or_else(Self::default, |sched| Self {
+                ran_ns: sched.slice.sum_ns(),
+                waited_ns: sched.wait.sum_ns(),
+                waits: sched.wait.count(),
+            })
+    }
+
+    /// Adds all of another.
+    pub const fn add(&mut self, other: Self) {
+        let Self {
+            ran_ns,
+            waited_ns,
+            waits,
+        } = other;
+        self.ran_ns += ran_ns;
+        self.waited_ns += waited_ns;
+        self.waits += waits;
+    }
+
+    /// Whether there was nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// The kernel's own accounting of a cgroup, as its files last told it: of the path's latest life,
@@ -99,11 +159,11 @@ pub enum LastReading {
     /// The cgroup is there: they are of the last interval.
     #[default]
     Running,
-    /// After its last process had left: they are final. If it was removed within 10 ms, the end of its
-    /// CPU time is that of the events.
+    /// After its last process had left: CPU time, memory and block I/O are final. If it was removed within
+    /// 1 ms, the last slice of its CPU time is that of the events.
     Final,
     /// After its last process had left, while the cgroup was being removed: some figures are final,
-    /// the others of an earlier reading. CPU time and block I/O are those of the events where these
+    /// the others of an earlier reading. Of these, CPU time and block I/O are those of the events where these
     /// have more.
     Partial,
     /// Before its last process left: they are of an earlier reading, CPU time and block I/O those of
@@ -136,38 +196,6 @@ impl LastReading {
     }
 }
 
-/// Where a signal's events went: `observed = recorded + filtered + lost + in_flight`.
-#[derive(Clone, Debug)]
-pub struct SignalAccount {
-    /// The signal.
-    pub signal: Signal,
-    /// Events that the kernel programs saw.
-    pub observed: u64,
-    /// Events whose every measurement is in a window or table.
-    pub recorded: u64,
-    /// Events left out by rule.
-    pub filtered: u64,
-    /// Events lost, in whole or in part, by reason; every reason that the signal can have.
-    pub lost: Vec<(LossReason, u64)>,
-    /// Events in a batch or ring, not yet drained.
-    pub in_flight: u64,
-}
-
-impl SignalAccount {
-    /// The share of the events that should have been recorded and were not lost; `None` while there
-    /// were none.
-    #[must_use]
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "a ratio, shown with a few digits"
-    )]
-    pub fn completeness(&self) -> Option<f64> {
-        let lost: u64 = self.lost.iter().map(|(_, events)| events).sum();
-        let settled = self.recorded + lost;
-        (settled > 0).then(|| self.recorded as f64 / settled as f64)
-    }
-}
-
 /// One kernel program.
 #[derive(Clone, Debug)]
 pub struct ProgramStats {
@@ -187,19 +215,6 @@ pub struct ProgramCost {
     pub runs: u64,
     /// Time spent in it, ns.
     pub run_time_ns: u64,
-}
-
-/// How many cgroups are known.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct CgroupCounts {
-    /// There now.
-    pub live: u64,
-    /// Gone, their numbers kept.
-    pub exited: u64,
-    /// Without a path: seen in a sample only.
-    pub unresolved: u64,
-    /// Folded into the overflow row because the bound was reached.
-    pub overflowed: u64,
 }
 
 /// What went wrong in reading cgroups' files.
@@ -259,21 +274,4 @@ pub enum Timing {
     CgroupfsRead,
     /// One emptying of the rings.
     Drain,
-}
-
-/// Our own process, from `/proc/self`. Absent figures could not be read.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct ProcessStats {
-    /// User and system time.
-    pub cpu_seconds: Option<f64>,
-    /// Resident set.
-    pub resident_memory_bytes: Option<u64>,
-    /// Virtual size.
-    pub virtual_memory_bytes: Option<u64>,
-    /// Open file descriptors.
-    pub open_fds: Option<u64>,
-    /// Their limit.
-    pub max_fds: Option<u64>,
-    /// When the process started, seconds since the epoch.
-    pub start_time_seconds: Option<f64>,
 }

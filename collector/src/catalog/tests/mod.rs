@@ -307,7 +307,7 @@ fn removed_cgroups_of_one_path_are_remembered_up_to_a_bound() {
         .filter(|id| table.owner_of(key(*id)).is_some())
         .count();
     assert_eq!(remembered, 17, "the last life's and 16 before it");
-    assert_eq!(table.owner_at(b"/a").unwrap().identity.generation, 40);
+    assert_eq!(table.owner_at(b"/a").unwrap().1.identity.generation, 40);
     assert_each_key_is_in_one_owner(&table);
 }
 

@@ -10,15 +10,16 @@ use std::time::{Duration, SystemTime};
 use super::{
     Figures::{Any, Each, V1, V2},
     Metric,
-    figure::Figure::{
-        AllCpus, Cpu, Faults, Memory, PerDevice, PerInterface, PerOperation, PerPageSize, Pids,
-        Pressure, Processes, Row, Sched, StatHierarchical,
+    figure::{
+        Figure::{
+            AllCpus, Cpu, Faults, Memory, PerDevice, PerInterface, PerOperation, PerPageSize, Pids,
+            Pressure, Processes, Row, Sched, StatHierarchical,
+        },
+        or_zero,
     },
     metrics,
 };
-use crate::host::cgroupfs::{
-    Limit, MemoryKey as Key, cpu::CpuStatistics, memory::MemoryStatistics,
-};
+use crate::host::cgroupfs::{MemoryKey as Key, cpu::CpuStatistics, memory::MemoryStatistics};
 
 /// The time of all stalls for one resource.
 macro_rules! pressure {
@@ -29,7 +30,7 @@ macro_rules! pressure {
     };
 }
 
-pub(super) const METRICS: &[Metric] = metrics! { Cgroup;
+pub(in crate::export) const METRICS: &[Metric] = metrics! { Cgroup;
     "container_last_seen": total seconds, Any(Row(|row| whole_seconds_ns(row.exited.unwrap_or(row.taken)))),
         "When the cgroup was there last, in seconds since the Unix epoch: now, or when it was removed.",
         "the daemon's table of cgroups";
@@ -57,14 +58,14 @@ pub(super) const METRICS: &[Metric] = metrics! { Cgroup;
     "container_cpu_cfs_burst_seconds_total": counter seconds,
         Any(Cpu(|cpu| when_limited(cpu, cpu.burst_ns))),
         "How much more, in seconds. Only with a limit.", "`cpu.stat`: `burst_usec`; v1: `burst_time`";
-    "container_cpu_schedstat_run_seconds_total": counter seconds, Any(Sched(|sched| sched.slice.sum_ns())),
-        "Time that tasks ran on a CPU, in seconds. From the scheduler's events, of all threads; cAdvisor asks the first thread of each process that is there.",
+    "container_cpu_schedstat_run_seconds_total": counter seconds, Any(Sched(|sched| sched.ran_ns)),
+        "Time that tasks ran on a CPU, in seconds. From the scheduler's events, of all threads, those of the cgroups below included; cAdvisor asks the first thread of each process that is there, and leaves out the cgroups below.",
         "`sched_switch`, as `cgscope_container_cpu_seconds_total`";
-    "container_cpu_schedstat_runqueue_seconds_total": counter seconds, Any(Sched(|sched| sched.wait.sum_ns())),
-        "Time that tasks waited for a CPU, in seconds. From the scheduler's events, of all threads; cAdvisor asks the first thread of each process that is there.",
+    "container_cpu_schedstat_runqueue_seconds_total": counter seconds, Any(Sched(|sched| sched.waited_ns)),
+        "Time that tasks waited for a CPU, in seconds. From the scheduler's events, of all threads, those of the cgroups below included; cAdvisor asks the first thread of each process that is there, and leaves out the cgroups below.",
         "`sched_switch`, as `cgscope_container_runqueue_latency_seconds`";
-    "container_cpu_schedstat_run_periods_total": counter count, Any(Sched(|sched| sched.wait.count())),
-        "How often tasks got a CPU. From the scheduler's events, of all threads; cAdvisor asks the first thread of each process that is there.",
+    "container_cpu_schedstat_run_periods_total": counter count, Any(Sched(|sched| sched.waits)),
+        "How often tasks got a CPU. From the scheduler's events, of all threads, those of the cgroups below included; cAdvisor asks the first thread of each process that is there, and leaves out the cgroups below.",
         "`sched_switch`, as `cgscope_container_runqueue_latency_seconds`";
     "container_spec_cpu_period": gauge microseconds, Any(Cpu(|cpu| cpu.period_ns)),
         "The period of the CPU bandwidth limit, in microseconds.", "`cpu.max`; v1: `cpu.cfs_period_us`";
@@ -245,14 +246,6 @@ pub(super) const METRICS: &[Metric] = metrics! { Cgroup;
 fn when_limited(cpu: &CpuStatistics, value: Option<u64>) -> Option<u64> {
     cpu.quota_ns?.bound()?;
     value
-}
-
-/// As cAdvisor has a limit that there is not.
-const fn or_zero(limit: Limit) -> u64 {
-    match limit {
-        Limit::At(limit) => limit,
-        Limit::Unlimited => 0,
-    }
 }
 
 /// v2's weight, 1 to 10000, on v1's scale, 2 to 262144.

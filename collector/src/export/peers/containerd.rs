@@ -7,14 +7,17 @@
 use super::{
     Figures::{Any, Each, V1, V2},
     Metric,
-    figure::Figure::{
-        Cpu, Memory, PerCpu, PerDeviceNumber, PerOp, PerOpOfAll, PerPage, Pids, Stat, StatTotal,
+    figure::{
+        Figure::{
+            Cpu, Memory, PerCpu, PerDeviceNumber, PerOp, PerOpOfAll, PerPage, Pids, Stat, StatTotal,
+        },
+        or_zero,
     },
     metrics,
 };
 use crate::host::cgroupfs::{Limit, MemoryKey as Key, io::DeviceIo};
 
-pub(super) const METRICS: &[Metric] = metrics! { Containerd;
+pub(in crate::export) const METRICS: &[Metric] = metrics! { Containerd;
     "container_pids_limit": gauge count,
         Each { v1: Pids(|pids| pids.limit.map(or_zero)), v2: Pids(|pids| pids.limit.map(or_largest)) },
         "How many tasks there can be. Without a limit 0 on cgroup v1, and 18446744073709551615 on v2.",
@@ -270,14 +273,6 @@ const fn or_largest(limit: Limit) -> u64 {
     match limit {
         Limit::At(limit) => limit,
         Limit::Unlimited => u64::MAX,
-    }
-}
-
-/// As containerd has `max` in v1.
-const fn or_zero(limit: Limit) -> u64 {
-    match limit {
-        Limit::At(limit) => limit,
-        Limit::Unlimited => 0,
     }
 }
 

@@ -8,14 +8,15 @@ use prometheus_client::encoding::{
 
 use super::{
     Figures,
+    bounds::{MAX_CPUS, MAX_DISKS, MAX_INTERFACES, OTHER, OtherDisks, bounded},
     place::{self, OPERATIONS, Operation, Place},
     row::Row,
 };
 use crate::{
-    export::{catalog::Unit, labels::Label},
+    export::{family::Unit, labels::Label},
     host::{
         cgroupfs::{
-            CgroupVersion, MemoryKey, Reading,
+            CgroupVersion, Limit, MemoryKey, Reading,
             cpu::CpuStatistics,
             io::{ByOperation, DeviceIo},
             memory::MemoryStatistics,
@@ -24,7 +25,7 @@ use crate::{
         network::Interface,
         process_files::ProcessTotals,
     },
-    window::SchedTotals,
+    reconcile::snapshot::SchedSums,
 };
 
 /// The field that a figure is read from. Times are nanoseconds, sizes are bytes.
@@ -53,7 +54,7 @@ pub(super) enum Figure {
     PerPageSize(fn(&BoundedUse) -> Option<u64>),
     PerInterface(fn(&Interface) -> u64),
     Processes(fn(&ProcessTotals) -> Option<u64>),
-    Sched(fn(&SchedTotals) -> u64),
+    Sched(fn(&SchedSums) -> u64),
     /// What is known of the cgroup besides its files.
     Row(fn(&Row<'_>) -> Option<u64>),
 }
@@ -135,21 +136,36 @@ impl Figure {
                 Some(value) => emit(Place::AllCpus, value),
                 None => Ok(()),
             },
-            Self::PerCpu(of) => cpu()
-                .map(of)
-                .unwrap_or_default()
-                .iter()
-                .enumerate()
-                .try_for_each(|(number, value)| emit(Place::Cpu(number), *value)),
+            Self::PerCpu(of) => {
+                let values = cpu().map(of).unwrap_or_default().iter().enumerate();
+                bounded(
+                    values.map(|(number, value)| (Place::Cpu(number), *value)),
+                    MAX_CPUS,
+                    Place::OtherCpus,
+                    emit,
+                )
+            }
             Self::Faults => memory().map_or(Ok(()), |memory| faults(memory, emit)),
             Self::PerDeviceNumber(_)
             | Self::PerDevice(_)
             | Self::PerOp(_)
             | Self::PerOpOfAll(_)
-            | Self::PerOperation(_) => of_version(statistics.io.as_ref(), wanted)
-                .map_or(&[][..], |io| &io.devices)
-                .iter()
-                .try_for_each(|device| self.each_of_device(row, device, emit)),
+            | Self::PerOperation(_) => {
+                let devices =
+                    of_version(statistics.io.as_ref(), wanted).map_or(&[][..], |io| &io.devices);
+                let (apart, rest) = devices.split_at(devices.len().min(MAX_DISKS));
+                for device in apart {
+                    self.each_of_device(row, device, emit)?;
+                }
+                let mut other = OtherDisks::default();
+                for device in rest {
+                    self.each_of_device(row, device, &mut |place, value| {
+                        other.add(place, value);
+                        Ok(())
+                    })?;
+                }
+                other.emit(emit)
+            }
             Self::PerPage(of) => each_page_size(row, wanted, |size, used| match of(used) {
                 Some(value) => emit(Place::Page(size), value),
                 None => Ok(()),
@@ -158,9 +174,13 @@ impl Figure {
                 Some(value) => emit(Place::PageSize(size), value),
                 None => Ok(()),
             }),
-            Self::PerInterface(of) => row.interfaces().try_for_each(|interface| {
-                emit(Place::Interface(interface.name.as_str()), of(interface))
-            }),
+            Self::PerInterface(of) => bounded(
+                row.interfaces()
+                    .map(|interface| (Place::Interface(interface.name.as_str()), of(interface))),
+                MAX_INTERFACES,
+                Place::Interface(OTHER),
+                emit,
+            ),
         }
     }
 
@@ -244,6 +264,14 @@ fn faults(memory: &MemoryStatistics, emit: &mut Emit<'_>) -> fmt::Result {
         of.map_or(Ok(()), |faults| emit(Place::Fault { kind, scope }, faults))?;
     }
     Ok(())
+}
+
+/// As the others print a limit that there is not.
+pub(super) const fn or_zero(limit: Limit) -> u64 {
+    match limit {
+        Limit::At(limit) => limit,
+        Limit::Unlimited => 0,
+    }
 }
 
 /// A value in the unit of its metric.

@@ -8,12 +8,13 @@
 //! Each set is one table, and `docs/metrics.md` is printed from it. Both sets at once share some
 //! names: such a family then has the series of both, told apart by their labels.
 
+mod bounds;
 mod cadvisor;
 mod containerd;
+pub mod otel;
 
 mod figure;
 mod place;
-mod reference;
 mod row;
 
 use std::{fmt, sync::LazyLock};
@@ -24,10 +25,12 @@ use prometheus_client::{
 };
 
 use self::figure::{Amount, Figure};
-use super::catalog::{Family, Kind, Unit};
+use super::family::{Family, Kind, Unit};
 
 pub(super) use self::{
-    reference::write_reference,
+    bounds::over_bound,
+    cadvisor::METRICS as CADVISOR,
+    containerd::METRICS as CONTAINERD,
     row::{ContainerdLabels, NetworkViews, Row, device},
 };
 
@@ -77,32 +80,32 @@ macro_rules! metrics {
         &[$({
             const FIGURES: $crate::export::peers::Figures = $figures;
             $crate::export::peers::Metric {
-                family: $crate::export::catalog::Family {
+                family: $crate::export::family::Family {
                     name: $name,
                     kind: $crate::export::peers::metrics!(@kind $kind),
                     unit: $crate::export::peers::metrics!(@unit $unit),
-                    scope: $crate::export::catalog::Scope::$scope,
+                    scope: $crate::export::family::Scope::$scope,
                     labels: FIGURES.labels(),
                     help: $help,
                     source: $source,
-                    since: $crate::export::catalog::V0_1,
+                    since: $crate::export::family::V0_1,
                 },
                 lasts: $crate::export::peers::metrics!(@lasts $kind),
                 figures: FIGURES,
             }
         },)*]
     };
-    (@kind counter) => { $crate::export::catalog::Kind::Counter };
-    (@kind $gauge:ident) => { $crate::export::catalog::Kind::Gauge };
+    (@kind counter) => { $crate::export::family::Kind::Counter };
+    (@kind $gauge:ident) => { $crate::export::family::Kind::Gauge };
     // A gauge of what adds up, or of the most there ever was.
     (@lasts gauge) => { false };
     (@lasts $total:ident) => { true };
     (@unit count) => { None };
-    (@unit bytes) => { Some($crate::export::catalog::Unit::Bytes) };
-    (@unit seconds) => { Some($crate::export::catalog::Unit::Seconds) };
-    (@unit milliseconds) => { Some($crate::export::catalog::Unit::Milliseconds) };
-    (@unit microseconds) => { Some($crate::export::catalog::Unit::Microseconds) };
-    (@unit nanoseconds) => { Some($crate::export::catalog::Unit::Nanoseconds) };
+    (@unit bytes) => { Some($crate::export::family::Unit::Bytes) };
+    (@unit seconds) => { Some($crate::export::family::Unit::Seconds) };
+    (@unit milliseconds) => { Some($crate::export::family::Unit::Milliseconds) };
+    (@unit microseconds) => { Some($crate::export::family::Unit::Microseconds) };
+    (@unit nanoseconds) => { Some($crate::export::family::Unit::Nanoseconds) };
 }
 use metrics;
 
@@ -165,6 +168,15 @@ impl SharedFamily {
 }
 
 impl Metric {
+    /// The versions of cgroups whose files it is in, for the reference.
+    pub(super) const fn cgroup_versions(&self) -> &'static str {
+        match self.figures {
+            Figures::Any(_) | Figures::Each { .. } => "v1, v2",
+            Figures::V1(_) => "v1",
+            Figures::V2(_) => "v2",
+        }
+    }
+
     fn encode(
         &self,
         row: &Row<'_>,

@@ -4,8 +4,12 @@ use std::fmt;
 
 use prometheus_client::encoding::{EncodeLabelSet, LabelSetEncoder};
 
+use super::bounds::OTHER;
 use crate::{
-    export::labels::{Label, closed, encode_label, open},
+    export::{
+        label_sets::encode_label,
+        labels::{Label, closed, open},
+    },
     host::cgroupfs::parse::DeviceNumber,
 };
 
@@ -16,6 +20,8 @@ pub(in crate::export) enum Place<'a> {
     Whole,
     /// One CPU.
     Cpu(usize),
+    /// The CPUs that are too many to tell apart.
+    OtherCpus,
     /// All CPUs together.
     AllCpus,
     /// A disk, by its number.
@@ -52,18 +58,28 @@ pub(in crate::export) struct Operation<'a> {
 /// The operations of cgroup v1's tables.
 pub(super) const OPERATIONS: [&str; 6] = ["Read", "Write", "Discard", "Sync", "Async", "Total"];
 
-const CPU: Label = open("cpu", "the CPU's number");
+const CPU: Label = open(
+    "cpu",
+    "the CPU's number; `~other` for those that are too many",
+);
 const ALL_CPUS: Label = closed("cpu", &["total"]);
 const DEVICE_ALONE: Label = open(
     "device",
-    "the disk's file, such as `/dev/sda`; `major:minor` when the disk is gone",
+    "the disk's file, such as `/dev/sda`; `major:minor` when the disk is gone; `~other` for those that are \
+     too many",
 );
 const DEVICE: Label = open(
     "device",
-    "the disk's file, such as `/dev/sda`; empty when the disk is gone",
+    "the disk's file, such as `/dev/sda`; empty when the disk is gone; `~other` for those that are too many",
 );
-const MAJOR: Label = open("major", "the disk's major number");
-const MINOR: Label = open("minor", "the disk's minor number");
+const MAJOR: Label = open(
+    "major",
+    "the disk's major number; 0 for those that are too many",
+);
+const MINOR: Label = open(
+    "minor",
+    "the disk's minor number; 0 for those that are too many",
+);
 const OP: Label = closed(
     "op",
     &["Read", "Write", "Discard", "Sync", "Async", "Total", ""],
@@ -71,7 +87,10 @@ const OP: Label = closed(
 const OPERATION: Label = closed("operation", &OPERATIONS);
 const PAGE: Label = open("page", "the size of the huge pages, such as `2MB`");
 const PAGE_SIZE: Label = open("pagesize", "the size of the huge pages, such as `2MB`");
-const INTERFACE: Label = open("interface", "the network interface");
+const INTERFACE: Label = open(
+    "interface",
+    "the network interface; `~other` for those that are too many",
+);
 const FAILURE_TYPE: Label = closed("failure_type", &["pgfault", "pgmajfault"]);
 const SCOPE: Label = closed("scope", &["container", "hierarchy"]);
 
@@ -92,6 +111,7 @@ impl EncodeLabelSet for Place<'_> {
         match *self {
             Self::Whole => Ok(()),
             Self::Cpu(number) => encode_label(encoder, &CPU, &(number as u64)),
+            Self::OtherCpus => encode_label(encoder, &CPU, &OTHER),
             Self::AllCpus => encode_label(encoder, &ALL_CPUS, &"total"),
             Self::DeviceNumber(number) => numbers(encoder, number),
             Self::Device(device) => encode_label(encoder, &DEVICE_ALONE, &device),

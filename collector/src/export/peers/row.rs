@@ -10,14 +10,14 @@ use prometheus_client::encoding::{EncodeLabelSet, LabelSetEncoder};
 
 use crate::{
     catalog::{Container, Identity, Runtime},
-    export::labels::{CONTAINERD, CgroupLabels, encode_label},
+    export::{cgroup_labels::CgroupLabels, label_sets::encode_label, labels::CONTAINERD},
     host::{
         cgroupfs::{CgroupStatistics, parse::DeviceNumber},
         network::{Interface, NetworkNamespace, NetworkStatistics},
         process_files::ProcessTotals,
     },
-    reconcile::snapshot::CgroupStats,
-    window::{Device, SchedTotals},
+    reconcile::snapshot::{CgroupStats, SchedSums},
+    window::Device,
 };
 
 /// One cgroup.
@@ -35,8 +35,9 @@ pub(in crate::export) struct Row<'a> {
     /// Absent when it is not this row that shows it.
     pub(in crate::export) network: Option<&'a NetworkStatistics>,
     pub(in crate::export) processes: Option<&'a ProcessTotals>,
-    pub(in crate::export) sched: Option<&'a SchedTotals>,
-    /// OOM kills at its limit; absent when they are not told.
+    /// What its tasks waited and ran in its latest life, with all below it.
+    pub(in crate::export) sched: Option<&'a SchedSums>,
+    /// OOM kills at its limit in its latest life; absent when they are not told.
     pub(in crate::export) limit_oom_kills: Option<u64>,
     /// The names of disks.
     pub(in crate::export) devices: &'a HashMap<Device, String>,
@@ -53,15 +54,7 @@ impl<'a> Row<'a> {
 
     /// The interfaces that it shows.
     pub(super) fn interfaces(&self) -> impl Iterator<Item = &'a Interface> {
-        self.network
-            .map_or(&[][..], |network| &network.interfaces)
-            .iter()
-            .filter(|interface| {
-                let name = interface.name.as_str().to_ascii_lowercase();
-                !LEFT_OUT_INTERFACES
-                    .iter()
-                    .any(|prefix| name.starts_with(prefix))
-            })
+        self.network.into_iter().flat_map(shown_interfaces)
     }
 
     /// The file of a disk; empty when the disk is gone.
@@ -78,6 +71,16 @@ impl<'a> Row<'a> {
     }
 }
 
+/// The interfaces of a network that are shown.
+pub(super) fn shown_interfaces(network: &NetworkStatistics) -> impl Iterator<Item = &Interface> {
+    network.interfaces.iter().filter(|interface| {
+        let name = interface.name.as_str().to_ascii_lowercase();
+        !LEFT_OUT_INTERFACES
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
+    })
+}
+
 /// The disk of a number in the cgroup files.
 pub(in crate::export) const fn device(number: DeviceNumber) -> Device {
     let DeviceNumber { major, minor } = number;
@@ -90,6 +93,9 @@ pub(in crate::export) struct ContainerdLabels {
     id: String,
     namespace: String,
 }
+
+/// The namespace in which Docker keeps its containers, unless it is told another.
+const DOCKER_NAMESPACE: &str = "moby";
 
 /// The namespace in which the kubelet's containers are.
 const KUBERNETES_NAMESPACE: &str = "k8s.io";
@@ -124,6 +130,7 @@ impl ContainerdLabels {
             (last == container.id).then(|| namespace.to_owned())
         };
         let namespace = match container.runtime {
+            Runtime::Docker => DOCKER_NAMESPACE.to_owned(),
             Runtime::Containerd if !container.pod_uid.is_empty() => KUBERNETES_NAMESPACE.to_owned(),
             Runtime::Containerd => plain().unwrap_or_else(|| identity.names.namespace.clone()),
             // A pod's namespace is Kubernetes', not the runtime's.

@@ -6,9 +6,11 @@ use prometheus_client::encoding::prometheus_protobuf::prometheus_data_model::Met
 
 use super::{
     super::{
-        catalog::{ALL, Kind, Scope, markdown},
+        catalog::ALL,
+        family::{Kind, Scope},
         feeds,
         labels::Values,
+        reference::markdown,
     },
     encoded_families, full_snapshot, labels_of,
 };

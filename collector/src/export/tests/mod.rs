@@ -24,8 +24,8 @@ use crate::{
         drift::{DriftQuantity, DriftRatio},
         readings::LastReadings,
         snapshot::{
-            CgroupCounts, CgroupStats, KernelReading, LastReading, ProcessStats, ProgramCost,
-            ProgramStats, ReadErrors, SignalAccount, Timing,
+            CgroupCounts, CgroupStats, KernelReading, LastReading, LifeEvents, ProcessStats,
+            ProgramCost, ProgramStats, ReadErrors, SignalAccount, Timing,
         },
     },
     window::{
@@ -92,6 +92,7 @@ fn busy_container() -> CgroupStats {
             victim: 1,
             limit_owner: 2,
         },
+        life: LifeEvents::default(),
         quantiles: vec![(
             WindowSignal::RunqueueLatency,
             Quantiles {
@@ -120,6 +121,7 @@ fn unknown_cgroup() -> CgroupStats {
         sched: None,
         block: Vec::new(),
         oom: OomTotals::default(),
+        life: LifeEvents::default(),
         quantiles: Vec::new(),
         kernel: KernelReading::default(),
     }
@@ -168,6 +170,7 @@ pub(super) fn full_snapshot() -> Snapshot {
             unresolved: 3,
             overflowed: 4,
         },
+        events_overflowed: 5,
         left_out: [1, 2, 3, 4, 5],
         last_readings: LastReadings {
             won: 7,

@@ -170,6 +170,11 @@ impl MemoryStat {
             .filter_map(|key| Some((*key, self.value(*key)?)))
     }
 
+    /// Keeps what is known from elsewhere: the root's figures are the host's.
+    pub(in crate::host) fn set(&mut self, key: MemoryKey, value: u64) {
+        self.plain.put(key, value);
+    }
+
     /// Before a reading.
     pub(super) fn begin(&mut self) {
         self.plain.present = 0;

@@ -49,6 +49,8 @@ pub struct ReadOutcome {
     pub asked: Wanted,
     /// Those of which at least one file was read, and none failed.
     pub read: Wanted,
+    /// Those of what was asked for of which all that there is was read.
+    pub whole: Wanted,
     /// Those of which something may be there, but could not be read: their last values stay.
     pub failed: Wanted,
 }
@@ -131,9 +133,11 @@ impl CgroupReader {
             hold,
             read: Wanted::NOTHING,
             failed: Wanted::NOTHING,
+            torn: Wanted::NOTHING,
         };
         parts::read(&mut pass, wanted, statistics);
-        let (read, failed) = (pass.read, pass.failed);
+        let (read, torn, failed) = (pass.read, pass.torn, pass.failed);
+        let read = read.without(failed);
 
         for directory in &mut self.directories {
             directory.end(context);
@@ -149,7 +153,8 @@ impl CgroupReader {
             took,
             presence: self.presence(),
             asked: wanted,
-            read: read.without(failed),
+            read,
+            whole: wanted.without(failed).without(torn),
             failed,
         }
     }
@@ -242,6 +247,8 @@ pub(super) struct Pass<'r> {
     hold: bool,
     read: Wanted,
     failed: Wanted,
+    /// Those of which a directory went, or that were passed over.
+    torn: Wanted,
 }
 
 impl Pass<'_> {
@@ -257,6 +264,11 @@ impl Pass<'_> {
         if self.more_of(group, controller, part, take) == Found::Nothing {
             *part = None;
         }
+    }
+
+    /// Leaves a group as it was.
+    pub(super) const fn pass_over(&mut self, group: Wanted) {
+        self.torn = self.torn.and(group);
     }
 
     /// Reads more of a part, which can do without.
@@ -276,7 +288,10 @@ impl Pass<'_> {
         match directory.presence() {
             // Of one that cannot be opened now, the files that are kept open can be read.
             DirectoryPresence::There => {}
-            DirectoryPresence::Gone => return Found::Gone,
+            DirectoryPresence::Gone => {
+                self.torn = self.torn.and(group);
+                return Found::Gone;
+            }
             DirectoryPresence::Missing => return Found::Nothing,
             DirectoryPresence::Unknown => {
                 self.failed = self.failed.and(group);
@@ -303,6 +318,9 @@ impl Pass<'_> {
         let (found, failed, gone) = (source.found > 0, source.failed > 0, source.gone);
         if failed {
             self.failed = self.failed.and(group);
+        }
+        if gone {
+            self.torn = self.torn.and(group);
         }
         let newly_absent = directory.take_newly_absent();
         if found {

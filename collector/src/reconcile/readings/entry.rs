@@ -15,7 +15,7 @@ use crate::{
     catalog::OwnerId,
     host::{
         CgroupKey,
-        cgroupfs::{CgroupReader, CgroupStatistics, Presence, ReadOutcome, Wanted},
+        cgroupfs::{CgroupReader, CgroupStatistics, ReadOutcome, Wanted},
         clock::Ktime,
         network::{NetworkReader, NetworkStatistics},
         process_files::ProcessTotals,
@@ -24,7 +24,8 @@ use crate::{
         Life,
         readings::{
             ReadingSettings,
-            stand_in::{stand_in, with_last_slice},
+            at_end::AtEnd,
+            stand_in::completed,
             tally::{LeftOut, Tally},
         },
         snapshot::{KernelReading, LastReading},
@@ -55,7 +56,7 @@ pub(super) struct EntryLife {
     /// Whether it has a network to itself.
     has_network: bool,
     occupancy: Occupancy,
-    after_end: AfterEnd,
+    at_end: AtEnd,
     existence: Existence,
     pub(super) turns: u32,
     /// Whether nothing has happened in it of late.
@@ -112,17 +113,6 @@ enum Existence {
     Gone,
 }
 
-/// What was read after the last process had left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum AfterEnd {
-    Nothing,
-    Part,
-    /// But the last slice, of at most a tick, may not have been counted by then.
-    All,
-    /// When the last slice had been counted for sure.
-    Settled,
-}
-
 /// What a reading is given.
 #[derive(Debug)]
 pub struct ReadTarget<'a> {
@@ -165,7 +155,7 @@ pub(super) enum Ending {
 
 /// The kernel counts the CPU time of a task at each tick and when it leaves the CPU: a reading right
 /// after the last process left its cgroup can lack what came since the last tick. None is slower.
-pub(super) const SLOWEST_TICK: Duration = Duration::from_millis(10);
+const SLOWEST_TICK: Duration = Duration::from_millis(10);
 
 /// More hierarchies than any host has.
 const MAX_KEYS: usize = 32;
@@ -323,21 +313,20 @@ impl Entry {
             return KernelReading::default();
         }
         figures.begin(&life);
-        let last = match (&of.sums, life.after_end, life.at) {
-            (None, ..) => LastReading::Running,
-            (_, AfterEnd::All | AfterEnd::Settled, _) => LastReading::Final,
-            (_, AfterEnd::Part, _) => LastReading::Partial,
-            (_, AfterEnd::Nothing, Some(_)) => LastReading::Earlier,
-            (_, AfterEnd::Nothing, None) => LastReading::EventsOnly,
-        };
-        let statistics = match (&of.sums, life.after_end) {
-            (Some(sums), AfterEnd::Nothing | AfterEnd::Part) => {
-                stand_in(&figures.statistics, sums, self.settings.versions)
+        let has_earlier = life.at.is_some();
+        let (last, statistics) = match &of.sums {
+            None => {
+                let read = life.at.map(|_| Arc::clone(&figures.statistics));
+                (LastReading::Running, read)
             }
-            (Some(sums), AfterEnd::All) => {
-                Some(with_last_slice(&figures.statistics, sums, SLOWEST_TICK))
+            Some(sums) => {
+                let versions = self.settings.versions;
+                let read = &figures.statistics;
+                (
+                    life.at_end.last_reading(life.found, has_earlier),
+                    completed(read, life.at_end, sums, SLOWEST_TICK, versions),
+                )
             }
-            _ => life.at.map(|_| Arc::clone(&figures.statistics)),
         };
         let processes = figures.processes.as_ref();
         KernelReading {
@@ -401,7 +390,7 @@ impl EntryLife {
             is_new,
             has_network: false,
             occupancy: Occupancy::Untold,
-            after_end: AfterEnd::Nothing,
+            at_end: AtEnd::default(),
             existence: Existence::There,
             turns: 0,
             rests: false,
@@ -429,18 +418,20 @@ impl EntryLife {
     }
 
     /// A process is in it: what was read before is not the last reading.
-    pub(super) const fn fill(&mut self) {
+    pub(super) fn fill(&mut self) {
         self.occupancy = Occupancy::Filled;
-        self.after_end = AfterEnd::Nothing;
+        self.at_end = AtEnd::default();
     }
 
     /// The last process left. In another hierarchy of the same cgroup it may have left before.
     pub(super) fn empty(&mut self, at: Ktime) {
-        self.occupancy = match self.occupancy {
-            Occupancy::Emptied(before) => Occupancy::Emptied(before.max(at)),
-            Occupancy::Untold | Occupancy::Filled => Occupancy::Emptied(at),
-        };
-        self.after_end = AfterEnd::Nothing;
+        if let Occupancy::Emptied(before) = self.occupancy {
+            self.occupancy = Occupancy::Emptied(before.max(at));
+            self.at_end.end_again();
+        } else {
+            self.occupancy = Occupancy::Emptied(at);
+            self.at_end = AtEnd::default();
+        }
     }
 
     /// Takes over what became of a reading; `last` is what the last one should have.
@@ -451,31 +442,18 @@ impl EntryLife {
         }
         self.at = Some(outcome.at);
         self.found = self.found.and(outcome.read.only(last));
-        let Occupancy::Emptied(emptied) = self.occupancy else {
-            return;
-        };
-        let Some(since_end) = outcome.at.0.checked_sub(emptied.0) else {
-            return;
-        };
-        // One that did not ask for all that there is, or was not told, leaves earlier figures behind.
-        let is_whole = outcome.asked.contains(self.found)
-            && !outcome.asked.contains(Wanted::SPARING)
-            && outcome.failed == Wanted::NOTHING;
-        let found = match outcome.presence {
-            Presence::There if is_whole && since_end >= SLOWEST_TICK => AfterEnd::Settled,
-            Presence::There if is_whole => AfterEnd::All,
-            _ => AfterEnd::Part,
-        };
-        self.after_end = self.after_end.max(found);
+        if let Occupancy::Emptied(emptied) = self.occupancy {
+            self.at_end.take(outcome, emptied);
+        }
     }
 
     /// How the last reading ended, now that it is gone.
     fn ending(&self) -> Ending {
-        match self.after_end {
-            AfterEnd::All | AfterEnd::Settled => Ending::Won,
-            AfterEnd::Part => Ending::Late,
-            AfterEnd::Nothing if self.occupancy == Occupancy::Untold => Ending::Nobody,
-            AfterEnd::Nothing => Ending::Lost,
+        match self.at_end.last_reading(self.found, true) {
+            LastReading::Final => Ending::Won,
+            LastReading::Partial => Ending::Late,
+            _ if self.occupancy == Occupancy::Untold => Ending::Nobody,
+            _ => Ending::Lost,
         }
     }
 }

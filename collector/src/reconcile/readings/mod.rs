@@ -9,6 +9,7 @@
 //! An entry's own lock is held while its files are read; who wants its figures waits, nobody else, and
 //! nobody who tells of its life.
 
+mod at_end;
 mod entry;
 mod schedule;
 mod stand_in;

@@ -5,11 +5,12 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     host::{
         cgroupfs::{
-            CgroupStatistics, CgroupVersion, Reading, cpu::CpuStatistics, io::IoStatistics,
+            CgroupStatistics, CgroupVersion, Reading, Wanted, cpu::CpuStatistics, io::IoStatistics,
             memory::MemoryStatistics,
         },
         clock::Ktime,
     },
+    reconcile::readings::at_end::AtEnd,
     window::{BlockSums, EventSums, Operation},
 };
 
@@ -24,54 +25,52 @@ pub struct StandInVersions {
     pub io: CgroupVersion,
 }
 
-/// The figures of a life that is over, of which events know more than the last reading of the files
-/// did. `None` when neither knows anything.
-pub(super) fn stand_in(
+/// The figures of a life that is over: what was read, and where that was not at the end and events know
+/// more, what these say. `None` when neither knows anything.
+pub(super) fn completed(
     read: &Arc<CgroupStatistics>,
+    at_end: AtEnd,
     events: &EventSums,
+    tick: Duration,
     versions: StandInVersions,
 ) -> Option<Arc<CgroupStatistics>> {
-    if events.is_empty() {
-        return (**read != CgroupStatistics::default()).then(|| Arc::clone(read));
-    }
-    let mut statistics = CgroupStatistics::clone(read);
+    let mut completed = Arc::clone(read);
     let EventSums {
         cpu_ns,
+        last_slice_ns,
         skipped_ns: _,
         block,
         oom_victims,
     } = events;
-    if *cpu_ns > 0 {
+    let counted = read.cpu.as_ref().and_then(|cpu| cpu.usage_ns).unwrap_or(0);
+    // At the end all can be missing that came since the last tick of the last slice, and no more: events
+    // also have what a hypervisor took meanwhile, and all of the slice in which a task was moved here.
+    let cpu_ns = match (at_end.has(Wanted::CPU), at_end.is_settled()) {
+        (true, true) => 0,
+        (true, false) => {
+            let tick_ns = u64::try_from(tick.as_nanos()).unwrap_or(u64::MAX);
+            (*cpu_ns).min(counted.saturating_add((*last_slice_ns).min(tick_ns)))
+        }
+        (false, _) => *cpu_ns,
+    };
+    if cpu_ns > counted {
+        let statistics = Arc::make_mut(&mut completed);
         let cpu = part::<CpuStatistics>(&mut statistics.cpu, versions.cpu);
-        raise(&mut cpu.usage_ns, *cpu_ns);
+        raise(&mut cpu.usage_ns, cpu_ns);
     }
-    if *oom_victims > 0 {
+    if *oom_victims > 0 && !at_end.has(Wanted::MEMORY) {
+        let statistics = Arc::make_mut(&mut completed);
         let memory = part::<MemoryStatistics>(&mut statistics.memory, versions.memory);
         raise(&mut memory.events.oom_kill, *oom_victims);
     }
-    for sums in block {
-        add_block(part::<IoStatistics>(&mut statistics.io, versions.io), sums);
+    if !block.is_empty() && !at_end.has(Wanted::IO) {
+        let statistics = Arc::make_mut(&mut completed);
+        let io = part::<IoStatistics>(&mut statistics.io, versions.io);
+        for sums in block {
+            add_block(io, sums);
+        }
     }
-    Some(Arc::new(statistics))
-}
-
-/// Final figures, but for the last slice of at most a `tick`: where events have more CPU time, they have
-/// that slice.
-pub(super) fn with_last_slice(
-    read: &Arc<CgroupStatistics>,
-    events: &EventSums,
-    tick: Duration,
-) -> Arc<CgroupStatistics> {
-    let counted = read.cpu.as_ref().and_then(|cpu| cpu.usage_ns);
-    let Some(counted) = counted.filter(|counted| *counted < events.cpu_ns) else {
-        return Arc::clone(read);
-    };
-    let most = counted.saturating_add(u64::try_from(tick.as_nanos()).unwrap_or(u64::MAX));
-    let mut statistics = CgroupStatistics::clone(read);
-    if let Some(cpu) = &mut statistics.cpu {
-        cpu.of.usage_ns = Some(events.cpu_ns.min(most));
-    }
-    Arc::new(statistics)
+    (*completed != CgroupStatistics::default()).then_some(completed)
 }
 
 /// A part of the statistics, made if it was never read.

@@ -188,8 +188,9 @@ impl Readings {
             life.empty(at);
             life.generation
         };
-        let settled = Ktime(now.0 + schedule::SETTLED_AFTER);
-        self.push((settled, owner, generation, Why::Settled));
+        for after in schedule::SETTLED_AFTER {
+            self.push((Ktime(now.0 + after), owner, generation, Why::Settled));
+        }
         Noted::ReadNow(Due {
             entry,
             generation,

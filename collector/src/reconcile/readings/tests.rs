@@ -87,6 +87,11 @@ fn read(due: &Due, milliseconds: u64, presence: Presence, cpu_ns: u64) {
             } else {
                 Wanted::CPU
             },
+            whole: if presence == Presence::There {
+                Wanted::CPU
+            } else {
+                Wanted::NOTHING
+            },
             failed: Wanted::NOTHING,
         })
     });
@@ -101,6 +106,7 @@ fn read_groups(due: &Due, milliseconds: u64, asked: Wanted, read: Wanted, failed
             presence: Presence::There,
             asked,
             read,
+            whole: asked.without(failed),
             failed,
         })
     });
@@ -154,6 +160,7 @@ fn row(
             sums,
         })],
         counts: CgroupCounts::default(),
+        events_overflowed: 0,
     };
     readings.fill(&mut scrape);
     scrape.cgroups.remove(0).kernel
@@ -163,9 +170,11 @@ fn cpu_ns(statistics: Option<&Arc<CgroupStatistics>>) -> Option<u64> {
     statistics?.cpu.as_ref()?.usage_ns
 }
 
+/// In one slice.
 fn busy(cpu_ns: u64) -> EventSums {
     EventSums {
         cpu_ns,
+        last_slice_ns: cpu_ns,
         ..EventSums::default()
     }
 }
@@ -291,12 +300,14 @@ fn a_reading_before_the_end_is_not_the_last() {
 #[test]
 fn the_last_slice_is_that_of_the_events_unless_it_was_counted_for_sure() {
     const MS: u64 = 1_000_000;
-    for (read_at, counted, of_events, expected) in [
-        (20, 18, 20, 20),
-        // More than a tick cannot be missing: the rest is time that others took from the slices.
-        (20, 18, 50, 28),
-        (20, 18, 17, 18),
-        (30, 18, 20, 18),
+    for (read_at, counted, of_events, last_slice, expected) in [
+        (20, 18, 20, 20, 20),
+        // More than a tick cannot be missing, and no more than that slice: the rest is time that others took
+        // from the slices.
+        (20, 18, 50, 50, 28),
+        (20, 18, 50, 1, 19),
+        (20, 18, 17, 17, 18),
+        (21, 18, 20, 20, 18),
     ] {
         let readings = readings();
         make(&readings, 1, 0);
@@ -304,10 +315,27 @@ fn the_last_slice_is_that_of_the_events_unless_it_was_counted_for_sure() {
         let due = emptied(&readings, 1, 20);
         read(&due, read_at, Presence::There, counted * MS);
         exited(&readings, 1, 31);
-        let row = row(&readings, 1, 1, Some(busy(of_events * MS)));
+        let sums = EventSums {
+            last_slice_ns: last_slice * MS,
+            ..busy(of_events * MS)
+        };
+        let row = row(&readings, 1, 1, Some(sums));
         assert_eq!(row.last, LastReading::Final);
         assert_eq!(cpu_ns(row.statistics.as_ref()), Some(expected * MS));
     }
+}
+
+#[test]
+fn a_reading_between_the_ends_in_two_hierarchies_is_one_at_the_end() {
+    let readings = readings();
+    make(&readings, 1, 0);
+    filled(&readings, 1, 1);
+    read(&emptied(&readings, 1, 20), 20, Presence::There, 7);
+    read(&emptied(&readings, 1, 21), 21, Presence::Gone, 0);
+    exited(&readings, 1, 22);
+    let row = row(&readings, 1, 1, Some(busy(1)));
+    assert_eq!(row.last, LastReading::Final);
+    assert_eq!(readings.last_readings().won, 1);
 }
 
 #[test]
@@ -346,6 +374,7 @@ fn where_no_file_was_read_the_events_stand_in() {
     exited(&readings, 1, 6);
     let sums = EventSums {
         cpu_ns: 9_000,
+        last_slice_ns: 0,
         skipped_ns: 0,
         block: vec![BlockSums {
             device: Device {
@@ -472,6 +501,7 @@ fn who_tells_of_a_life_does_not_wait_for_who_reads_its_files() {
             presence: Presence::There,
             asked: Wanted::LAST,
             read: Wanted::CPU,
+            whole: Wanted::CPU,
             failed: Wanted::NOTHING,
         })
     });
@@ -501,6 +531,7 @@ fn a_new_life_does_not_wait_for_a_reading_of_the_one_before() {
             presence: Presence::There,
             asked: Wanted::LAST,
             read: Wanted::CPU,
+            whole: Wanted::CPU,
             failed: Wanted::NOTHING,
         })
     });

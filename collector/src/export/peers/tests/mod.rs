@@ -1,7 +1,9 @@
 //! Rows of real kernels' figures, and what the names that others gave make of them.
 
+mod bounds;
 mod exposition;
 mod meaning;
+mod otel;
 mod rows;
 mod tables;
 
@@ -26,7 +28,7 @@ use crate::{
     },
     reconcile::{
         Snapshot,
-        snapshot::{CgroupStats, KernelReading},
+        snapshot::{CgroupStats, KernelReading, LifeEvents},
     },
     window::OomTotals,
 };
@@ -70,6 +72,7 @@ fn row(path: &str, container: Option<Container>, statistics: CgroupStatistics) -
         sched: None,
         block: Vec::new(),
         oom: OomTotals::default(),
+        life: LifeEvents::default(),
         quantiles: Vec::new(),
         kernel: KernelReading {
             statistics: Some(Arc::new(statistics)),
@@ -112,7 +115,7 @@ fn v1_container() -> CgroupStats {
         open_files: Some(17),
         unreadable: 0,
     });
-    row.oom.limit_owner = 2;
+    row.life.limit_oom_kills = 2;
     row
 }
 

@@ -8,12 +8,12 @@ use super::{
 };
 use crate::{
     catalog::{Container, Runtime},
-    export::Format,
+    export::{Format, tests::full_snapshot},
     host::{
         cgroupfs::CgroupStatistics,
         network::{NetworkNamespace, NetworkStatistics},
     },
-    reconcile::snapshot::{CgroupStats, KernelReading},
+    reconcile::snapshot::{CgroupStats, KernelReading, SchedSums},
 };
 
 fn labels_of(cgroup: CgroupStats, names: NameSets, name: &str) -> Vec<BTreeMap<String, String>> {
@@ -113,7 +113,7 @@ fn containerds_labels_are_the_id_and_its_own_namespace() {
     );
     assert_eq!(
         of(&format!("/docker/{ID}"), with(Runtime::Docker, ID)),
-        expected(ID, "")
+        expected(ID, "moby")
     );
     assert_eq!(
         of(
@@ -334,4 +334,36 @@ fn the_hosts_network_is_the_roots_alone() {
     container.kernel.network = Some(Arc::new(network(true)));
     assert!(values(&samples(vec![container], CADVISOR), name).is_empty());
     assert_eq!(values(&samples(vec![root()], CADVISOR), name), [2_000.0]);
+}
+
+#[test]
+fn a_pod_shows_the_scheduler_s_figures_of_all_that_is_below_it() {
+    let mut cgroup = pod();
+    // Its own tasks never ran: it has none.
+    assert!(cgroup.sched.is_none());
+    cgroup.life.sched = Some(SchedSums {
+        ran_ns: 2_500_000_000,
+        waited_ns: 500_000_000,
+        waits: 40,
+    });
+    let shown = samples(vec![cgroup], CADVISOR);
+    for (name, expected) in [
+        ("container_cpu_schedstat_run_seconds_total", 2.5),
+        ("container_cpu_schedstat_runqueue_seconds_total", 0.5),
+        ("container_cpu_schedstat_run_periods_total", 40.0),
+    ] {
+        assert_eq!(values(&shown, name), [expected], "{name}");
+    }
+}
+
+#[test]
+fn a_row_is_of_the_latest_life_in_all_its_figures() {
+    let mut cgroup = v1_container();
+    // Of all lives, as our own metrics have them.
+    cgroup.oom.limit_owner = 9;
+    cgroup.sched = full_snapshot().cgroups[0].sched.clone();
+    assert!(cgroup.sched.is_some());
+    let shown = samples(vec![cgroup], CADVISOR);
+    assert_eq!(values(&shown, "container_oom_events_total"), [2.0]);
+    assert!(values(&shown, "container_cpu_schedstat_run_seconds_total").is_empty());
 }

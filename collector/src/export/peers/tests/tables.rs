@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::super::{Figures, Metric, cadvisor, containerd};
-use crate::export::catalog::{self, Kind};
+use crate::export::{catalog, family::Kind};
 
 /// containerd's names of cgroup v1, by the unit that ends them.
 const CONTAINERD_V1: &[(&str, &[&str])] = &[
@@ -398,4 +398,49 @@ fn no_name_of_others_is_one_of_ours_and_every_text_can_be_written() {
             family.name
         );
     }
+}
+
+/// What cAdvisor documents and we do not have, by the beginning of the name: what is not in the files of a
+/// cgroup, and is not known otherwise.
+const NOT_HAD: &[&str] = &[
+    "container_accelerator_",
+    "container_cpu_kernel_seconds",
+    "container_cpu_load_average_10s",
+    "container_fs_inodes_",
+    "container_fs_io_time_weighted_seconds_total",
+    "container_fs_limit_bytes",
+    "container_fs_sector_",
+    "container_fs_usage_bytes",
+    "container_llc_occupancy_bytes",
+    "container_memory_bandwidth_",
+    "container_memory_numa_pages",
+    "container_network_tcp",
+    "container_network_udp",
+    "container_perf_",
+    "container_referenced_bytes",
+    "container_tasks_state",
+];
+
+#[test]
+fn what_cadvisor_documents_is_had_with_its_type_or_left_out_on_purpose() {
+    let mut had = 0;
+    for line in include_str!("upstream/cadvisor.txt").lines() {
+        let Some((name, kind)) = line
+            .split_once(' ')
+            .filter(|(name, _)| name.starts_with("container_"))
+        else {
+            continue;
+        };
+        let ours = cadvisor::METRICS
+            .iter()
+            .find(|metric| metric.family.name == name);
+        let left_out = name == "container_cpu_user_seconds"
+            || NOT_HAD.iter().any(|start| name.starts_with(start));
+        assert_eq!(ours.is_none(), left_out, "{name}");
+        if let Some(ours) = ours {
+            assert_eq!(ours.family.kind.name(), kind, "{name}");
+            had += 1;
+        }
+    }
+    assert_eq!(had, 49);
 }

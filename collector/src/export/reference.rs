@@ -1,0 +1,225 @@
+//! The reference of all metrics, `docs/metrics.md`, printed from the tables.
+//!
+//! In: the tables of our own metrics and of those whose names others gave. Out: markdown. Never here: a
+//! value.
+
+use std::fmt::{self, Write as _};
+
+use super::{
+    catalog,
+    family::{Family, Scope},
+    labels::{self, Label, Values},
+    peers::{self, Metric, otel},
+};
+
+/// The reference of all metrics, `docs/metrics.md`.
+#[must_use]
+pub fn markdown() -> String {
+    let mut text = String::from(
+        "# Metrics\n\n\
+         Generated from `collector/src/export/catalog.rs` and the tables in `collector/src/export/peers` by \
+         `cargo xtask docs`: edit those.\n\n\
+         `/metrics` serves OpenMetrics text, Prometheus text and Prometheus protobuf, whichever the \
+         scraper asks for. Histograms have classic buckets in all three, and native ones (schema 3) \
+         in protobuf. A figure that the kernel does not give is absent, not 0. There are no explicit \
+         time stamps.\n",
+    );
+    for (scope, title, introduction) in [
+        (
+            Scope::Cgroup,
+            "Containers and other cgroups",
+            "Figures of events are of a cgroup's own tasks, through all lives of its path, and not of the \
+             cgroups below it: no event is in two series, so that a sum over series is a pod's or the node's. \
+             What was kept of cgroups whose time as tombstones is over goes with them: sum rates, not \
+             totals.\n\nEvery series carries these labels, empty when unknown, and then its own:",
+        ),
+        (
+            Scope::Collector,
+            "cgscope itself",
+            "What was seen, what was lost, and what it cost.",
+        ),
+        (
+            Scope::Process,
+            "The process",
+            "The usual figures of a process, under their usual names.",
+        ),
+    ] {
+        // Writing to a `String` cannot fail, so the results carry nothing.
+        let written = write_section(&mut text, scope, title, introduction);
+        debug_assert!(written.is_ok(), "writing to a string");
+    }
+    let written = write_peers(&mut text);
+    debug_assert!(written.is_ok(), "writing to a string");
+    text
+}
+
+fn write_section(text: &mut String, scope: Scope, title: &str, introduction: &str) -> fmt::Result {
+    write!(text, "\n## {title}\n\n{introduction}\n")?;
+    if scope == Scope::Cgroup {
+        writeln!(text)?;
+        for label in &labels::CGROUP {
+            write_label(text, label)?;
+        }
+    }
+    for family in catalog::ALL.iter().filter(|family| family.scope == scope) {
+        let Family {
+            name,
+            kind,
+            unit,
+            scope: _,
+            labels,
+            help,
+            source,
+            since,
+        } = family;
+        write!(text, "\n### `{name}`\n\n{help}\n\n* Kind: {}", kind.name())?;
+        if let Some(unit) = unit {
+            write!(text, ", {}", unit.name())?;
+        }
+        writeln!(text)?;
+        for label in *labels {
+            write_label(text, label)?;
+        }
+        writeln!(text, "* Source: {source}\n* Since: {since}")?;
+    }
+    Ok(())
+}
+
+/// Writes a section for each set.
+fn write_peers(text: &mut String) -> fmt::Result {
+    write_set(
+        text,
+        "Names of cAdvisor and the kubelet",
+        "With `[export.cadvisor] enabled = true`, `--export-cadvisor` or `CGSCOPE_EXPORT_CADVISOR=true`. \
+         Names, labels, units and meaning are cAdvisor's, the first six labels the kubelet's. Off by \
+         default: a kubelet that is scraped under the same job would count everything twice. The \
+         series are of every cgroup: containers, pods, QoS classes and the root; a pod's own cgroup has \
+         no `container` and no `image`. As the kernel counts, a figure is of the path's latest life and of \
+         all cgroups below it; those of the scheduler's events are added up so too, over cgroups that are \
+         gone as well, and those of the root are the node's. Only container_oom_events_total is of the \
+         cgroup's own limit alone. Memory of the root is the host's. A cgroup that is gone keeps its totals and peaks for a while, as \
+         it does among our own metrics, and nothing of what it had in use.",
+        &labels::CGROUP,
+        peers::CADVISOR,
+    )?;
+    write_set(
+        text,
+        "Names of containerd",
+        "With `[export.containerd] enabled = true`, `--export-containerd` or \
+         `CGSCOPE_EXPORT_CONTAINERD=true`. Names, labels and units are containerd's: all are gauges, in \
+         the units that end their names. The series are of containers, whichever their runtime is, each \
+         once. Both sets at once share some names: those families have the series of both, told apart \
+         by their labels (`container_id!=\"\"`, `id!=\"\"`).",
+        &labels::CONTAINERD,
+        peers::CONTAINERD,
+    )?;
+    write_otel(text)
+}
+
+fn write_otel(text: &mut String) -> fmt::Result {
+    text.push_str(
+        "\n## Names of OpenTelemetry\n\n\
+         Not exported yet: no endpoint of cgscope speaks OTLP. This is what its points will be, by the \
+         semantic conventions (1.44): of containers, each once; sums are cumulative, from the start of \
+         the container on. What the conventions have no name for stays under our own.\n\n\
+         The attributes of the resource, absent when unknown:\n\n",
+    );
+    for attribute in &otel::RESOURCE {
+        write_attribute(text, attribute)?;
+    }
+    text.push_str("\nThe attributes of the points:\n\n");
+    for attribute in otel::METRICS.iter().flat_map(|metric| metric.attributes) {
+        let mut line = String::new();
+        write_attribute(&mut line, attribute)?;
+        if !text.ends_with(&line) {
+            text.push_str(&line);
+        }
+    }
+    text.push_str("\n| name | unit | instrument | value | attributes | meaning | source |\n");
+    text.push_str("|---|---|---|---|---|---|---|\n");
+    for metric in otel::METRICS {
+        let value = if metric.is_double { "double" } else { "int" };
+        let instrument = metric.instrument.name();
+        write!(
+            text,
+            "| `{}` | `{}` | {instrument} | {value} |",
+            metric.name, metric.unit
+        )?;
+        for attribute in metric.attributes {
+            write!(text, " `{}`", attribute.name)?;
+        }
+        writeln!(text, " | {} | {} |", metric.help, metric.source)?;
+    }
+    Ok(())
+}
+
+fn write_attribute(text: &mut String, attribute: &Label) -> fmt::Result {
+    write_named(text, "Attribute", attribute)
+}
+
+fn write_set(
+    text: &mut String,
+    title: &str,
+    introduction: &str,
+    labels: &[Label],
+    metrics: &[Metric],
+) -> fmt::Result {
+    write!(
+        text,
+        "\n## {title}\n\n{introduction}\n\nEvery series carries these labels, empty when unknown, and \
+         then its own:\n\n"
+    )?;
+    for label in labels {
+        write_label(text, label)?;
+    }
+    text.push_str("\nThe labels of their own:\n\n");
+    let mut written: Vec<(&str, String)> = Vec::new();
+    for label in metrics.iter().flat_map(|metric| metric.family.labels) {
+        let mut line = String::new();
+        write_label(&mut line, label)?;
+        if !written.iter().any(|(_, known)| *known == line) {
+            text.push_str(&line);
+            written.push((label.name, line));
+        }
+    }
+    text.push_str("\n| name | kind | own labels | cgroup | meaning | source |\n");
+    text.push_str("|---|---|---|---|---|---|\n");
+    metrics
+        .iter()
+        .try_for_each(|metric| write_row(text, metric))
+}
+
+fn write_row(text: &mut String, metric: &Metric) -> fmt::Result {
+    let family = &metric.family;
+    write!(text, "| `{}` | {} |", family.name, family.kind.name())?;
+    for label in family.labels {
+        write!(text, " `{}`", label.name)?;
+    }
+    let versions = metric.cgroup_versions();
+    writeln!(
+        text,
+        " | {versions} | {} | {} |",
+        family.help, family.source
+    )
+}
+
+fn write_label(text: &mut String, label: &Label) -> fmt::Result {
+    write_named(text, "Label", label)
+}
+
+fn write_named(text: &mut String, what: &str, label: &Label) -> fmt::Result {
+    write!(text, "* {what} `{}`: ", label.name)?;
+    match label.values {
+        Values::Open(description) => writeln!(text, "{description}"),
+        Values::Closed(values) => {
+            for (index, value) in values.iter().enumerate() {
+                let separator = if index == 0 { "" } else { ", " };
+                match *value {
+                    "" => write!(text, "{separator}or empty")?,
+                    value => write!(text, "{separator}`{value}`")?,
+                }
+            }
+            writeln!(text)
+        }
+    }
+}
