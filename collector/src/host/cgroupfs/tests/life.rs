@@ -250,10 +250,9 @@ fn a_sparing_reading_leaves_out_what_tells_the_same_again() {
         tree.write(&format!("unified/pod/box/{file}"), bytes);
         let outcome = reading.read(sparing);
         let stat = &reading.statistics.memory.as_ref().unwrap().stat;
-        (
-            stat.named("anon"),
-            outcome.read.contains(Wanted::MEMORY_STAT),
-        )
+        let is_whole = outcome.whole.contains(Wanted::MEMORY_STAT);
+        assert_eq!(is_whole, outcome.read.contains(Wanted::MEMORY_STAT));
+        (stat.named("anon"), is_whole)
     };
     assert_eq!(anon("memory.current", b"2\n"), (Some(3), true), "the first");
     assert_eq!(anon("memory.stat", b"anon 4\n"), (Some(3), false));
