@@ -156,3 +156,211 @@ impl Waiting {
         Some(due)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path, sync::Arc, time::SystemTime};
+
+    use super::*;
+    use crate::{
+        catalog::Recognizer,
+        daemon::cgroup_files::FileSources,
+        host::{
+            CgroupKey, HierarchyId,
+            cgroup_mounts::{CgroupMounts, Hierarchy},
+            cgroupfs::{CgroupVersion, DescriptorBudget, HierarchyRoots, Wanted},
+        },
+        reconcile::{
+            Life, Pipeline, PipelineSettings,
+            readings::{LastReadings, ReadingSettings, Readings, StandInVersions},
+            snapshot::LastReading,
+        },
+        window::{Backend, BackendSettings, EventSums, Operation},
+    };
+
+    /// A cgroup tree, and the daemon's state without a daemon.
+    struct Host {
+        tree: tempfile::TempDir,
+        state: State,
+        reader: LastReader,
+    }
+
+    impl Host {
+        fn new() -> Self {
+            let tree = tempfile::tempdir().expect("a folder");
+            let mounts = CgroupMounts {
+                hierarchies: vec![Hierarchy {
+                    id: HierarchyId::V2,
+                    controllers: Vec::new(),
+                    mount_point: tree.path().to_owned(),
+                    root: b"/".to_vec(),
+                }],
+            };
+            let settings = PipelineSettings {
+                mounts: &mounts,
+                recognizer: Recognizer::new(Path::new("/nonexistent")),
+                operations: vec![(0, Operation::Read)],
+                max_cgroups: 10,
+                retention: Duration::from_mins(5),
+            };
+            let readings = Readings::new(ReadingSettings {
+                interval: Duration::from_secs(10),
+                max_entries: 10_000,
+                last: Wanted::LAST,
+                versions: StandInVersions {
+                    cpu: CgroupVersion::V2,
+                    memory: CgroupVersion::V2,
+                    io: CgroupVersion::V2,
+                },
+            });
+            let pipeline = Pipeline::new(settings, SystemTime::UNIX_EPOCH);
+            let own = Backend::new(BackendSettings::default());
+            let state = State::new(pipeline, readings, own, Vec::new());
+            let sources = FileSources {
+                roots: Arc::new(HierarchyRoots::open(&mounts)),
+                budget: DescriptorBudget::new(100, 100),
+            };
+            let reader = LastReader::new(CgroupFiles::new(sources, &state));
+            Self {
+                tree,
+                state,
+                reader,
+            }
+        }
+
+        /// A cgroup with a process in it that used so many microseconds.
+        fn make(&mut self, number: u64, microseconds: u64) {
+            let cgroup = self.tree.path().join(number.to_string());
+            fs::create_dir_all(&cgroup).expect("a cgroup");
+            fs::write(cgroup.join("cgroup.procs"), "").expect("a file");
+            let stat = format!("usage_usec {microseconds}\n");
+            fs::write(cgroup.join("cpu.stat"), stat).expect("a file");
+            self.tell_of(number);
+        }
+
+        fn tell_of(&mut self, number: u64) {
+            let id = fs::metadata(self.tree.path().join(number.to_string()));
+            let id = id.map_or(number, |of| std::os::unix::fs::MetadataExt::ino(&of));
+            let notes = vec![
+                LifeNote::There {
+                    owner: OwnerId::of_test(number),
+                    generation: 1,
+                    key: CgroupKey::new(HierarchyId::V2, id),
+                    path: format!("/{number}").into_bytes(),
+                    made: Some(Ktime::now()),
+                    has_network: false,
+                },
+                filled(number),
+            ];
+            self.reader.follow(notes, &self.state);
+        }
+
+        fn follow(&mut self, notes: Vec<LifeNote>) {
+            self.reader.follow(notes, &self.state);
+        }
+
+        /// How the last reading was had, and the CPU time in it.
+        fn last(&self, number: u64) -> (LastReading, Option<u64>) {
+            let reading = self.state.readings.of(&Life {
+                owner: OwnerId::of_test(number),
+                generation: 1,
+                sums: Some(EventSums::default()),
+            });
+            let statistics = reading.statistics;
+            let cpu = statistics.and_then(|of| of.cpu.as_ref()?.usage_ns);
+            (reading.last, cpu)
+        }
+    }
+
+    fn filled(number: u64) -> LifeNote {
+        LifeNote::Filled {
+            owner: OwnerId::of_test(number),
+        }
+    }
+
+    fn emptied(number: u64) -> LifeNote {
+        LifeNote::Emptied {
+            owner: OwnerId::of_test(number),
+            at: Ktime::now(),
+        }
+    }
+
+    fn exited(number: u64) -> LifeNote {
+        LifeNote::Exited {
+            owner: OwnerId::of_test(number),
+        }
+    }
+
+    #[test]
+    fn what_was_emptied_is_read_at_once_and_what_was_filled_again_is_not() {
+        let mut host = Host::new();
+        host.make(1, 5);
+        host.make(2, 6);
+        host.follow(vec![emptied(1), emptied(2), filled(2)]);
+        assert_eq!(host.reader.pause(), None, "all is done");
+        host.follow(vec![exited(1), exited(2)]);
+        assert_eq!(host.last(1), (LastReading::Final, Some(5_000)));
+        assert_eq!(host.last(2), (LastReading::EventsOnly, None));
+        let endings = LastReadings {
+            won: 1,
+            lost: 1,
+            ..LastReadings::default()
+        };
+        assert_eq!(host.state.readings.last_readings(), endings);
+    }
+
+    #[test]
+    fn what_was_emptied_and_removed_in_one_pass_is_read_before_it_is_closed() {
+        let mut host = Host::new();
+        host.make(1, 5);
+        // No event tells that its files are gone in all hierarchies: they are there.
+        host.follow(vec![emptied(1), exited(1)]);
+        assert_eq!(host.last(1), (LastReading::Final, Some(5_000)));
+    }
+
+    #[test]
+    fn one_that_another_thread_reads_is_let_be_and_read_later() {
+        let mut host = Host::new();
+        host.make(1, 5);
+        let owner = OwnerId::of_test(1);
+        let entry = host.state.readings.entry(owner).expect("its entry");
+        // A reading of another's that is under way.
+        entry.read(1, |_| {
+            host.follow(vec![emptied(1)]);
+            assert_eq!(host.reader.pause(), Some(BUSY_FOR), "not at once again");
+            None
+        });
+        host.follow(Vec::new());
+        assert_eq!(host.reader.pause(), None);
+        host.follow(vec![exited(1)]);
+        assert_eq!(host.last(1), (LastReading::Final, Some(5_000)));
+    }
+
+    #[test]
+    fn a_crowd_is_read_in_passes_and_those_without_a_place_are_counted() {
+        const TOO_MANY: u64 = 7;
+        let crowd = MAX_WAITING as u64 + TOO_MANY;
+        let mut host = Host::new();
+        for number in 0..crowd {
+            host.tell_of(number);
+        }
+        let notes = (0..crowd).flat_map(|number| [emptied(number), emptied(number)]);
+        let notes: Vec<_> = notes.collect();
+        host.follow(notes);
+        let mut passes = 1;
+        while let Some(pause) = host.reader.pause() {
+            assert_eq!(
+                pause,
+                Duration::ZERO,
+                "there is more to do, and nobody in the way"
+            );
+            host.follow(Vec::new());
+            passes += 1;
+            assert!(passes < 10_000, "it ends");
+        }
+        let left_out = host.state.readings.left_out();
+        // Each was told of twice: those without a place twice are counted twice.
+        assert_eq!(left_out[LeftOut::LastReading as usize], 2 * TOO_MANY);
+        assert!(host.reader.waiting.places.is_empty());
+    }
+}

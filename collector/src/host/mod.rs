@@ -38,3 +38,4 @@ pub mod online_cpus;
 pub mod program_cost;
 
 pub use cgroup_id::{CgroupId, CgroupKey, HierarchyId};
+pub use cgroupfs::parse::DeviceNumber;

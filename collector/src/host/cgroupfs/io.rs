@@ -115,7 +115,7 @@ impl IoStatistics {
     }
 
     /// The row of a device, made if need be. `None` at [`MAX_DEVICES`].
-    pub(super) fn device(&mut self, device: DeviceNumber) -> Option<&mut DeviceIo> {
+    pub(crate) fn device(&mut self, device: DeviceNumber) -> Option<&mut DeviceIo> {
         let place = row(&self.devices, |known| known.device == device)?;
         if place == self.devices.len() {
             self.devices.push(DeviceIo {

@@ -52,7 +52,9 @@ pub(super) fn read(pass: &mut Pass<'_>, wanted: Wanted, statistics: &mut CgroupS
         });
     }
     let is_same = usage_before.is_some() && usage(statistics) == usage_before;
-    if wanted.contains(Wanted::MEMORY_STAT) && !(wanted.contains(Wanted::SPARING) && is_same) {
+    if wanted.contains(Wanted::SPARING) && is_same {
+        pass.pass_over(Wanted::MEMORY_STAT);
+    } else if wanted.contains(Wanted::MEMORY_STAT) {
         let part = &mut statistics.memory;
         pass.more_of(
             Wanted::MEMORY_STAT,

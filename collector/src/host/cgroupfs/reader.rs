@@ -247,7 +247,7 @@ pub(super) struct Pass<'r> {
     hold: bool,
     read: Wanted,
     failed: Wanted,
-    /// Those of which a directory went.
+    /// Those of which a directory went, or that were passed over.
     torn: Wanted,
 }
 
@@ -264,6 +264,11 @@ impl Pass<'_> {
         if self.more_of(group, controller, part, take) == Found::Nothing {
             *part = None;
         }
+    }
+
+    /// Leaves a group as it was.
+    pub(super) const fn pass_over(&mut self, group: Wanted) {
+        self.torn = self.torn.and(group);
     }
 
     /// Reads more of a part, which can do without.

@@ -5,11 +5,8 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     host::{
         cgroupfs::{
-            CgroupStatistics, CgroupVersion, Reading, Wanted,
-            cpu::CpuStatistics,
-            io::{ByOperation, DeviceIo, IoCost, IoStatistics},
+            CgroupStatistics, CgroupVersion, Reading, Wanted, cpu::CpuStatistics, io::IoStatistics,
             memory::MemoryStatistics,
-            parse::DeviceNumber,
         },
         clock::Ktime,
     },
@@ -94,23 +91,10 @@ fn add_block(io: &mut IoStatistics, sums: &BlockSums) {
         bytes,
         operations,
     } = *sums;
-    let number = DeviceNumber {
-        major: device.major,
-        minor: device.minor,
+    // One disk more than are kept is not told apart.
+    let Some(device) = io.device(device) else {
+        return;
     };
-    let known = io.devices.iter().position(|io| io.device == number);
-    let place = known.unwrap_or_else(|| {
-        io.devices.push(DeviceIo {
-            device: number,
-            bytes: ByOperation::default(),
-            operations: ByOperation::default(),
-            cost: IoCost::default(),
-            scheduler: None,
-            other: crate::host::cgroupfs::OtherKeys::default(),
-        });
-        io.devices.len() - 1
-    });
-    let device = &mut io.devices[place];
     let (of_bytes, of_operations) = match operation {
         Operation::Read => (&mut device.bytes.read, &mut device.operations.read),
         Operation::Write => (&mut device.bytes.write, &mut device.operations.write),

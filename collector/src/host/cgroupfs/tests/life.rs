@@ -185,6 +185,63 @@ fn a_table_that_cannot_be_read_for_once_is_not_replaced_by_a_smaller_one() {
 }
 
 #[test]
+fn a_cgroup_that_goes_within_a_reading_has_new_figures_up_to_there_and_earlier_ones_behind() {
+    let tree = Tree::v2(&[
+        ("cpu.stat", b"usage_usec 1\n"),
+        ("pids.current", b"2\n"),
+        ("memory.current", b"7\n"),
+        ("memory.stat", b"anon 3\n"),
+    ]);
+    let mut reading = tree.reading();
+    reading.read(Wanted::ALL);
+    let earlier = reading.statistics.clone();
+    tree.write("unified/pod/box/cpu.stat", b"usage_usec 8\n");
+    tree.write("unified/pod/box/pids.current", b"9\n");
+    tree.write("unified/pod/box/memory.stat", b"anon 9\n");
+
+    // Who opens this waits for who writes: here the reading stands still, behind the CPU's files and
+    // the usage of memory, and before tasks and memory.stat.
+    let gate = box_of(&tree).join("io.stat");
+    nix::unistd::mkfifo(&gate, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    // What was found not to be there is asked for again by a new reader only.
+    reading.reader = tree.reading().reader;
+    let writer = tree.path("gate");
+    fs::hard_link(&gate, &writer).unwrap();
+    let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+    let outcome = std::thread::scope(|threads| {
+        let read = threads.spawn(|| {
+            let own = fs::read_link("/proc/thread-self").unwrap();
+            sender
+                .send(std::path::Path::new("/proc").join(own))
+                .unwrap();
+            reading.read(Wanted::ALL)
+        });
+        let thread = receiver.recv().unwrap();
+        let mut waits = 0;
+        while waits < 5 {
+            let stat = fs::read_to_string(thread.join("stat")).unwrap();
+            let sleeps = stat.rsplit(')').next().unwrap().starts_with(" S");
+            waits = if sleeps { waits + 1 } else { 0 };
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        fs::remove_dir_all(box_of(&tree)).unwrap();
+        // The gate opens.
+        drop(fs::OpenOptions::new().write(true).open(&writer).unwrap());
+        read.join().unwrap()
+    });
+    assert_eq!(outcome.presence, Presence::Gone);
+    assert_eq!(outcome.read, Wanted::CPU | Wanted::MEMORY);
+    let cpu = reading.statistics.cpu.as_ref().unwrap();
+    assert_eq!(cpu.usage_ns, Some(8_000), "of this reading");
+    assert_eq!(reading.statistics.pids, earlier.pids, "of the one before");
+    let stat = |statistics: &CgroupStatistics| {
+        let memory = statistics.memory.as_ref().unwrap();
+        memory.stat.named("anon")
+    };
+    assert_eq!(stat(&reading.statistics), stat(&earlier));
+}
+
+#[test]
 fn a_sparing_reading_leaves_out_what_tells_the_same_again() {
     let tree = Tree::v2(&[("memory.current", b"2\n"), ("memory.stat", b"anon 3\n")]);
     let mut reading = tree.reading();
@@ -193,10 +250,9 @@ fn a_sparing_reading_leaves_out_what_tells_the_same_again() {
         tree.write(&format!("unified/pod/box/{file}"), bytes);
         let outcome = reading.read(sparing);
         let stat = &reading.statistics.memory.as_ref().unwrap().stat;
-        (
-            stat.named("anon"),
-            outcome.read.contains(Wanted::MEMORY_STAT),
-        )
+        let is_whole = outcome.whole.contains(Wanted::MEMORY_STAT);
+        assert_eq!(is_whole, outcome.read.contains(Wanted::MEMORY_STAT));
+        (stat.named("anon"), is_whole)
     };
     assert_eq!(anon("memory.current", b"2\n"), (Some(3), true), "the first");
     assert_eq!(anon("memory.stat", b"anon 4\n"), (Some(3), false));
