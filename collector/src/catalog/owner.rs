@@ -43,6 +43,12 @@ impl Owner {
         self.exited.map(|(_, wall)| wall)
     }
 
+    /// The same moment in the kernel's time.
+    #[must_use]
+    pub fn exited_at(&self) -> Option<Ktime> {
+        self.exited.map(|(ktime, _)| ktime)
+    }
+
     /// The path as the kernel has it; empty while it is not known.
     #[must_use]
     pub fn path(&self) -> &[u8] {

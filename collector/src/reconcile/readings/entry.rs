@@ -44,8 +44,8 @@ pub(super) struct EntryLife {
     after_end: AfterEnd,
     pub(super) exited: bool,
     pub(super) turns: u32,
-    /// Whether nothing has happened in it of late.
-    rests: bool,
+    /// Until then, its turns can be passed over: nothing has happened in it of late.
+    rests_until: Ktime,
     at: Option<Ktime>,
     reader: Option<CgroupReader>,
     statistics: Arc<CgroupStatistics>,
@@ -110,9 +110,20 @@ pub struct ReadTarget<'a> {
 pub struct Latest {
     /// When it began.
     pub at: Ktime,
-    /// Whether the cgroup was made while we looked on.
-    pub is_new: bool,
+    /// When the cgroup was made, if that was while we looked on.
+    pub made: Option<Ktime>,
     /// The figures.
+    pub statistics: Arc<CgroupStatistics>,
+}
+
+/// What was read of a life after its last process had left.
+#[derive(Clone, Debug)]
+pub struct LastFigures {
+    /// When the cgroup was made, if that was while we looked on.
+    pub made: Option<Ktime>,
+    /// When its last process left.
+    pub ended: Ktime,
+    /// The figures; final are the parts that were read since then.
     pub statistics: Arc<CgroupStatistics>,
 }
 
@@ -128,7 +139,7 @@ pub(super) enum Ending {
 
 /// The kernel counts the CPU time of a task at each tick and when it leaves the CPU: a reading right
 /// after the last process left its cgroup can lack what came since the last tick. None is slower.
-pub(super) const SLOWEST_TICK: Duration = Duration::from_millis(10);
+pub const SLOWEST_TICK: Duration = Duration::from_millis(10);
 
 /// More hierarchies than any host has.
 const MAX_KEYS: usize = 32;
@@ -159,7 +170,7 @@ impl Entry {
             path: &life.path,
             keys: &life.keys,
             turns: life.turns,
-            rests: life.rests,
+            rests: life.rests_until > Ktime::now(),
             reader: &mut life.reader,
             statistics,
             processes: life.processes.as_mut(),
@@ -182,13 +193,14 @@ impl Entry {
         Some(outcome)
     }
 
-    /// Says whether nothing has happened in it of late. Whether that was said before.
-    pub fn set_rests(&self, generation: u32, rests: bool) -> bool {
+    /// Says until when nothing is expected to happen in it, if so. Whether its turns were passed over at
+    /// `now`. It ends by itself, so that nobody has to think of a cgroup that is not looked at any more.
+    pub fn rest_until(&self, generation: u32, until: Option<Ktime>, now: Ktime) -> bool {
         let mut life = self.life();
         if life.generation != generation {
             return false;
         }
-        mem::replace(&mut life.rests, rests)
+        mem::replace(&mut life.rests_until, until.unwrap_or_default()) > now
     }
 
     /// The figures for a row that shows `of`.
@@ -233,7 +245,21 @@ impl Entry {
         let at = life.at.filter(|_| life.generation == generation)?;
         Some(Latest {
             at,
-            is_new: life.is_new,
+            made: life.made(),
+            statistics: Arc::clone(&life.statistics),
+        })
+    }
+
+    /// What was read of a life after its end, if that was in time.
+    #[must_use]
+    pub fn last_figures(&self, generation: u32) -> Option<LastFigures> {
+        let life = self.life();
+        let Occupancy::Emptied(ended) = life.occupancy else {
+            return None;
+        };
+        (life.generation == generation && life.after_end >= AfterEnd::All).then(|| LastFigures {
+            made: life.made(),
+            ended,
             statistics: Arc::clone(&life.statistics),
         })
     }
@@ -256,7 +282,7 @@ impl EntryLife {
             after_end: AfterEnd::Nothing,
             exited: false,
             turns: 0,
-            rests: false,
+            rests_until: Ktime::default(),
             at: None,
             reader: None,
             statistics: Arc::default(),
@@ -268,6 +294,11 @@ impl EntryLife {
     pub(super) fn with_network(mut self, has_network: bool) -> Self {
         self.processes = has_network.then(Processes::default);
         self
+    }
+
+    /// When it was made, if that is known.
+    fn made(&self) -> Option<Ktime> {
+        self.is_new.then_some(self.since)
     }
 
     pub(super) fn add_key(&mut self, key: CgroupKey) {

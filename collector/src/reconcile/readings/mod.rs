@@ -16,5 +16,5 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-pub use entry::{Entry, Latest, Processes, ReadTarget};
+pub use entry::{Entry, LastFigures, Latest, Processes, ReadTarget, SLOWEST_TICK};
 pub use store::{Due, LastReadings, Noted, ReadingSettings, Readings, Why};
