@@ -126,6 +126,15 @@ pub const QUANTITY: Label = closed(
         DriftQuantity::OomKills.name(),
     ],
 );
+/// A signal whose events are compared with the kernel's counters.
+pub const COMPARED_SIGNAL: Label = closed(
+    "signal",
+    &[
+        DriftQuantity::CpuTime.signal().name(),
+        DriftQuantity::Bytes.signal().name(),
+        DriftQuantity::OomKills.signal().name(),
+    ],
+);
 /// Of whom a drift is.
 pub const DRIFT_OF: Label = closed("of", &["worst", "total"]);
 /// What went wrong in reading files.
@@ -401,7 +410,7 @@ pub(super) struct DriftOf {
 impl EncodeLabelSet for DriftOf {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
         let Self { quantity, of } = self;
-        encode_label(encoder, &SIGNAL, &quantity.signal().name())?;
+        encode_label(encoder, &COMPARED_SIGNAL, &quantity.signal().name())?;
         encode_label(encoder, &QUANTITY, &quantity.name())?;
         encode_label(encoder, &DRIFT_OF, of)
     }
