@@ -18,6 +18,14 @@ use crate::host::{CgroupId, CgroupKey, HierarchyId, clock::Ktime};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OwnerId(u64);
 
+impl OwnerId {
+    /// Its number, in the order in which they were made.
+    #[must_use]
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+}
+
 #[cfg(test)]
 impl OwnerId {
     /// One that no table made.

@@ -57,6 +57,12 @@ impl Owner {
         time.is_none_or(|time| self.identity.started < time)
     }
 
+    /// The same moment in the kernel's time.
+    #[must_use]
+    pub fn exited_at(&self) -> Option<Ktime> {
+        self.exited.map(|(ktime, _)| ktime)
+    }
+
     /// The path as the kernel has it; empty while it is not known.
     #[must_use]
     pub fn path(&self) -> &[u8] {

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     drain::{DrainError, Drainer},
     host::clock::Ktime,
+    reconcile::drift::CheckpointWish,
 };
 
 /// How often the rings are emptied.
@@ -122,8 +123,8 @@ impl Draining<'_> {
             if let Some(sooner) = self.last_reader.pause() {
                 pause = pause.min(sooner);
             }
-            if self.state.is_checkpoint_wanted() {
-                urgency.without(|| self.give_checkpoint())?;
+            if let Some(wish) = self.state.take_checkpoint_wish() {
+                urgency.without(|| self.give_checkpoint(&wish))?;
             }
             if refreshed.elapsed() >= Drainer::REFRESH {
                 refreshed = Instant::now();
@@ -137,16 +138,16 @@ impl Draining<'_> {
     }
 
     /// What the events add up to at this moment, those included that were not drained yet.
-    fn give_checkpoint(&mut self) -> Result<(), DrainError> {
+    fn give_checkpoint(&mut self, wish: &CheckpointWish) -> Result<(), DrainError> {
         let cpus = self.drainer.copy_cpus()?;
         let mut pipeline = self.state.pipeline();
         let in_flight = self
             .drainer
             .drain_to_the_last(&cpus, &mut *pipeline, self.ring_bytes);
-        // A host that makes samples as fast as they are drained has no such moment; the next try is an
-        // interval away.
+        // A host that makes samples as fast as they are drained has no such moment; these owners' next
+        // try is an interval away.
         if let Some(in_flight) = in_flight {
-            let checkpoint = pipeline.checkpoint(&in_flight, Ktime::now());
+            let checkpoint = pipeline.checkpoint(wish, &in_flight, Ktime::now());
             drop(pipeline);
             self.state.give_checkpoint(checkpoint);
         }

@@ -13,7 +13,7 @@ use crate::{
     drain::Accounts,
     reconcile::{
         Pipeline,
-        drift::{Checkpoint, DriftRatio},
+        drift::{Checkpoint, CheckpointWish, DriftRatio},
         readings::Readings,
         snapshot::ReadErrors,
     },
@@ -33,7 +33,7 @@ pub struct State {
     /// What the kernel itself counted for each cgroup.
     pub readings: Readings,
     errors: Mutex<[ReadErrors; 2]>,
-    checkpoint_wanted: AtomicBool,
+    checkpoint_wish: Mutex<Option<CheckpointWish>>,
     checkpoint: Mutex<Option<Checkpoint>>,
     drift: Mutex<Vec<DriftRatio>>,
     walked: AtomicBool,
@@ -69,7 +69,7 @@ impl State {
             programs,
             readings,
             errors: Mutex::default(),
-            checkpoint_wanted: AtomicBool::new(false),
+            checkpoint_wish: Mutex::default(),
             checkpoint: Mutex::default(),
             drift: Mutex::default(),
             walked: AtomicBool::new(false),
@@ -104,13 +104,19 @@ impl State {
     }
 
     /// Asks for what the events add up to; it is given to [`take_checkpoint`](Self::take_checkpoint).
-    pub fn want_checkpoint(&self) {
-        self.checkpoint_wanted.store(true, Ordering::Release);
+    pub fn want_checkpoint(&self, wish: CheckpointWish) {
+        *self.checkpoint_wish() = Some(wish);
     }
 
-    /// Whether that was asked for. Says so once.
-    pub fn is_checkpoint_wanted(&self) -> bool {
-        self.checkpoint_wanted.swap(false, Ordering::AcqRel)
+    /// What was asked for, if it was. Says so once.
+    pub fn take_checkpoint_wish(&self) -> Option<CheckpointWish> {
+        self.checkpoint_wish().take()
+    }
+
+    fn checkpoint_wish(&self) -> MutexGuard<'_, Option<CheckpointWish>> {
+        self.checkpoint_wish
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Hands over what the events add up to.

@@ -377,16 +377,21 @@ families! {
         kind: Kind::Gauge,
         unit: Some(Unit::Ratio),
         scope: Scope::Collector,
-        labels: &[labels::SIGNAL, labels::QUANTITY, labels::DRIFT_OF],
+        labels: &[labels::COMPARED_SIGNAL, labels::QUANTITY, labels::DRIFT_OF],
         help: "How far what was seen in events and what the kernel itself counted differ, as a share, \
                from 0 to 1, of the larger one: of the container where they differ most (worst), and of \
-               all (total). Compared once in an interval, over at least 0.5 s of CPU time, 8 MiB, 256 \
-               operations; OOM kills since the beginning. What explains a difference is taken off: \
-               slices still running, time taken by hypervisors and interrupts, wakeups without an \
-               update of the scheduler's clock, merged requests. Left \
-               out are the root, cgroups with others below, disks without requests of their own, and \
-               what the kernel does not count. Absent while nothing was compared in the last six \
-               intervals.",
+               all (total). Each is compared once in an interval, over at least 2 s of CPU time, 32 MiB, \
+               1,000 operations; OOM kills since the beginning. One that is gone is compared with its \
+               last reading, those with less than that together. What explains a difference is taken \
+               off: slices still running; where events have more, time taken by hypervisors and \
+               interrupts, up to the share of the CPUs where most was taken, and after a last reading \
+               10 ms of CPU time and what was written back later; where they have fewer, wakeups without \
+               an update of the scheduler's clock, as measured, requests that come back while the files \
+               are read, and merged requests, up to the container's share of the disks' requests. Left out are the root, cgroups with others \
+               below, disks without requests of their own, what the kernel does not count, and lives \
+               whose last reading was lost or whose path came back at once. Absent while nothing was \
+               compared in the last six intervals; OOM kills are told as long as their container is \
+               there, and six intervals longer.",
         source: "events; `cpu.stat`, `io.stat`, `memory.events`, or v1's `cpuacct.usage`, \
                  `blkio.throttle`, `memory.oom_control`",
         since: V0_1,

@@ -10,10 +10,10 @@ use collector_common::signal::Signal;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelSetEncoder};
 
 use super::labels::{
-    ARCH, BY, CAUSE, CGROUP_VERSION, CONTAINER_ID, CgroupState, DEVICE, DRIFT_OF, ERROR,
-    LAST_READING, LEFT_OUT, Label, OPERATION, OomRole, PLACE, POD_UID, PROGRAM, QOS, QUANTILE,
-    QUANTITY, REASON, RESULT, ROLE, RUNTIME, SIGNAL, STAGE, STATE, Stage, SwitchKind, TYPE,
-    VERSION, WINDOW_SIGNAL, WaitCause,
+    ARCH, BY, CAUSE, CGROUP_VERSION, COMPARED_SIGNAL, CONTAINER_ID, CgroupState, DEVICE, DRIFT_OF,
+    ERROR, LAST_READING, LEFT_OUT, Label, OPERATION, OomRole, PLACE, POD_UID, PROGRAM, QOS,
+    QUANTILE, QUANTITY, REASON, RESULT, ROLE, RUNTIME, SIGNAL, STAGE, STATE, Stage, SwitchKind,
+    TYPE, VERSION, WINDOW_SIGNAL, WaitCause,
 };
 use crate::{
     catalog::{Container, Identity, Qos},
@@ -110,7 +110,7 @@ pub(super) struct DriftOf {
 impl EncodeLabelSet for DriftOf {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
         let Self { quantity, of } = self;
-        encode_label(encoder, &SIGNAL, &quantity.signal().name())?;
+        encode_label(encoder, &COMPARED_SIGNAL, &quantity.signal().name())?;
         encode_label(encoder, &QUANTITY, &quantity.name())?;
         encode_label(encoder, &DRIFT_OF, of)
     }

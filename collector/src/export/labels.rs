@@ -126,6 +126,15 @@ pub const QUANTITY: Label = closed(
         DriftQuantity::OomKills.name(),
     ],
 );
+/// A signal whose events are compared with the kernel's counters.
+pub const COMPARED_SIGNAL: Label = closed(
+    "signal",
+    &[
+        DriftQuantity::CpuTime.signal().name(),
+        DriftQuantity::Bytes.signal().name(),
+        DriftQuantity::OomKills.signal().name(),
+    ],
+);
 /// Of whom a drift is.
 pub const DRIFT_OF: Label = closed("of", &["worst", "total"]);
 /// What went wrong in reading files.

@@ -14,7 +14,7 @@ use std::{
 use collector_common::event::OomEvent;
 
 use super::{
-    drift::{Checkpoint, OwnerSums},
+    drift::{Checkpoint, CheckpointWish, OwnerSums},
     listing::ListedCgroup,
     roll_up::RollUp,
     snapshot::{CgroupCounts, CgroupStats, KernelReading, LifeEvents, SchedSums},
@@ -266,9 +266,9 @@ impl Pipeline {
         sums
     }
 
-    /// What the events of each owner's latest life add up to at `at`, with what is on its way.
+    /// What the events of these owners' latest lives add up to at `at`, with what is on its way.
     #[must_use]
-    pub fn checkpoint(&self, in_flight: &InFlight, at: Ktime) -> Checkpoint {
+    pub fn checkpoint(&self, wish: &CheckpointWish, in_flight: &InFlight, at: Ktime) -> Checkpoint {
         let mut on_its_way: HashMap<OwnerId, (EventSums, u32)> = HashMap::new();
         let owner_of = |hierarchy, cgroup| {
             let key = CgroupKey::new(hierarchy, cgroup);
@@ -296,7 +296,13 @@ impl Pipeline {
                 *count += 1;
             }
         }
-        let owners = self.table.owners().map(|(id, owner)| {
+        let is_wanted = |(id, owner): &(OwnerId, &Owner)| {
+            wish.slice.has(*id)
+                && owner
+                    .exited_at()
+                    .is_none_or(|exited| wish.has_ended(exited, at))
+        };
+        let owners = self.table.owners().filter(is_wanted).map(|(id, owner)| {
             let (sums, running) = on_its_way.remove(&id).unwrap_or_default();
             let mut all = self.sums(owner);
             all.add(&sums);
@@ -308,9 +314,15 @@ impl Pipeline {
                 running,
             }
         });
+        let owners = owners.collect();
+        let identities = self.table.owners();
+        let identities = identities.map(|(id, owner)| (id, Arc::clone(&owner.identity)));
         Checkpoint {
             at,
-            owners: owners.collect(),
+            slice: wish.slice,
+            owners,
+            ended_until: Checkpoint::ended_until(at),
+            identities: identities.collect(),
         }
     }
 

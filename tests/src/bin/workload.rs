@@ -91,6 +91,9 @@ enum Work {
         /// And waits until it is on the disk.
         #[arg(long)]
         sync: bool,
+        /// Again and again, until so much time has passed.
+        #[arg(long, default_value_t = 0)]
+        milliseconds: u64,
     },
 }
 
@@ -161,8 +164,13 @@ fn main() -> Result<()> {
             bytes,
             direct,
             sync,
+            milliseconds,
         } => {
+            let (start, time) = (Instant::now(), Duration::from_millis(milliseconds));
             write(&path, bytes, direct, sync)?;
+            while start.elapsed() < time {
+                write(&path, bytes, direct, sync)?;
+            }
             leave_cgroups(&leave);
             ThreadCounts::default()
         }

@@ -59,8 +59,8 @@ pub(super) struct EntryLife {
     at_end: AtEnd,
     existence: Existence,
     pub(super) turns: u32,
-    /// Whether nothing has happened in it of late.
-    rests: bool,
+    /// Until then, its turns can be passed over: nothing has happened in it of late.
+    rests_until: Ktime,
     at: Option<Ktime>,
     /// Of what its last reading should have, what was ever found.
     found: Wanted,
@@ -137,9 +137,20 @@ pub struct ReadTarget<'a> {
 pub struct Latest {
     /// When it began.
     pub at: Ktime,
-    /// Whether the cgroup was made while we looked on.
-    pub is_new: bool,
+    /// When the cgroup was made, if that was while we looked on.
+    pub made: Option<Ktime>,
     /// The figures.
+    pub statistics: Arc<CgroupStatistics>,
+}
+
+/// What was read of a life after its last process had left.
+#[derive(Clone, Debug)]
+pub struct LastFigures {
+    /// When the cgroup was made, if that was while we looked on.
+    pub made: Option<Ktime>,
+    /// When its last process left.
+    pub ended: Ktime,
+    /// The figures; final are the parts that were read since then.
     pub statistics: Arc<CgroupStatistics>,
 }
 
@@ -155,7 +166,7 @@ pub(super) enum Ending {
 
 /// The kernel counts the CPU time of a task at each tick and when it leaves the CPU: a reading right
 /// after the last process left its cgroup can lack what came since the last tick. None is slower.
-const SLOWEST_TICK: Duration = Duration::from_millis(10);
+pub const SLOWEST_TICK: Duration = Duration::from_millis(10);
 
 /// More hierarchies than any host has.
 const MAX_KEYS: usize = 32;
@@ -212,7 +223,8 @@ impl Entry {
                 Some(_) => Vec::new(),
                 None => life.keys.clone(),
             };
-            (Arc::clone(&life.path), keys, life.turns, life.rests)
+            let rests = life.rests_until > Ktime::now();
+            (Arc::clone(&life.path), keys, life.turns, rests)
         };
         let of = &mut *figures;
         let outcome = read(ReadTarget {
@@ -296,13 +308,14 @@ impl Entry {
         is_other
     }
 
-    /// Says whether nothing has happened in it of late. Whether that was said before.
-    pub fn set_rests(&self, generation: u32, rests: bool) -> bool {
+    /// Says until when nothing is expected to happen in it, if so. Whether its turns were passed over at
+    /// `now`. It ends by itself, so that nobody has to think of a cgroup that is not looked at any more.
+    pub fn rest_until(&self, generation: u32, until: Option<Ktime>, now: Ktime) -> bool {
         let mut life = self.life();
         if life.generation != generation {
             return false;
         }
-        mem::replace(&mut life.rests, rests)
+        mem::replace(&mut life.rests_until, until.unwrap_or_default()) > now
     }
 
     /// The figures for a row that shows `of`.
@@ -357,7 +370,23 @@ impl Entry {
         let at = life.at.filter(|_| life.generation == generation)?;
         Some(Latest {
             at,
-            is_new: life.is_new,
+            made: life.made(),
+            statistics: Arc::clone(&figures.statistics),
+        })
+    }
+
+    /// What was read of a life after its end, if that was in time.
+    #[must_use]
+    pub fn last_figures(&self, generation: u32) -> Option<LastFigures> {
+        let figures = self.figures();
+        let life = self.life();
+        let Occupancy::Emptied(ended) = life.occupancy else {
+            return None;
+        };
+        let is_final = life.at_end.last_reading(life.found, true) == LastReading::Final;
+        (life.generation == generation && is_final).then(|| LastFigures {
+            made: life.made(),
+            ended,
             statistics: Arc::clone(&figures.statistics),
         })
     }
@@ -393,7 +422,7 @@ impl EntryLife {
             at_end: AtEnd::default(),
             existence: Existence::There,
             turns: 0,
-            rests: false,
+            rests_until: Ktime::default(),
             at: None,
             found: Wanted::NOTHING,
         }
@@ -403,6 +432,11 @@ impl EntryLife {
     pub(super) const fn with_network(mut self, has_network: bool) -> Self {
         self.has_network = has_network;
         self
+    }
+
+    /// When it was made, if that is known.
+    fn made(&self) -> Option<Ktime> {
+        self.is_new.then_some(self.since)
     }
 
     /// Adds one of its ids. Whether there was room.

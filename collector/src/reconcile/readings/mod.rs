@@ -19,7 +19,8 @@ mod tally;
 #[cfg(test)]
 mod tests;
 
-pub use entry::{Busy, Entry, Latest, Processes, ReadTarget};
+pub use at_end::LAST_SLICE;
+pub use entry::{Busy, Entry, LastFigures, Latest, Processes, ReadTarget, SLOWEST_TICK};
 pub use stand_in::StandInVersions;
 pub use store::{Due, Noted, ReadingSettings, Readings, Why};
 pub use tally::{LastReadings, LeftOut, LeftOutCounts};
