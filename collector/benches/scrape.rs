@@ -184,6 +184,7 @@ fn snapshot() -> Snapshot {
         },
         events_overflowed: 0,
         last_readings: LastReadings::default(),
+        left_out: [0; 5],
         drift: Vec::new(),
         read_errors: ReadErrors::default(),
         timings: vec![(Timing::Reconcile, latencies(7))],

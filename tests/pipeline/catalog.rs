@@ -9,6 +9,7 @@ use collector_tests::{
     cgroup::TestCgroup,
     daemon::{Daemon, cgscope, free_address},
     note,
+    thread_counts::cpu_time_to_the_end,
 };
 use serde_json::Value;
 
@@ -82,13 +83,13 @@ fn a_cgroup_is_running_with_its_ids_and_then_exited_with_its_cpu_time() {
     assert_eq!(running["generation"], 1, "{running}");
     assert_eq!(running["last_reading"]["how"], "running", "{running}");
 
-    let work = cgroup
+    let mut work = cgroup
         .workload_to_its_end(&["brief", "400", "--mebibytes", "8"])
-        .output()
+        .spawn()
         .unwrap();
-    assert!(work.status.success(), "{}", work.status);
-    let printed = String::from_utf8_lossy(&work.stdout);
-    let worked = Duration::from_nanos(printed.trim().parse().unwrap()).as_secs_f64();
+    let worked = cpu_time_to_the_end(&work).as_secs_f64();
+    let status = work.wait().unwrap();
+    assert!(status.success(), "{status}");
     // A runtime tears down more than the cgroup.
     thread::sleep(Duration::from_millis(30));
     let counted = cgroup.cpu_time().as_secs_f64();

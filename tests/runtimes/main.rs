@@ -4,9 +4,11 @@
     reason = "what a test needs and does not have fails the test"
 )]
 
+mod cadvisor;
 mod image;
 mod parents;
 mod server;
+mod short_lived;
 
 use std::{
     process::{Command, Output},

@@ -55,6 +55,24 @@ pub fn cgscope_without_kernel_types() -> Command {
     command
 }
 
+/// Status and body of a page; `None` when nobody answers.
+#[must_use]
+pub fn get(address: &str, path: &str) -> Option<(u16, String)> {
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .timeout_global(Some(Duration::from_secs(10)))
+        .build()
+        .into();
+    let mut answer = agent.get(format!("http://{address}{path}")).call().ok()?;
+    let body = answer
+        .body_mut()
+        .with_config()
+        .limit(1 << 30)
+        .read_to_string()
+        .ok()?;
+    Some((answer.status().as_u16(), body))
+}
+
 impl Daemon {
     /// Starts it with further arguments, and waits until it is ready.
     #[must_use]
@@ -109,22 +127,7 @@ impl Daemon {
     /// Status and body of a page; `None` when nobody answers.
     #[must_use]
     pub fn get(&self, path: &str) -> Option<(u16, String)> {
-        let agent: ureq::Agent = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(Duration::from_secs(10)))
-            .build()
-            .into();
-        let mut answer = agent
-            .get(format!("http://{}{path}", self.address))
-            .call()
-            .ok()?;
-        let body = answer
-            .body_mut()
-            .with_config()
-            .limit(1 << 30)
-            .read_to_string()
-            .ok()?;
-        Some((answer.status().as_u16(), body))
+        get(&self.address, path)
     }
 
     /// All metrics.

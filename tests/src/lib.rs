@@ -50,6 +50,15 @@ pub fn note(what: &str) {
     println!("note: {what}");
 }
 
+/// How many of something a test makes: some, or as many as an environment variable says.
+#[must_use]
+pub fn count(variable: &str, some: usize) -> usize {
+    std::env::var(variable).map_or(some, |count| count.parse().expect(variable))
+}
+
+/// So many cgroups that live shortly are made, where this variable is set.
+pub const SHORT_LIVED: &str = "CGSCOPE_TEST_SHORT_LIVED";
+
 /// A binary that was built beside the running test.
 #[must_use]
 pub fn binary(name: &str) -> PathBuf {

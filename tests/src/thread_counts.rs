@@ -1,6 +1,11 @@
 //! What the kernel itself counts of a thread: the ground truth for the scheduler.
 
-use std::fs;
+use std::{fs, process::Child, time::Duration};
+
+use nix::{
+    sys::wait::{Id, WaitPidFlag, waitid},
+    unistd::Pid,
+};
 
 /// What the kernel counts of a thread, or of several.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,6 +50,17 @@ pub fn read_own_thread() -> ThreadCounts {
         voluntary: line("voluntary_ctxt_switches"),
         involuntary: line("nonvoluntary_ctxt_switches"),
     }
+}
+
+/// Waits for the end of a process, and leaves it there. The CPU time of its one thread, its end included.
+#[must_use]
+pub fn cpu_time_to_the_end(child: &Child) -> Duration {
+    let pid = child.id();
+    let of = Id::Pid(Pid::from_raw(pid.try_into().expect("a pid")));
+    waitid(of, WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).expect("a child of ours");
+    let schedstat = fs::read_to_string(format!("/proc/{pid}/schedstat")).expect("schedstat");
+    let ran = schedstat.split_whitespace().next().expect("three fields");
+    Duration::from_nanos(ran.parse().expect("a number"))
 }
 
 impl ThreadCounts {

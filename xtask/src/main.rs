@@ -20,6 +20,7 @@ mod build;
 mod run;
 
 mod archive;
+mod foreign_package;
 
 mod tally;
 mod test;

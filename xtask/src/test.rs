@@ -13,7 +13,7 @@ use nix::unistd::Uid;
 
 use crate::{
     build,
-    setup::{self, Scope},
+    setup::{self, Scope, cadvisor::Cadvisor},
     tally::Tally,
     vm,
     workspace::{self, HOST_PACKAGES},
@@ -35,7 +35,8 @@ pub(crate) fn all(arguments: &[String], machines: Option<&vm::Choice>) -> anyhow
     command
         .args(HOST_PACKAGES)
         .arg("--no-fail-fast")
-        .env("CGSCOPE_BIN", workspace::binary()?);
+        .env("CGSCOPE_BIN", workspace::binary()?)
+        .env("CGSCOPE_TEST_CADVISOR", Cadvisor::program()?);
     if !arguments.is_empty() {
         // Arguments for libtest would confuse documentation tests and benches.
         command

@@ -114,13 +114,14 @@ impl Draining<'_> {
                 bytes
             });
             timer.record(start.elapsed());
-            pause = if self.last_reader.has_more() {
-                Duration::ZERO
-            } else if bytes > self.ring_bytes / BUSY_SHARE {
+            pause = if bytes > self.ring_bytes / BUSY_SHARE {
                 BUSY_INTERVAL
             } else {
                 INTERVAL
             };
+            if let Some(sooner) = self.last_reader.pause() {
+                pause = pause.min(sooner);
+            }
             if self.state.is_checkpoint_wanted() {
                 urgency.without(|| self.give_checkpoint())?;
             }

@@ -7,10 +7,7 @@ use super::{
     comparison::Comparison,
     state::{State, Teller},
 };
-use crate::{
-    host::{cgroupfs::Wanted, clock::Ktime},
-    reconcile::readings::Why,
-};
+use crate::{host::clock::Ktime, reconcile::readings::Why};
 
 /// The thread looks up at least this often, in case there is something else to do.
 const LOOK_UP: Duration = Duration::from_millis(500);
@@ -62,7 +59,10 @@ impl ReaderThread<'_> {
                 Why::Turn => self
                     .files
                     .read(&due, |turns, rests| plan.of_turn(turns, rests)),
-                Why::Settled | Why::Compared => self.files.read(&due, |_, _| Some(Wanted::LAST)),
+                Why::Settled | Why::Compared => {
+                    let last = due.entry.last_wanted();
+                    self.files.read(&due, |_, _| Some(last))
+                }
             };
             self.state.readings.taken(&due, Ktime::now());
         }

@@ -30,14 +30,14 @@ use crate::{
     drain::Drainer,
     error_chain, export,
     host::{
-        cgroup_mounts::CgroupMounts,
-        cgroupfs::{DescriptorBudget, HierarchyRoots},
+        cgroup_mounts::{CgroupMounts, Hierarchy},
+        cgroupfs::{CgroupVersion, DescriptorBudget, HierarchyRoots},
         process_files::ProcessFiles,
         support::Privileges,
     },
     reconcile::{
         Pipeline, PipelineSettings,
-        readings::{ReadingSettings, Readings},
+        readings::{ReadingSettings, Readings, StandInVersions},
     },
     window::{Backend, BackendSettings},
 };
@@ -84,21 +84,23 @@ pub fn run(config: &Config) -> Result<(), Failure> {
     };
     tell(&host, &signals);
     let state = Arc::new(prepare(config, &host, mounts, attached.as_ref()));
+    let sources = open_sources(mounts);
     let source = Arc::new(DaemonSource {
         state: Arc::clone(&state),
         signals,
         throttling_known: host.plan.throttling_known(),
-        hierarchies: mounts.attributed().into_iter().cloned().collect(),
+        hierarchies: listed_hierarchies(mounts, &sources.roots),
         names: config.names,
     });
     let drainer = attached
         .map(Drainer::new)
         .transpose()
         .map_err(|error| Failure::internal(&error))?;
-    let sources = open_sources(mounts);
+    let plan = ReadPlan::for_names(config.names);
     let reader = ReaderThread {
-        files: CgroupFiles::new(sources.clone(), &state).with_processes(open_processes(config)),
-        plan: ReadPlan::for_names(config.names),
+        files: CgroupFiles::new(sources.clone(), &state)
+            .with_processes(open_processes(config), plan.network_always),
+        plan,
         comparison: Comparison::new(config.interval, source.is_on(Signal::Sched), &state),
         state: &state,
     };
@@ -167,12 +169,22 @@ fn open_sources(mounts: &CgroupMounts) -> FileSources {
     sources
 }
 
-/// Where processes are looked at. Only cAdvisor's names need them: to count their open files is the
-/// most that one container can cost.
+/// The hierarchies in which cgroups can have ids that are known.
+pub(super) fn listed_hierarchies(mounts: &CgroupMounts, roots: &HierarchyRoots) -> Vec<Hierarchy> {
+    let attributed = mounts.attributed();
+    let is_listed = |hierarchy: &&Hierarchy| {
+        attributed.contains(hierarchy) || roots.has_hierarchy(hierarchy.id)
+    };
+    mounts
+        .hierarchies
+        .iter()
+        .filter(is_listed)
+        .cloned()
+        .collect()
+}
+
+/// Where processes are looked at.
 fn open_processes(config: &Config) -> Option<ProcessFiles> {
-    if !config.names.cadvisor {
-        return None;
-    }
     ProcessFiles::open(&config.host_root)
         .inspect_err(|error| {
             tracing::warn!(
@@ -269,8 +281,23 @@ fn prepare(
         interval: config.interval,
         // As many as the table of cgroups has owners at most, before it is crowded.
         max_entries: config.max_cgroups.saturating_mul(MAX_CROWD),
+        last: ReadPlan::for_names(config.names).last(),
+        versions: stand_in_versions(mounts),
     });
     State::new(pipeline, readings, own, programs)
+}
+
+/// From which version the kernel's figures are that events stand in for.
+fn stand_in_versions(mounts: &CgroupMounts) -> StandInVersions {
+    let version = |hierarchy: Option<&Hierarchy>| match hierarchy {
+        Some(hierarchy) if !hierarchy.is_v2() => CgroupVersion::V1,
+        _ => CgroupVersion::V2,
+    };
+    StandInVersions {
+        cpu: version(mounts.task_hierarchy()),
+        memory: version(mounts.memory_hierarchy()),
+        io: version(mounts.block_hierarchy()),
+    }
 }
 
 /// The signals that end the daemon.

@@ -9,14 +9,16 @@ use crate::{
     attach::{OOM_LIMIT, SignalState},
     export::{NameSets, Source},
     host::{
+        block_devices,
         cgroup_mounts::Hierarchy,
         clock::TimeAnchor,
+        online_cpus,
         process::read_own_process,
         program_cost::{are_programs_measured, read_program_counters},
     },
     reconcile::{
         Listing, Scrape, Snapshot,
-        listing::{ListedCgroup, ListedReading, Origin},
+        listing::{ListedCgroup, ListedReading, Machine, Origin},
         snapshot::{ProgramCost, ProgramStats, Timing},
     },
 };
@@ -105,6 +107,7 @@ impl Source for DaemonSource {
             counts,
             events_overflowed,
             last_readings: self.state.readings.last_readings(),
+            left_out: self.state.readings.left_out(),
             drift: self.state.drift().clone(),
             read_errors: self.state.read_errors(),
             timings: timings.collect(),
@@ -114,11 +117,21 @@ impl Source for DaemonSource {
 
     fn listing(&self) -> Listing {
         let clocks = TimeAnchor::now();
+        let machine = Machine {
+            cpus: online_cpus::count(),
+            stacked: block_devices::stacked(),
+        };
         let (listed, left_out) = self.state.pipeline().list();
         // Outside of the pipeline's lock, as above; and of each reading the main figures only are kept.
-        let cgroups = listed.into_iter().map(|(cgroup, life)| ListedCgroup {
-            reading: ListedReading::of(&self.state.readings.of(&life), |at| clocks.wall(at)),
-            ..cgroup
+        let readings = &self.state.readings;
+        let cgroups = listed.into_iter().map(|(cgroup, life)| {
+            let ids = readings
+                .entry(life.owner)
+                .map(|entry| entry.ids(life.generation));
+            ListedCgroup {
+                reading: ListedReading::of(&readings.of(&life), &machine, |at| clocks.wall(at)),
+                ..cgroup.with_ids(ids.unwrap_or_default())
+            }
         });
         Listing {
             cgroups: cgroups.collect(),

@@ -415,6 +415,20 @@ families! {
         source: "the cgroup file systems",
         since: V0_1,
     },
+    READINGS_LEFT_OUT: Family {
+        name: "cgscope_readings_left_out_total",
+        kind: Kind::Counter,
+        unit: None,
+        scope: Scope::Collector,
+        labels: &[labels::LEFT_OUT],
+        help: "What reading cgroups' files left out because a bound was reached: a cgroup that is not \
+               read at all (cgroup), an id by which another cgroup at the same path would be known (id), \
+               a last reading for which too many were waiting (last_reading), the threads and open files \
+               of a container with too many processes (processes); or how often more happened to cgroups \
+               at once than could be noted (notes).",
+        source: "counted by the daemon",
+        since: V0_1,
+    },
     DRAIN_DURATION: Family {
         name: "cgscope_drain_duration_seconds",
         kind: Kind::Histogram,

@@ -15,7 +15,9 @@ use super::{
     family::Family,
     format::Format,
     histogram,
-    label_sets::{Build, DriftOf, Lost, OfPlace, OfProgram, OfSignal, ReadError, ReadingResult},
+    label_sets::{
+        Build, DriftOf, LeftOutOf, Lost, OfPlace, OfProgram, OfSignal, ReadError, ReadingResult,
+    },
     labels::{CgroupState, reason_name},
     peers,
 };
@@ -24,7 +26,7 @@ use crate::{
     reconcile::{
         Snapshot,
         drift::DriftRatio,
-        readings::LastReadings,
+        readings::{LastReadings, LeftOut},
         snapshot::{CgroupCounts, ProgramStats, ReadErrors, SignalAccount, Timing},
     },
     window::Cumulative,
@@ -204,6 +206,10 @@ pub(super) const ALL: &[(Family, Feed)] = &[
     (catalog::LAST_READINGS, Feed::Snapshot(last_readings)),
     (catalog::CGROUPFS_ERRORS, Feed::Snapshot(cgroupfs_errors)),
     (
+        catalog::READINGS_LEFT_OUT,
+        Feed::Snapshot(readings_left_out),
+    ),
+    (
         catalog::DRAIN_DURATION,
         Feed::Snapshot(|out, s| out.timing(s, Timing::Drain)),
     ),
@@ -362,6 +368,13 @@ fn cgroupfs_errors(out: &mut Series<'_, '_>, snapshot: &Snapshot) -> fmt::Result
             ("over_bound", over_bound),
         ])
         .try_for_each(|(error, count)| out.counter(&ReadError(error), &count))
+}
+
+fn readings_left_out(out: &mut Series<'_, '_>, snapshot: &Snapshot) -> fmt::Result {
+    LeftOut::ALL
+        .into_iter()
+        .zip(&snapshot.left_out)
+        .try_for_each(|(what, count)| out.counter(&LeftOutOf(what), count))
 }
 
 /// Whether OOM kills are watched.

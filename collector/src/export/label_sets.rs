@@ -11,13 +11,13 @@ use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelSetEnco
 
 use super::labels::{
     ARCH, BY, CAUSE, CGROUP_VERSION, CONTAINER_ID, CgroupState, DEVICE, DRIFT_OF, ERROR,
-    LAST_READING, Label, OPERATION, OomRole, PLACE, POD_UID, PROGRAM, QOS, QUANTILE, QUANTITY,
-    REASON, RESULT, ROLE, RUNTIME, SIGNAL, STAGE, STATE, Stage, SwitchKind, TYPE, VERSION,
-    WINDOW_SIGNAL, WaitCause,
+    LAST_READING, LEFT_OUT, Label, OPERATION, OomRole, PLACE, POD_UID, PROGRAM, QOS, QUANTILE,
+    QUANTITY, REASON, RESULT, ROLE, RUNTIME, SIGNAL, STAGE, STATE, Stage, SwitchKind, TYPE,
+    VERSION, WINDOW_SIGNAL, WaitCause,
 };
 use crate::{
     catalog::{Container, Identity, Qos},
-    reconcile::{drift::DriftQuantity, snapshot::LastReading},
+    reconcile::{drift::DriftQuantity, readings::LeftOut, snapshot::LastReading},
     window::{LossReason, Operation, Preemptor, Quantiles, WindowSignal},
 };
 
@@ -124,6 +124,17 @@ impl EncodeLabelSet for ReadError {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
         let Self(error) = self;
         encode_label(encoder, &ERROR, error)
+    }
+}
+
+/// What reading cgroups left out.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LeftOutOf(pub(super) LeftOut);
+
+impl EncodeLabelSet for LeftOutOf {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
+        let Self(what) = self;
+        encode_label(encoder, &LEFT_OUT, &what.name())
     }
 }
 

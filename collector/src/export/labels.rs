@@ -8,7 +8,7 @@ use collector_common::signal::{KernelLoss, Signal};
 use crate::{
     catalog::{Qos, Runtime},
     host::cgroupfs::Reason,
-    reconcile::{drift::DriftQuantity, snapshot::LastReading},
+    reconcile::{drift::DriftQuantity, readings::LeftOut, snapshot::LastReading},
     window::{LossReason, Operation, Preemptor, WindowSignal},
 };
 
@@ -236,6 +236,17 @@ pub const REASON: Label = closed(
         LossReason::Kernel(KernelLoss::Recursion).name(),
         LossReason::OutOfRange.name(),
         LossReason::Malformed.name(),
+    ],
+);
+/// What reading cgroups left out. See [`LeftOut`].
+pub const LEFT_OUT: Label = closed(
+    "reason",
+    &[
+        LeftOut::Cgroup.name(),
+        LeftOut::Id.name(),
+        LeftOut::Notes.name(),
+        LeftOut::LastReading.name(),
+        LeftOut::Processes.name(),
     ],
 );
 /// A kernel program.

@@ -1,9 +1,11 @@
-//! The names of the machine's disks.
+//! The names of the machine's disks, and which of them are made of others.
 //!
 //! Asked anew each time: numbers are reused when disks come and go, and a remembered name could be
 //! another disk's by now.
 
-use std::{fs, path::Path};
+use std::{collections::HashSet, fs, path::Path};
+
+use super::cgroupfs::parse::DeviceNumber;
 
 /// Where the kernel links each disk's number to its name.
 const LINKS: &str = "/sys/dev/block";
@@ -31,6 +33,27 @@ pub fn name_in_link(target: &Path) -> Option<String> {
     Some(name.replace('!', "/"))
 }
 
+/// Disks that are made of others, as those of LVM, RAID and encryption are: what is done to them is done to
+/// those.
+#[must_use]
+pub fn stacked() -> HashSet<DeviceNumber> {
+    stacked_in(Path::new(LINKS))
+}
+
+fn stacked_in(links: &Path) -> HashSet<DeviceNumber> {
+    let is_stacked = |link: &fs::DirEntry| {
+        let slaves = fs::read_dir(link.path().join("slaves"));
+        slaves.is_ok_and(|mut slaves| slaves.next().is_some())
+    };
+    fs::read_dir(links)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(is_stacked)
+        .filter_map(|link| DeviceNumber::parse(link.file_name().as_encoded_bytes()).ok())
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
@@ -54,6 +77,30 @@ mod tests {
         let name = |major, minor| name_in(links.path(), major, minor);
         assert_eq!(name(8, 0), "sda");
         assert_eq!(name(104, 0), "cciss/c0d0");
+    }
+
+    #[test]
+    fn a_disk_that_is_made_of_others_is_told_by_its_slaves() {
+        let links = tempfile::tempdir().expect("a temporary folder");
+        for (number, slaves) in [
+            ("8:0", &[][..]),
+            ("253:0", &["sda"]),
+            ("9:1", &["sdb", "sdc"]),
+        ] {
+            let disk = links.path().join(number).join("slaves");
+            fs::create_dir_all(&disk).expect("a folder");
+            for slave in slaves {
+                fs::create_dir(disk.join(slave)).expect("a slave");
+            }
+        }
+        // A partition has no such folder.
+        fs::create_dir(links.path().join("8:1")).expect("a folder");
+        let number = |major, minor| DeviceNumber { major, minor };
+        assert_eq!(
+            stacked_in(links.path()),
+            HashSet::from([number(253, 0), number(9, 1)])
+        );
+        assert!(stacked_in(Path::new("/nonexistent")).is_empty());
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Every cgroup of a hierarchy, from its directories.
 //!
-//! One `readdir` per cgroup and nothing else: a directory entry has the id already, which is its
-//! inode number.
+//! One `readdir` for a cgroup with others below it, and one `stat` for a leaf, which most are: a directory
+//! entry has the id already, which is its inode number. To list a leaf would make the kernel name its
+//! 60 files.
 
 use std::{
     fs,
@@ -77,7 +78,11 @@ pub fn walk(hierarchy: &Hierarchy) -> Walk {
             child.push(b'/');
             child.extend_from_slice(entry.file_name().as_bytes());
             walk.cgroups.push((CgroupId(entry.ino()), child.clone()));
-            pending.push((entry.path(), child));
+            // Each directory below is a link to this.
+            let is_leaf = entry.metadata().is_ok_and(|metadata| metadata.nlink() == 2);
+            if !is_leaf {
+                pending.push((entry.path(), child));
+            }
         }
     }
     walk

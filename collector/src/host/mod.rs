@@ -33,6 +33,9 @@ pub mod process_files;
 
 pub mod network;
 
+pub mod online_cpus;
+
 pub mod program_cost;
 
 pub use cgroup_id::{CgroupId, CgroupKey, HierarchyId};
+pub use cgroupfs::parse::DeviceNumber;

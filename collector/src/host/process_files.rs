@@ -16,6 +16,7 @@ use nix::{
 
 use super::{
     cgroupfs::{KernelFile, ReadContext, parse::parse_u64},
+    clock::Ktime,
     network::NetworkNamespace,
 };
 
@@ -26,15 +27,31 @@ pub struct ProcessFiles {
     host_network: HostNetwork,
 }
 
-/// `/proc` cannot be opened.
+/// Processes cannot be looked at.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot open {}; mount the host's /proc there, or say with --host-root where it is", path.display())]
-pub struct ProcessFilesError {
-    /// Where it should be.
-    pub path: PathBuf,
-    /// Why.
-    #[source]
-    pub source: Errno,
+pub enum ProcessFilesError {
+    /// `/proc` cannot be opened.
+    #[error(
+        "cannot open {}; mount the host's /proc there, or say with --host-root where it is",
+        path.display()
+    )]
+    Unreadable {
+        /// Where it should be.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Errno,
+    },
+    /// It has other numbers for processes than the cgroup files that this process reads.
+    #[error(
+        "{} numbers processes as another PID namespace does, so that those of a cgroup would be taken \
+         for others; run cgscope in that namespace (hostPID, or --pid=host)",
+        path.display()
+    )]
+    OtherNamespace {
+        /// Where it is.
+        path: PathBuf,
+    },
 }
 
 /// A process, held by its directory: its id can be used again, the directory of it cannot.
@@ -46,6 +63,8 @@ pub(super) struct HeldProcess {
 /// Of several processes together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ProcessTotals {
+    /// When they were looked at.
+    pub at: Ktime,
     /// Those that were there.
     pub processes: u64,
     /// Their threads; `None` if no process told.
@@ -70,8 +89,15 @@ impl ProcessFiles {
     pub fn open(host_root: &Path) -> Result<Self, ProcessFilesError> {
         let path = host_root.join("proc");
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let proc = open(&path, flags, Mode::empty())
-            .map_err(|source| ProcessFilesError { path, source })?;
+        let proc =
+            open(&path, flags, Mode::empty()).map_err(|source| ProcessFilesError::Unreadable {
+                path: path.clone(),
+                source,
+            })?;
+        let own = std::fs::read(path.join("self/status")).unwrap_or_default();
+        if !is_of_one_namespace(&own) {
+            return Err(ProcessFilesError::OtherNamespace { path });
+        }
         let namespace = |name: &CStr| {
             fstatat(&proc, name, AtFlags::empty())
                 .ok()
@@ -99,7 +125,10 @@ impl ProcessFiles {
 
     /// Threads and open files of some processes. One that has ended meanwhile has none.
     pub fn totals(&self, pids: &[u32], context: &mut ReadContext) -> ProcessTotals {
-        let mut totals = ProcessTotals::default();
+        let mut totals = ProcessTotals {
+            at: Ktime::now(),
+            ..ProcessTotals::default()
+        };
         for pid in pids {
             let Ok(process) = self.hold(*pid, context) else {
                 continue;
@@ -206,10 +235,52 @@ impl HeldProcess {
     }
 }
 
+/// Whether our own `status` in a `/proc` says that we are in the PID namespace whose numbers it shows: then
+/// we have one number only. In one that does not show us there is no such file.
+fn is_of_one_namespace(own_status: &[u8]) -> bool {
+    let ids = own_status
+        .split(|byte| *byte == b'\n')
+        .find_map(|line| line.strip_prefix(b"NSpid:"));
+    match ids {
+        Some(ids) => {
+            let ids = ids.split(u8::is_ascii_whitespace);
+            ids.filter(|id| !id.is_empty()).count() == 1
+        }
+        // A kernel without namespaces has one.
+        None => !own_status.is_empty(),
+    }
+}
+
 /// The number of threads in `/proc/<pid>/status`.
 fn parse_threads(bytes: &[u8]) -> Option<Result<u64, super::cgroupfs::Reason>> {
     bytes
         .split(|byte| *byte == b'\n')
         .find_map(|line| line.strip_prefix(b"Threads:"))
         .map(|number| parse_u64(number.trim_ascii()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proc_of_another_pid_namespace_is_told_by_our_numbers_in_it() {
+        let own = std::fs::read("/proc/self/status").expect("our own status");
+        assert!(is_of_one_namespace(&own));
+        assert!(is_of_one_namespace(b"Name:\tx\nNSpid:\t77\nNSpgid:\t77\n"));
+        assert!(is_of_one_namespace(b"Name:\tx\nThreads:\t1\n"));
+        // The host's, as a container sees it; and one in which we are not.
+        assert!(!is_of_one_namespace(b"Name:\tx\nNSpid:\t12345\t7\n"));
+        assert!(!is_of_one_namespace(b""));
+    }
+
+    #[test]
+    fn a_folder_without_a_proc_is_an_error_that_says_what_to_do() {
+        let error = ProcessFiles::open(Path::new("/nonexistent")).expect_err("no /proc there");
+        assert!(error.to_string().contains("--host-root"), "{error}");
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir(folder.path().join("proc")).expect("an empty /proc");
+        let error = ProcessFiles::open(folder.path()).expect_err("it does not show us");
+        assert!(error.to_string().contains("hostPID"), "{error}");
+    }
 }

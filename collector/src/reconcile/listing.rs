@@ -5,10 +5,11 @@
 
 use std::{sync::Arc, time::SystemTime};
 
+pub use super::figures::{Figures, Machine};
 use super::snapshot::{KernelReading, LastReading};
 use crate::{
     catalog::{Identity, Owner},
-    host::{CgroupKey, cgroup_mounts::Hierarchy, cgroupfs::CgroupStatistics, clock::Ktime},
+    host::{CgroupKey, cgroup_mounts::Hierarchy, clock::Ktime},
 };
 
 /// Which cgroups there are.
@@ -51,29 +52,18 @@ pub struct ListedCgroup {
 }
 
 /// What the last reading says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ListedReading {
     /// How it was had.
     pub how: LastReading,
     /// When; absent when the files were never read.
     pub at: Option<SystemTime>,
+    /// When its network was; absent when it was not looked at.
+    pub network_at: Option<SystemTime>,
+    /// When its processes were; absent when they were not looked at.
+    pub processes_at: Option<SystemTime>,
     /// The main figures.
     pub figures: Figures,
-}
-
-/// The main figures; absent where the kernel does not give them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Figures {
-    /// All CPU time.
-    pub cpu_ns: Option<u64>,
-    /// Memory in use at that time.
-    pub memory_usage_bytes: Option<u64>,
-    /// The most ever in use.
-    pub memory_peak_bytes: Option<u64>,
-    /// Read from disks.
-    pub io_read_bytes: Option<u64>,
-    /// Written to disks.
-    pub io_written_bytes: Option<u64>,
 }
 
 impl ListedCgroup {
@@ -88,36 +78,57 @@ impl ListedCgroup {
             reading: None,
         }
     }
+
+    /// With the ids in hierarchies of which its files were read, too.
+    #[must_use]
+    pub fn with_ids(mut self, ids: impl IntoIterator<Item = CgroupKey>) -> Self {
+        for key in ids {
+            let is_known = |known: &CgroupKey| known.hierarchy == key.hierarchy;
+            if !self.keys.iter().any(is_known) {
+                self.keys.push(key);
+            }
+        }
+        self
+    }
 }
 
 impl ListedReading {
     /// The main figures of a reading; `None` when there was none and nothing stands in for it.
     #[must_use]
-    pub fn of(kernel: &KernelReading, wall: impl Fn(Ktime) -> SystemTime) -> Option<Self> {
+    pub fn of(
+        kernel: &KernelReading,
+        machine: &Machine,
+        wall: impl Fn(Ktime) -> SystemTime,
+    ) -> Option<Self> {
         if kernel.at.is_none() && kernel.last == LastReading::Running {
             return None;
         }
-        let figures = kernel.statistics.as_deref().map(Figures::of);
         Some(Self {
             how: kernel.last,
-            at: kernel.at.map(wall),
-            figures: figures.unwrap_or_default(),
+            at: kernel.at.map(&wall),
+            network_at: kernel.network.as_ref().map(|network| wall(network.at)),
+            processes_at: kernel.processes.as_ref().map(|of| wall(of.at)),
+            figures: Figures::of(kernel, machine),
         })
     }
 }
 
-impl Figures {
-    /// The main ones of all.
-    #[must_use]
-    pub fn of(statistics: &CgroupStatistics) -> Self {
-        let memory = statistics.memory.as_ref().map(|memory| memory.memory);
-        let io = statistics.io.as_ref();
-        Self {
-            cpu_ns: statistics.cpu.as_ref().and_then(|cpu| cpu.usage_ns),
-            memory_usage_bytes: memory.and_then(|memory| memory.usage_bytes),
-            memory_peak_bytes: memory.and_then(|memory| memory.peak_bytes),
-            io_read_bytes: io.and_then(|io| io.sum(|device| device.bytes.read)),
-            io_written_bytes: io.and_then(|io| io.sum(|device| device.bytes.write)),
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::HierarchyId;
+
+    #[test]
+    fn ids_of_hierarchies_without_events_are_added_to_those_of_the_table() {
+        let key = |hierarchy, id| CgroupKey::new(HierarchyId(hierarchy), id);
+        let listed = ListedCgroup {
+            identity: Arc::clone(&crate::reconcile::tests::empty_row().identity),
+            keys: vec![key(0, 1), key(2, 5)],
+            started: None,
+            exited: None,
+            reading: None,
+        };
+        let with_ids = listed.with_ids([key(2, 5), key(3, 9), key(0, 1)]);
+        assert_eq!(with_ids.keys, [key(0, 1), key(2, 5), key(3, 9)]);
     }
 }

@@ -10,6 +10,8 @@ pub mod drift;
 
 pub mod readings;
 
+mod figures;
+
 pub mod listing;
 
 pub mod snapshot;

@@ -10,7 +10,10 @@ use crate::{
         network::NetworkStatistics,
         process_files::ProcessTotals,
     },
-    reconcile::{drift::DriftRatio, readings::LastReadings},
+    reconcile::{
+        drift::DriftRatio,
+        readings::{LastReadings, LeftOutCounts},
+    },
     window::{
         BlockTotals, CgroupTotals, Cumulative, OomTotals, Quantiles, SchedTotals, WindowSignal,
     },
@@ -44,6 +47,9 @@ pub struct Snapshot {
     pub events_overflowed: u64,
     /// How the last readings ended of cgroups that are gone.
     pub last_readings: LastReadings,
+    /// What reading cgroups left out for want of room, in the order of
+    /// [`LeftOut::ALL`](crate::reconcile::readings::LeftOut::ALL).
+    pub left_out: LeftOutCounts,
     /// How far events and the kernel's counters differ; a quantity that could not be compared is absent.
     pub drift: Vec<DriftRatio>,
     /// What went wrong in reading cgroups' files.
@@ -153,11 +159,11 @@ pub enum LastReading {
     /// The cgroup is there: they are of the last interval.
     #[default]
     Running,
-    /// After its last process had left: they are final. If it was removed within 10 ms, the end of its
-    /// CPU time is that of the events.
+    /// After its last process had left: CPU time, memory and block I/O are final. If it was removed within
+    /// 0.2 ms, the last slice of its CPU time is that of the events.
     Final,
     /// After its last process had left, while the cgroup was being removed: some figures are final,
-    /// the others of an earlier reading. CPU time and block I/O are those of the events where these
+    /// the others of an earlier reading. Of these, CPU time and block I/O are those of the events where these
     /// have more.
     Partial,
     /// Before its last process left: they are of an earlier reading, CPU time and block I/O those of

@@ -18,6 +18,7 @@ pub(super) struct SchedWindows {
     preempted_by: [u64; Preemptor::ALL.len()],
     pub(super) clock_skip_ns: u64,
     throttled_ns: u64,
+    pub(super) last_slice_ns: u64,
 }
 
 impl SchedWindows {
@@ -30,6 +31,7 @@ impl SchedWindows {
             preempted_by: [0; Preemptor::ALL.len()],
             clock_skip_ns: 0,
             throttled_ns: 0,
+            last_slice_ns: 0,
         }
     }
 
@@ -48,6 +50,7 @@ impl SchedWindows {
             preempted_by,
             clock_skip_ns,
             throttled_ns,
+            last_slice_ns: _,
         } = self;
         self.has_switched().then(|| SchedTotals {
             wait: wait.cumulative.clone(),
@@ -70,6 +73,7 @@ impl SchedWindows {
             preempted_by,
             clock_skip_ns,
             throttled_ns,
+            last_slice_ns: _,
         } = self;
         switched.then_some(SchedTotals {
             wait: wait.cumulative,
@@ -167,6 +171,8 @@ impl CgroupWindows {
                     lost = lost.or_else(|| Some(unknown_span(sample)));
                 } else if sched.slice.record(sample.slice_ns()).is_err() {
                     lost = lost.or(Some(LossReason::OutOfRange));
+                } else {
+                    sched.last_slice_ns = sample.slice_ns();
                 }
                 if sample.has(SchedSample::FLAG_INVOLUNTARY) {
                     sched.involuntary += 1;

@@ -10,6 +10,8 @@ use super::{CgroupView, Device, Operation, OperationCodes, block::operation_of, 
 pub struct EventSums {
     /// CPU time: all slices that have ended.
     pub cpu_ns: u64,
+    /// The slice that was recorded last, the longest where there are several cgroups'.
+    pub last_slice_ns: u64,
     /// Waits that the kernel takes for CPU time: those after which its clock was not updated.
     pub skipped_ns: u64,
     /// Block I/O, one entry per device and operation.
@@ -36,11 +38,13 @@ impl EventSums {
     pub fn add(&mut self, other: &Self) {
         let Self {
             cpu_ns,
+            last_slice_ns,
             skipped_ns,
             block,
             oom_victims,
         } = other;
         self.cpu_ns += cpu_ns;
+        self.last_slice_ns = self.last_slice_ns.max(*last_slice_ns);
         self.skipped_ns += skipped_ns;
         self.oom_victims += oom_victims;
         for sums in block {
@@ -107,6 +111,7 @@ impl CgroupView<'_> {
         } = self.slot();
         let mut sums = EventSums {
             cpu_ns: sched.slice.cumulative.sum_ns(),
+            last_slice_ns: sched.last_slice_ns,
             skipped_ns: sched.clock_skip_ns,
             block: Vec::new(),
             oom_victims: oom.victim,

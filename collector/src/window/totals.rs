@@ -117,14 +117,8 @@ impl Preemptor {
     }
 }
 
-/// A disk's number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Device {
-    /// Major number.
-    pub major: u32,
-    /// First minor number.
-    pub minor: u32,
-}
+/// A disk's number; the minor one is its first.
+pub use crate::host::DeviceNumber as Device;
 
 impl Device {
     /// Stands for all devices of a cgroup that has used too many to tell apart. No disk has major

@@ -75,6 +75,9 @@ enum Work {
         path: Option<PathBuf>,
         #[arg(long, default_value_t = 0)]
         bytes: usize,
+        /// Then sleeps, until it has lived for so many milliseconds.
+        #[arg(long, default_value_t = 0)]
+        alive: u64,
     },
     /// Touches memory until it is stopped.
     Allocate { mebibytes: usize },
@@ -131,9 +134,10 @@ fn main() -> Result<()> {
             mebibytes,
             path,
             bytes,
+            alive,
         } => {
-            let joined = own_cpu_time()?;
-            allocate(mebibytes);
+            let (joined, start) = (own_cpu_time()?, Instant::now());
+            let _memory = allocate(mebibytes);
             if let Some(path) = path {
                 write(&path, bytes, true, false)?;
             }
@@ -141,13 +145,14 @@ fn main() -> Result<()> {
             while own_cpu_time()? < least {
                 std::hint::spin_loop();
             }
+            std::thread::sleep(Duration::from_millis(alive).saturating_sub(start.elapsed()));
             let [before, after] = [before_join, joined].map(|time| time.as_nanos());
             writeln!(std::io::stdout(), "{before} {after}")?;
             return Ok(());
         }
         Work::HideKernelTypes { program } => return hide_kernel_types(&program),
         Work::Allocate { mebibytes } => {
-            allocate(mebibytes);
+            let _memory = allocate(mebibytes);
             leave_cgroups(&leave);
             ThreadCounts::default()
         }
@@ -294,15 +299,16 @@ fn own_cpu_time() -> Result<Duration> {
     Ok(clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID)?.into())
 }
 
-fn allocate(mebibytes: usize) {
-    let mut kept = Vec::new();
-    for _ in 0..mebibytes {
+/// Memory that was touched, and is kept until this is dropped.
+fn allocate(mebibytes: usize) -> Vec<Vec<u8>> {
+    let touched = |_| {
         let mut block = vec![0_u8; 1 << 20];
         for page in block.chunks_mut(4096) {
             page[0] = 1;
         }
-        kept.push(std::hint::black_box(block));
-    }
+        std::hint::black_box(block)
+    };
+    (0..mebibytes).map(touched).collect()
 }
 
 fn write(path: &Path, bytes: usize, direct: bool, sync: bool) -> Result<()> {

@@ -7,9 +7,9 @@
 use anyhow::bail;
 
 use self::{
-    apt::Apt, bpf_linker::BpfLinker, cargo_fuzz::CargoFuzz, host_compiler::HostCompiler,
-    kernel_compiler::KernelCompiler, kernel_lints::KernelLints, platform::Platform,
-    programs::Programs, step::Step,
+    apt::Apt, bpf_linker::BpfLinker, cadvisor::Cadvisor, cargo_fuzz::CargoFuzz,
+    host_compiler::HostCompiler, kernel_compiler::KernelCompiler, kernel_lints::KernelLints,
+    platform::Platform, programs::Programs, step::Step,
 };
 
 mod step;
@@ -21,6 +21,7 @@ mod cargo_install;
 mod service_policy;
 
 mod bpf_linker;
+pub(crate) mod cadvisor;
 mod cargo_fuzz;
 mod host_compiler;
 mod kernel_compiler;
@@ -52,6 +53,7 @@ pub(crate) fn ensure(scope: Scope) -> anyhow::Result<()> {
     if scope == Scope::Tests {
         steps.push(Box::new(KernelLints::new(&apt)));
         steps.push(Box::new(Programs::for_tests(&apt)));
+        steps.push(Box::new(Cadvisor));
     }
     if matches!(scope, Scope::Fuzz | Scope::Tests) {
         steps.push(Box::new(CargoFuzz::new(&apt)));

@@ -8,23 +8,27 @@
 //! translate code that another CPU was just changing, and keep the translation: the kernel then ran
 //! into its own breakpoint for ever, or died of it ("Oops: int3").
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{path::PathBuf, process::Command};
 
 use anyhow::{Context as _, bail};
 
-use crate::archive::{self, Candidate, PrivateApt, Suite, checked};
+use crate::{
+    archive::{Suite, checked},
+    foreign_package::ForeignPackage,
+};
 
 /// The first that locks a page of code while it translates it.
 const WANTED: Version = Version { major: 8, minor: 1 };
 
 const PROGRAM: &str = "qemu-system-x86_64";
-const PACKAGE: &str = "qemu-system-x86";
 
-/// Debian 12's backports: of the releases that the set-up knows, it alone has an older one.
-const BACKPORTS: [Suite; 1] = [Suite::main("bookworm-backports")];
+/// Debian 12's backport: of the releases that the set-up knows, it alone has an older one.
+const BACKPORT: ForeignPackage = ForeignPackage {
+    cache: "qemu",
+    suite: Suite::main("bookworm-backports"),
+    package: "qemu-system-x86",
+    with: &["qemu-system-data"],
+};
 
 /// Where Debian's packages of firmware put it.
 const FIRMWARE: &str = "/usr/share/seabios";
@@ -52,13 +56,13 @@ impl Emulator {
         if installed.version()? >= WANTED {
             return Ok(installed);
         }
-        let root = archive::cache("qemu")?.join("root");
+        let root = BACKPORT.root()?;
         let unpacked = Self {
             program: root.join("usr/bin").join(PROGRAM),
             data: vec![root.join("usr/share/qemu"), FIRMWARE.into()],
         };
         if !unpacked.program.exists()
-            && let Err(error) = fetch(&root)
+            && let Err(error) = BACKPORT.fetch()
         {
             println!(
                 "vm: {error:#}: going on with the installed QEMU, whose machines stand still now and \
@@ -111,29 +115,6 @@ impl Version {
             minor: next()?,
         })
     }
-}
-
-/// Only what is whole gets its final name.
-fn fetch(root: &Path) -> anyhow::Result<()> {
-    println!(
-        "vm: fetching a newer QEMU from Debian's {}",
-        BACKPORTS[0].name
-    );
-    let cache = root.parent().context("a folder in the cache")?;
-    let work = archive::workplace(cache)?;
-    let apt = PrivateApt::open(work.path(), &BACKPORTS, "amd64")?;
-    let offers = apt.offers(PACKAGE)?;
-    let Some(offer) = offers.iter().find(|offer| offer.package == PACKAGE) else {
-        bail!("the archive has no package {PACKAGE}");
-    };
-    let candidate = Candidate {
-        version: offer.version.clone(),
-        packages: [PACKAGE, "qemu-system-data"].map(str::to_owned).to_vec(),
-    };
-    let unpacked = work.path().join("root");
-    apt.unpack(&candidate, &unpacked)?;
-    println!("vm: fetched {PACKAGE} {}", candidate.version);
-    archive::keep(&unpacked, root)
 }
 
 #[cfg(test)]

@@ -7,9 +7,10 @@ use std::{sync::Arc, time::SystemTime};
 
 use crate::{
     catalog::{CgroupTable, Owner, Recognizer, TableSettings, cgroup_table::Walked},
-    daemon::{config::Config, exit::Failure},
+    daemon::{config::Config, exit::Failure, run::listed_hierarchies},
     error_chain,
     host::{
+        block_devices,
         cgroup_mounts::{CgroupMounts, Hierarchy},
         cgroup_walk::walk,
         cgroupfs::{
@@ -17,16 +18,17 @@ use crate::{
             Presence, ReadContext, Wanted,
         },
         clock::{Ktime, TimeAnchor},
+        online_cpus,
     },
     reconcile::{
         Listing,
-        listing::{Figures, ListedCgroup, ListedReading, Origin},
-        snapshot::LastReading,
+        listing::{ListedCgroup, ListedReading, Machine, Origin},
+        snapshot::KernelReading,
     },
 };
 
 /// What the catalog shows.
-const WANTED: Wanted = Wanted::CPU.and(Wanted::MEMORY).and(Wanted::IO);
+const WANTED: Wanted = Wanted::USAGE.and(Wanted::LIMITS).and(Wanted::CPUSET);
 
 /// Walks, and reads.
 pub(super) fn walk_all(config: &Config) -> Result<Listing, Failure> {
@@ -42,7 +44,7 @@ pub(super) fn walk_all(config: &Config) -> Result<Listing, Failure> {
         taken: SystemTime::now(),
         origin: Origin::Walk,
         left_out: table.counts().overflowed,
-        hierarchies: mounts.attributed().into_iter().cloned().collect(),
+        hierarchies: listed_hierarchies(&mounts, &files.roots),
     })
 }
 
@@ -86,6 +88,7 @@ struct Files {
     budget: DescriptorBudget,
     context: ReadContext,
     clocks: TimeAnchor,
+    machine: Machine,
 }
 
 impl Files {
@@ -95,6 +98,10 @@ impl Files {
             budget: DescriptorBudget::of_this_process(),
             context: ReadContext::default(),
             clocks: TimeAnchor::now(),
+            machine: Machine {
+                cpus: online_cpus::count(),
+                stacked: block_devices::stacked(),
+            },
         }
     }
 
@@ -103,24 +110,28 @@ impl Files {
         let directories = ControllerDirs::at(&self.roots, owner.path());
         let directories = directories.with_ids(owner.live_keys());
         let mut statistics = CgroupStatistics::default();
-        let outcome = CgroupReader::new(directories, &self.budget).read(
-            WANTED,
-            &mut self.context,
-            &mut statistics,
-        );
+        // The root's is the most expensive file there is.
+        let wanted = match owner.path() {
+            b"/" => WANTED.without(Wanted::MEMORY_STAT),
+            _ => WANTED,
+        };
+        let mut reader = CgroupReader::new(directories, &self.budget);
+        let outcome = reader.read(wanted, &mut self.context, &mut statistics);
         if outcome.presence == Presence::Gone {
             return None;
         }
-        let reading = (outcome.read != Wanted::NOTHING).then(|| ListedReading {
-            how: LastReading::Running,
-            at: Some(self.clocks.wall(outcome.at)),
-            figures: Figures::of(&statistics),
-        });
+        // Processes are not looked at: to count their open files is the most that a cgroup can cost.
+        let kernel = KernelReading {
+            statistics: Some(Arc::new(statistics)),
+            at: (outcome.read != Wanted::NOTHING).then_some(outcome.at),
+            ..KernelReading::default()
+        };
+        let reading = ListedReading::of(&kernel, &self.machine, |at| self.clocks.wall(at));
         Some(ListedCgroup {
             // Since when it is there, nobody has seen.
             started: None,
             reading,
-            ..ListedCgroup::of(owner)
+            ..ListedCgroup::of(owner).with_ids(reader.ids())
         })
     }
 }

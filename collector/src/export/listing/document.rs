@@ -21,7 +21,7 @@ use crate::{
 pub const SCHEMA: u32 = 1;
 
 /// A document has no more cgroups than this; those that are there go before those that are gone. More
-/// than the daemon keeps by default, each of some 600 bytes.
+/// than the daemon keeps by default, each of some 900 bytes, and of 2 KB where everything is known.
 pub(super) const MAX_CGROUPS: usize = 1 << 16;
 
 /// All of it.
@@ -159,21 +159,130 @@ pub struct ReadingEntry {
     /// When.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_seconds: Option<f64>,
+    /// When its network was; once a minute, where no exported names need it more often.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network_time_seconds: Option<f64>,
+    /// When its open files were counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub processes_time_seconds: Option<f64>,
     /// All CPU time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu_seconds: Option<f64>,
-    /// Memory in use.
+    /// Of it in user space.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_user_seconds: Option<f64>,
+    /// Of it in the kernel.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_system_seconds: Option<f64>,
+    /// How many CPUs it can use at a time: by its own bandwidth limit and CPU set, else all that are
+    /// online.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_limit_cores: Option<f64>,
+    /// Whether that is because it has no limit of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_limit_is_default: Option<bool>,
+    /// Weight against its neighbors, in v1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_shares: Option<u64>,
+    /// Weight against its neighbors, in v2.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_weight: Option<u64>,
+    /// Periods of the bandwidth limit in which it ran.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_periods: Option<u64>,
+    /// Of them, those in which it used up its quota.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_throttled_periods: Option<u64>,
+    /// How long its CPUs were throttled, added up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_throttled_seconds: Option<f64>,
+    /// Time in which at least one task waited for a CPU.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_stalled_seconds: Option<f64>,
+    /// Memory in use at that time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_usage_bytes: Option<u64>,
     /// The most ever in use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_peak_bytes: Option<u64>,
-    /// Read from disks.
+    /// How much may be in use; absent without a limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_limit_bytes: Option<u64>,
+    /// Above this it is the first to give.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_soft_limit_bytes: Option<u64>,
+    /// What is in use and not easily freed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_working_set_bytes: Option<u64>,
+    /// Anonymous memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_rss_bytes: Option<u64>,
+    /// Memory of files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_cache_bytes: Option<u64>,
+    /// The kernel's memory on its behalf.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_kernel_bytes: Option<u64>,
+    /// Swap in use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_swap_bytes: Option<u64>,
+    /// How much memory and swap may be in use together; absent without a limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_and_swap_limit_bytes: Option<u64>,
+    /// Time in which at least one task waited for memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_stalled_seconds: Option<f64>,
+    /// Page faults.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub page_faults: Option<u64>,
+    /// Of them, those that had to read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub major_page_faults: Option<u64>,
+    /// Processes killed at the limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oom_kills: Option<u64>,
+    /// Read from disks; of disks made of others, what these read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub io_read_bytes: Option<u64>,
-    /// Written to disks.
+    /// Written to disks; as above.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub io_written_bytes: Option<u64>,
+    /// Reads from disks; as above.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub io_reads: Option<u64>,
+    /// Writes to disks; as above.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub io_writes: Option<u64>,
+    /// Time in which at least one task waited for block I/O.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub io_stalled_seconds: Option<f64>,
+    /// Threads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub threads: Option<u64>,
+    /// How many there can be; absent without a limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thread_limit: Option<u64>,
+    /// Open files of its processes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub open_files: Option<u64>,
+    /// The network namespace, by its inode number: containers that have the same share their network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network_namespace: Option<u64>,
+    /// Whether that is the host's, so that what went over it is not its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network_is_host: Option<bool>,
+    /// What came in over all interfaces but the loopback.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network_received_bytes: Option<u64>,
+    /// What went out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network_sent_bytes: Option<u64>,
+    /// Packets that came in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network_received_packets: Option<u64>,
+    /// Packets that went out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network_sent_packets: Option<u64>,
 }
 
 impl CatalogDocument {
@@ -294,14 +403,55 @@ fn names_entry(names: &Names) -> Option<NamesEntry> {
 }
 
 fn reading_entry(reading: &ListedReading) -> ReadingEntry {
-    let ListedReading { how, at, figures } = reading;
+    let ListedReading {
+        how,
+        at,
+        network_at,
+        processes_at,
+        figures,
+    } = reading;
     let Figures {
         cpu_ns,
+        cpu_user_ns,
+        cpu_system_ns,
+        cpu_limit_cores,
+        cpu_limit_is_default,
+        cpu_shares,
+        cpu_weight,
+        cpu_periods,
+        cpu_throttled_periods,
+        cpu_throttled_ns,
+        cpu_stalled_ns,
         memory_usage_bytes,
         memory_peak_bytes,
+        memory_limit_bytes,
+        memory_soft_limit_bytes,
+        memory_working_set_bytes,
+        memory_rss_bytes,
+        memory_cache_bytes,
+        memory_kernel_bytes,
+        memory_swap_bytes,
+        memory_and_swap_limit_bytes,
+        memory_stalled_ns,
+        page_faults,
+        major_page_faults,
+        oom_kills,
         io_read_bytes,
         io_written_bytes,
+        io_reads,
+        io_writes,
+        io_stalled_ns,
+        threads,
+        thread_limit,
+        open_files,
+        network_namespace,
+        network_is_host,
+        network_received_bytes,
+        network_sent_bytes,
+        network_received_packets,
+        network_sent_packets,
     } = *figures;
+    let of_ns = |ns| std::time::Duration::from_nanos(ns).as_secs_f64();
     ReadingEntry {
         how: match how {
             LastReading::Running => "running",
@@ -309,11 +459,47 @@ fn reading_entry(reading: &ListedReading) -> ReadingEntry {
         }
         .to_owned(),
         time_seconds: at.map(seconds),
-        cpu_seconds: cpu_ns.map(|ns| std::time::Duration::from_nanos(ns).as_secs_f64()),
+        network_time_seconds: network_at.map(seconds),
+        processes_time_seconds: processes_at.map(seconds),
+        cpu_seconds: cpu_ns.map(of_ns),
+        cpu_user_seconds: cpu_user_ns.map(of_ns),
+        cpu_system_seconds: cpu_system_ns.map(of_ns),
+        cpu_limit_cores,
+        cpu_limit_is_default,
+        cpu_shares,
+        cpu_weight,
+        cpu_periods,
+        cpu_throttled_periods,
+        cpu_throttled_seconds: cpu_throttled_ns.map(of_ns),
+        cpu_stalled_seconds: cpu_stalled_ns.map(of_ns),
         memory_usage_bytes,
         memory_peak_bytes,
+        memory_limit_bytes,
+        memory_soft_limit_bytes,
+        memory_working_set_bytes,
+        memory_rss_bytes,
+        memory_cache_bytes,
+        memory_kernel_bytes,
+        memory_swap_bytes,
+        memory_and_swap_limit_bytes,
+        memory_stalled_seconds: memory_stalled_ns.map(of_ns),
+        page_faults,
+        major_page_faults,
+        oom_kills,
         io_read_bytes,
         io_written_bytes,
+        io_reads,
+        io_writes,
+        io_stalled_seconds: io_stalled_ns.map(of_ns),
+        threads,
+        thread_limit,
+        open_files,
+        network_namespace,
+        network_is_host,
+        network_received_bytes,
+        network_sent_bytes,
+        network_received_packets,
+        network_sent_packets,
     }
 }
 

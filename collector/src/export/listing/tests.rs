@@ -11,7 +11,7 @@ use crate::{
     host::{CgroupKey, HierarchyId, cgroup_mounts::Hierarchy, clock::Ktime},
     reconcile::{
         Listing,
-        listing::{Figures, ListedCgroup, ListedReading, Origin},
+        listing::{Figures, ListedCgroup, ListedReading, Machine, Origin},
         snapshot::{KernelReading, LastReading},
     },
 };
@@ -68,12 +68,48 @@ fn gone_container() -> ListedCgroup {
         reading: Some(ListedReading {
             how: LastReading::Final,
             at: Some(at(100_990)),
+            network_at: Some(at(100_500)),
+            processes_at: Some(at(100_600)),
             figures: Figures {
                 cpu_ns: Some(1_234_567_891),
+                cpu_user_ns: Some(2_000_000_000),
+                cpu_system_ns: Some(3_000_000_000),
+                cpu_limit_cores: Some(1.5),
+                cpu_limit_is_default: Some(false),
+                cpu_shares: Some(1_006),
+                cpu_weight: Some(1_007),
+                cpu_periods: Some(1_008),
+                cpu_throttled_periods: Some(1_009),
+                cpu_throttled_ns: Some(10_000_000_000),
+                cpu_stalled_ns: Some(11_000_000_000),
                 memory_usage_bytes: Some(0),
                 memory_peak_bytes: Some(31_981_568),
+                memory_limit_bytes: Some(1_014),
+                memory_soft_limit_bytes: Some(1_015),
+                memory_working_set_bytes: Some(1_016),
+                memory_rss_bytes: Some(1_017),
+                memory_cache_bytes: Some(1_018),
+                memory_kernel_bytes: Some(1_019),
+                memory_swap_bytes: Some(1_020),
+                memory_and_swap_limit_bytes: Some(1_021),
+                memory_stalled_ns: Some(22_000_000_000),
+                page_faults: Some(1_023),
+                major_page_faults: Some(1_024),
+                oom_kills: Some(1_025),
                 io_read_bytes: Some(4_096),
                 io_written_bytes: Some(8_192),
+                io_reads: Some(1_028),
+                io_writes: Some(1_029),
+                io_stalled_ns: Some(30_000_000_000),
+                threads: Some(1_031),
+                thread_limit: Some(1_032),
+                open_files: Some(1_033),
+                network_namespace: Some(1_034),
+                network_is_host: Some(false),
+                network_received_bytes: Some(1_036),
+                network_sent_bytes: Some(1_037),
+                network_received_packets: Some(1_038),
+                network_sent_packets: Some(1_039),
             },
         }),
     }
@@ -85,6 +121,8 @@ pub(in crate::export) fn listing() -> Listing {
         reading: Some(ListedReading {
             how: LastReading::Running,
             at: Some(at(93_700_000)),
+            network_at: None,
+            processes_at: None,
             figures: Figures {
                 cpu_ns: Some(90_000_000_000),
                 memory_usage_bytes: Some(1_048_575),
@@ -97,6 +135,8 @@ pub(in crate::export) fn listing() -> Listing {
         reading: Some(ListedReading {
             how: LastReading::EventsOnly,
             at: None,
+            network_at: None,
+            processes_at: None,
             figures: Figures::default(),
         }),
         ..cgroup("/a \"b\" \\", Some(at(93_783_000)))
@@ -154,8 +194,22 @@ fn the_document_has_what_is_known_and_no_key_for_what_is_not() {
         r#""container":{"own":true,"id":"c0ffee","runtime":"containerd","pod_uid":"pod1","#,
         r#""qos":"Burstable"},"names":{"name":"k8s_web","image":"web:1","namespace":"shop","#,
         r#""pod":"web-0","container":"web"},"last_reading":{"how":"final","#,
-        r#""time_seconds":1700000100.99,"cpu_seconds":1.234567891,"memory_usage_bytes":0,"#,
-        r#""memory_peak_bytes":31981568,"io_read_bytes":4096,"io_written_bytes":8192}}],"#,
+        r#""time_seconds":1700000100.99,"network_time_seconds":1700000100.5,"#,
+        r#""processes_time_seconds":1700000100.6,"#,
+        r#""cpu_seconds":1.234567891,"cpu_user_seconds":2.0,"cpu_system_seconds":3.0,"#,
+        r#""cpu_limit_cores":1.5,"cpu_limit_is_default":false,"cpu_shares":1006,"#,
+        r#""cpu_weight":1007,"cpu_periods":1008,"cpu_throttled_periods":1009,"#,
+        r#""cpu_throttled_seconds":10.0,"cpu_stalled_seconds":11.0,"memory_usage_bytes":0,"#,
+        r#""memory_peak_bytes":31981568,"memory_limit_bytes":1014,"#,
+        r#""memory_soft_limit_bytes":1015,"memory_working_set_bytes":1016,"#,
+        r#""memory_rss_bytes":1017,"memory_cache_bytes":1018,"memory_kernel_bytes":1019,"#,
+        r#""memory_swap_bytes":1020,"memory_and_swap_limit_bytes":1021,"#,
+        r#""memory_stalled_seconds":22.0,"page_faults":1023,"major_page_faults":1024,"#,
+        r#""oom_kills":1025,"io_read_bytes":4096,"io_written_bytes":8192,"io_reads":1028,"#,
+        r#""io_writes":1029,"io_stalled_seconds":30.0,"threads":1031,"thread_limit":1032,"#,
+        r#""open_files":1033,"network_namespace":1034,"network_is_host":false,"#,
+        r#""network_received_bytes":1036,"network_sent_bytes":1037,"#,
+        r#""network_received_packets":1038,"network_sent_packets":1039}}],"#,
         r#""left_out":5}"#,
         "\n",
     ];
@@ -224,11 +278,11 @@ fn when_there_are_too_many_those_that_are_there_go_first_and_the_rest_is_counted
 fn a_cgroup_that_was_never_read_has_no_reading_unless_events_stand_in() {
     let wall = |Ktime(since)| SystemTime::UNIX_EPOCH + since;
     let mut kernel = KernelReading::default();
-    assert_eq!(ListedReading::of(&kernel, wall), None);
+    assert_eq!(ListedReading::of(&kernel, &Machine::default(), wall), None);
     kernel.last = LastReading::EventsOnly;
-    let reading = ListedReading::of(&kernel, wall).unwrap();
+    let reading = ListedReading::of(&kernel, &Machine::default(), wall).unwrap();
     assert_eq!((reading.how, reading.at), (LastReading::EventsOnly, None));
     kernel.at = Some(Ktime::from_ns(5_000_000_000));
-    let reading = ListedReading::of(&kernel, wall).unwrap();
+    let reading = ListedReading::of(&kernel, &Machine::default(), wall).unwrap();
     assert_eq!(reading.at, Some(wall(Ktime(Duration::from_secs(5)))));
 }

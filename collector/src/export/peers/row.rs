@@ -13,7 +13,7 @@ use crate::{
     export::{cgroup_labels::CgroupLabels, label_sets::encode_label, labels::CONTAINERD},
     host::{
         cgroupfs::{CgroupStatistics, parse::DeviceNumber},
-        network::{Interface, NetworkStatistics},
+        network::{Interface, NetworkNamespace, NetworkStatistics},
         process_files::ProcessTotals,
     },
     reconcile::snapshot::{CgroupStats, SchedSums},
@@ -153,18 +153,27 @@ impl EncodeLabelSet for &ContainerdLabels {
     }
 }
 
-/// Which rows show a network. The containers of a pod have one together: it is shown by the one that
-/// was there first, which holds it for the others, as the kubelet does.
+/// Which rows show a network. The containers of a pod have one together, and so have those that were
+/// started in another's: it is shown by the one that was there first, which holds it for the others, as
+/// the kubelet does; once that is gone, by the next.
 #[derive(Debug, Default)]
 pub(in crate::export) struct NetworkViews {
     /// By position.
     shown: Vec<bool>,
 }
 
+/// What containers have in common that have one network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Shared<'a> {
+    Namespace(NetworkNamespace),
+    /// Where the namespace may not be asked.
+    Pod(&'a str),
+}
+
 impl NetworkViews {
     /// Decides.
     pub(in crate::export) fn of(rows: &[CgroupStats]) -> Self {
-        let mut first_of_pod: HashMap<&str, usize> = HashMap::new();
+        let mut sharing: HashMap<Shared<'_>, Vec<usize>> = HashMap::new();
         let mut shown = vec![false; rows.len()];
         for (position, row) in rows.iter().enumerate() {
             let Some(network) = &row.kernel.network else {
@@ -175,22 +184,23 @@ impl NetworkViews {
                 shown[position] = network.is_host == Some(true);
                 continue;
             }
-            if network.is_host == Some(true) {
+            // What may be the host's is not shown as a container's.
+            let Some(container) = row.identity.own_container() else {
+                continue;
+            };
+            if network.is_host != Some(false) {
                 continue;
             }
-            match row.identity.own_container() {
-                Some(Container { pod_uid, .. }) if pod_uid.is_empty() => shown[position] = true,
-                Some(Container { pod_uid, .. }) => {
-                    let first = first_of_pod.entry(pod_uid).or_insert(position);
-                    if order(row) < order(&rows[*first]) {
-                        *first = position;
-                    }
-                }
-                None => {}
+            match Shared::of(network, container) {
+                Some(shared) => sharing.entry(shared).or_default().push(position),
+                None => shown[position] = true,
             }
         }
-        for position in first_of_pod.into_values() {
-            shown[position] = true;
+        for mut together in sharing.into_values() {
+            together.sort_unstable_by_key(|position| order(&rows[*position]));
+            for position in one_for_each(rows, &together) {
+                shown[position] = true;
+            }
         }
         Self { shown }
     }
@@ -199,6 +209,43 @@ impl NetworkViews {
     pub(in crate::export) fn shows(&self, position: usize) -> bool {
         self.shown.get(position).copied().unwrap_or_default()
     }
+}
+
+impl<'a> Shared<'a> {
+    /// `None` where nothing is known to be in common with others.
+    fn of(network: &NetworkStatistics, container: &'a Container) -> Option<Self> {
+        let namespace = network.namespace.map(Self::Namespace);
+        namespace.or_else(|| {
+            let pod = container.pod_uid.as_str();
+            (!pod.is_empty()).then_some(Self::Pod(pod))
+        })
+    }
+}
+
+/// One row for each network. The number of a namespace is used again when it is gone: only those whose
+/// lives overlap, or are joined by others', have one. They come in their order.
+fn one_for_each(rows: &[CgroupStats], in_order: &[usize]) -> Vec<usize> {
+    let mut chosen: Vec<usize> = Vec::new();
+    let mut ends: Option<SystemTime> = None;
+    let mut is_held = false;
+    for &position in in_order {
+        let row = &rows[position];
+        let is_joined = is_held || ends.is_some_and(|ends| row.identity.started <= ends);
+        match chosen.last_mut() {
+            Some(first) if is_joined => {
+                if rows[*first].exited.is_some() && row.exited.is_none() {
+                    *first = position;
+                }
+            }
+            _ => {
+                chosen.push(position);
+                ends = None;
+            }
+        }
+        is_held |= row.exited.is_none();
+        ends = ends.max(row.exited);
+    }
+    chosen
 }
 
 /// Which of two containers was there first.

@@ -171,6 +171,7 @@ pub(super) fn full_snapshot() -> Snapshot {
             overflowed: 4,
         },
         events_overflowed: 5,
+        left_out: [1, 2, 3, 4, 5],
         last_readings: LastReadings {
             won: 7,
             late: 2,

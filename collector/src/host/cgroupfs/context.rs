@@ -74,10 +74,11 @@ impl ReadContext {
         drop(fd);
     }
 
-    /// Whether there is such a file.
+    /// Whether there is such a file, or that cannot be found out.
     pub(super) fn exists(&mut self, at: BorrowedFd<'_>, name: &CStr) -> bool {
         self.account.system_calls += 1;
-        faccessat(at, name, AccessFlags::F_OK, AtFlags::empty()).is_ok()
+        let found = faccessat(at, name, AccessFlags::F_OK, AtFlags::empty());
+        !matches!(found, Err(Errno::ENOENT | Errno::ENODEV))
     }
 
     /// The inode number of what is open.

@@ -58,6 +58,8 @@ pub(super) enum Fetched {
     Content(usize),
     /// No such file, or none that can be read.
     Absent,
+    /// It may be there, but could not be read this time: for want of a descriptor or of memory, say.
+    Failed,
     /// No such directory any more.
     Gone,
 }
@@ -165,7 +167,11 @@ impl Directory {
             return self.settle(file, length, context);
         }
         let Some(directory) = &self.open else {
-            return Fetched::Gone;
+            return match self.presence {
+                DirectoryPresence::Gone => Fetched::Gone,
+                DirectoryPresence::Missing => Fetched::Absent,
+                DirectoryPresence::There | DirectoryPresence::Unknown => Fetched::Failed,
+            };
         };
         let opened = match context.open_file(directory.as_fd(), name) {
             Ok(opened) => opened,
@@ -195,13 +201,17 @@ impl Directory {
         };
         match context.open_directory(root.fd.as_fd(), path) {
             Ok(fd) => {
-                let id = context.inode(fd.as_fd()).map(CgroupId);
-                if self.id.is_some() && id != self.id {
+                let Some(id) = context.inode(fd.as_fd()).map(CgroupId) else {
+                    context.account.failed += 1;
+                    context.close(fd);
+                    return;
+                };
+                if self.id.is_some_and(|known| known != id) {
                     context.close(fd);
                     self.leave(context);
                     return;
                 }
-                self.id = id;
+                self.id = Some(id);
                 self.presence = DirectoryPresence::There;
                 self.permit = budget.permit(Kind::Directory);
                 self.open = Some(fd);
@@ -253,8 +263,9 @@ impl Directory {
                     Errno::EACCES | Errno::EPERM | Errno::EIO | Errno::EINVAL
                 ) {
                     self.absent.insert(file);
+                    return Fetched::Absent;
                 }
-                Fetched::Absent
+                Fetched::Failed
             }
         }
     }
@@ -262,7 +273,7 @@ impl Directory {
     fn is_still_there(&self, context: &mut ReadContext) -> bool {
         self.open
             .as_ref()
-            .is_some_and(|directory| context.exists(directory.as_fd(), ALWAYS_THERE))
+            .is_none_or(|directory| context.exists(directory.as_fd(), ALWAYS_THERE))
     }
 
     /// It was removed: nothing of it is worth keeping open.

@@ -100,6 +100,7 @@ kernel_files! {
     // Block I/O.
     IoStat = c"io.stat",
     IoMax = c"io.max",
+    IoWeight = c"io.weight",
     ThrottleBytes = c"blkio.throttle.io_service_bytes",
     ThrottleBytesRecursive = c"blkio.throttle.io_service_bytes_recursive",
     ThrottleOperations = c"blkio.throttle.io_serviced",
@@ -119,11 +120,14 @@ kernel_files! {
     PidsCurrent = c"pids.current",
     PidsPeak = c"pids.peak",
     PidsEvents = c"pids.events",
+    PidsEventsLocal = c"pids.events.local",
     PidsMax = c"pids.max",
 
     // Huge pages: what is behind the size.
     HugetlbCurrent = c".current",
     HugetlbEvents = c".events",
+    HugetlbEventsLocal = c".events.local",
+    HugetlbNumaStat = c".numa_stat",
     HugetlbMax = c".max",
     HugetlbRsvdCurrent = c".rsvd.current",
     HugetlbRsvdMax = c".rsvd.max",
@@ -138,11 +142,15 @@ kernel_files! {
 
     // Others.
     RdmaCurrent = c"rdma.current",
+    RdmaPeak = c"rdma.peak",
+    RdmaEvents = c"rdma.events",
+    RdmaEventsLocal = c"rdma.events.local",
     RdmaMax = c"rdma.max",
     MiscCurrent = c"misc.current",
     MiscPeak = c"misc.peak",
     MiscMax = c"misc.max",
     MiscEvents = c"misc.events",
+    MiscEventsLocal = c"misc.events.local",
     CpusetCpus = c"cpuset.cpus",
     CpusetMems = c"cpuset.mems",
     CpusetCpusEffective = c"cpuset.cpus.effective",

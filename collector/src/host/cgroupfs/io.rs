@@ -15,6 +15,8 @@ pub struct IoStatistics {
     pub devices: Vec<DeviceIo>,
     /// What may be done, by device. A device without a limit may be missing.
     pub limits: Vec<DeviceLimits>,
+    /// v2: its weight on devices that have none of their own, 100 by default.
+    pub weight: Option<u64>,
 }
 
 /// A cgroup's use of more devices than this is not kept: more than any container has, and each costs
@@ -98,6 +100,8 @@ pub struct DeviceLimits {
     pub read_operations: Option<Limit>,
     /// Writes a second.
     pub write_operations: Option<Limit>,
+    /// v2: the weight on this device.
+    pub weight: Option<u64>,
 }
 
 impl IoStatistics {
@@ -111,7 +115,7 @@ impl IoStatistics {
     }
 
     /// The row of a device, made if need be. `None` at [`MAX_DEVICES`].
-    pub(super) fn device(&mut self, device: DeviceNumber) -> Option<&mut DeviceIo> {
+    pub(crate) fn device(&mut self, device: DeviceNumber) -> Option<&mut DeviceIo> {
         let place = row(&self.devices, |known| known.device == device)?;
         if place == self.devices.len() {
             self.devices.push(DeviceIo {
@@ -136,6 +140,7 @@ impl IoStatistics {
                 write_bytes: None,
                 read_operations: None,
                 write_operations: None,
+                weight: None,
             });
         }
         self.limits.get_mut(place)
@@ -150,6 +155,7 @@ impl IoStatistics {
                 write_bytes,
                 read_operations,
                 write_operations,
+                weight: _,
             } = limits;
             [read_bytes, write_bytes, read_operations, write_operations]
                 .into_iter()

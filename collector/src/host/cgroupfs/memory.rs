@@ -1,6 +1,6 @@
 //! Memory of a cgroup: what it uses, what it may use, and what happened at the limits.
 
-use super::{MemoryKey, MemoryStat, parse::Limit, statistics::BoundedUse};
+use super::{MemoryKey, MemoryStat, OtherKeys, parse::Limit, statistics::BoundedUse};
 
 /// Memory statistics.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -60,6 +60,8 @@ pub struct MemoryEvents {
     pub oom_group_kill: Option<u64>,
     /// Times that sockets were held back.
     pub sock_throttled: Option<u64>,
+    /// What else the file says, as it says it.
+    pub other: OtherKeys,
 }
 
 /// How often what happened at the limits of swap.
@@ -71,6 +73,8 @@ pub struct SwapEvents {
     pub max: Option<u64>,
     /// No swap could be had.
     pub fail: Option<u64>,
+    /// What else the file says, as it says it.
+    pub other: OtherKeys,
 }
 
 /// v1's `memory.oom_control`.

@@ -16,6 +16,11 @@ pub(super) fn read(pass: &mut Pass<'_>, wanted: Wanted, statistics: &mut CgroupS
     if wanted.contains(Wanted::CPU) {
         cpu(pass, statistics);
     }
+    let usage = |statistics: &CgroupStatistics| {
+        let memory = statistics.memory.as_ref()?;
+        memory.memory.usage_bytes
+    };
+    let usage_before = usage(statistics);
     if wanted.contains(Wanted::MEMORY) {
         let part = &mut statistics.memory;
         pass.part(
@@ -46,7 +51,10 @@ pub(super) fn read(pass: &mut Pass<'_>, wanted: Wanted, statistics: &mut CgroupS
             v2::pids(source, pids);
         });
     }
-    if wanted.contains(Wanted::MEMORY_STAT) {
+    let is_same = usage_before.is_some() && usage(statistics) == usage_before;
+    if wanted.contains(Wanted::SPARING) && is_same {
+        pass.pass_over(Wanted::MEMORY_STAT);
+    } else if wanted.contains(Wanted::MEMORY_STAT) {
         let part = &mut statistics.memory;
         pass.more_of(
             Wanted::MEMORY_STAT,

@@ -16,7 +16,7 @@ use super::{
     source::Source,
     statistics::{CgroupVersion, Reading},
 };
-use crate::host::{CgroupId, CgroupKey, HierarchyId, clock::Ktime};
+use crate::host::{CgroupId, CgroupKey, clock::Ktime};
 
 /// Reads one cgroup.
 #[derive(Debug)]
@@ -45,8 +45,14 @@ pub struct ReadOutcome {
     pub took: Duration,
     /// Whether the cgroup is there.
     pub presence: Presence,
-    /// The groups of which at least one file was read.
+    /// The groups that were asked for.
+    pub asked: Wanted,
+    /// Those of which at least one file was read, and none failed.
     pub read: Wanted,
+    /// Those of what was asked for of which all that there is was read.
+    pub whole: Wanted,
+    /// Those of which something may be there, but could not be read: their last values stay.
+    pub failed: Wanted,
 }
 
 /// Whether a cgroup is there.
@@ -74,17 +80,6 @@ impl ControllerDirs {
                 .collect(),
             roots: Arc::clone(roots),
         }
-    }
-
-    /// In one hierarchy it is elsewhere.
-    #[must_use]
-    pub fn but_in(mut self, hierarchy: HierarchyId, path: &[u8]) -> Self {
-        for (root, directory) in self.roots.roots.iter().zip(&mut self.directories) {
-            if root.id == hierarchy {
-                *directory = Directory::new(root.relative(path));
-            }
-        }
-        self
     }
 
     /// Its ids, as far as they are known: what is at its path with another id is another cgroup.
@@ -137,9 +132,12 @@ impl CgroupReader {
             at,
             hold,
             read: Wanted::NOTHING,
+            failed: Wanted::NOTHING,
+            torn: Wanted::NOTHING,
         };
         parts::read(&mut pass, wanted, statistics);
-        let read = pass.read;
+        let (read, torn, failed) = (pass.read, pass.torn, pass.failed);
+        let read = read.without(failed);
 
         for directory in &mut self.directories {
             directory.end(context);
@@ -154,7 +152,10 @@ impl CgroupReader {
             at,
             took,
             presence: self.presence(),
+            asked: wanted,
             read,
+            whole: wanted.without(failed).without(torn),
+            failed,
         }
     }
 
@@ -231,6 +232,8 @@ pub(super) enum Found {
     Something,
     /// No file.
     Nothing,
+    /// It cannot be told: what was tried failed.
+    Failed,
     /// No directory any more.
     Gone,
 }
@@ -243,11 +246,14 @@ pub(super) struct Pass<'r> {
     at: Ktime,
     hold: bool,
     read: Wanted,
+    failed: Wanted,
+    /// Those of which a directory went, or that were passed over.
+    torn: Wanted,
 }
 
 impl Pass<'_> {
     /// Reads one part of the statistics, from the hierarchy of its controller. A part of which there
-    /// is no file is absent; one whose directory is gone stays.
+    /// is no file is absent; one whose directory is gone, or of which that could not be told, stays.
     pub(super) fn part<T: Default>(
         &mut self,
         group: Wanted,
@@ -258,6 +264,11 @@ impl Pass<'_> {
         if self.more_of(group, controller, part, take) == Found::Nothing {
             *part = None;
         }
+    }
+
+    /// Leaves a group as it was.
+    pub(super) const fn pass_over(&mut self, group: Wanted) {
+        self.torn = self.torn.and(group);
     }
 
     /// Reads more of a part, which can do without.
@@ -273,9 +284,19 @@ impl Pass<'_> {
             return Found::Nothing;
         };
         let (root, directory) = (&reader.roots.roots[place], &mut reader.directories[place]);
-        let is_open = directory.open(root, &reader.budget, self.context).is_some();
-        if !is_open && directory.presence() == DirectoryPresence::Gone {
-            return Found::Gone;
+        directory.open(root, &reader.budget, self.context);
+        match directory.presence() {
+            // Of one that cannot be opened now, the files that are kept open can be read.
+            DirectoryPresence::There => {}
+            DirectoryPresence::Gone => {
+                self.torn = self.torn.and(group);
+                return Found::Gone;
+            }
+            DirectoryPresence::Missing => return Found::Nothing,
+            DirectoryPresence::Unknown => {
+                self.failed = self.failed.and(group);
+                return Found::Failed;
+            }
         }
         let is_new = part.is_none();
         let reading = part.get_or_insert_with(|| Reading {
@@ -290,10 +311,17 @@ impl Pass<'_> {
             hold: self.hold.then_some(&reader.budget),
             context: self.context,
             found: 0,
-            gone: !is_open,
+            failed: 0,
+            gone: false,
         };
         take(root.version, &mut source, &mut reading.of);
-        let (found, gone) = (source.found > 0, source.gone && is_open);
+        let (found, failed, gone) = (source.found > 0, source.failed > 0, source.gone);
+        if failed {
+            self.failed = self.failed.and(group);
+        }
+        if gone {
+            self.torn = self.torn.and(group);
+        }
         let newly_absent = directory.take_newly_absent();
         if found {
             reading.version = root.version;
@@ -307,6 +335,10 @@ impl Pass<'_> {
         if is_new {
             *part = None;
         }
-        if gone { Found::Gone } else { Found::Nothing }
+        match (gone, failed) {
+            (true, _) => Found::Gone,
+            (false, true) => Found::Failed,
+            (false, false) => Found::Nothing,
+        }
     }
 }

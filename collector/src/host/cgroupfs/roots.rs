@@ -140,6 +140,12 @@ impl HierarchyRoots {
         opened
     }
 
+    /// Whether files of this hierarchy are read.
+    #[must_use]
+    pub fn has_hierarchy(&self, id: HierarchyId) -> bool {
+        self.roots.iter().any(|root| root.id == id)
+    }
+
     /// The place of a controller's hierarchy.
     pub(super) const fn place_of(&self, controller: Controller) -> Option<usize> {
         self.places[controller as usize]

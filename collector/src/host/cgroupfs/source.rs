@@ -22,15 +22,18 @@ pub(super) struct Source<'r> {
     pub(super) context: &'r mut ReadContext,
     /// Files read so far.
     pub(super) found: u32,
+    /// Files that may be there, but could not be read.
+    pub(super) failed: u32,
     /// Whether it went meanwhile.
     pub(super) gone: bool,
 }
 
 impl Source<'_> {
-    /// Reads a file. Of one that is not there `take` gets an empty text, and makes its values absent;
-    /// when the cgroup is gone it is not called, and the last values stay.
-    pub(super) fn read(&mut self, file: KernelFile, take: impl FnOnce(Text<'_>)) {
-        self.read_named(file, file.name(), take);
+    /// Reads a file, and says what became of that. Of one that is not there `take` gets an empty text,
+    /// and makes its values absent; when the cgroup is gone, or the file could not be read this time, it
+    /// is not called, and the last values stay.
+    pub(super) fn read(&mut self, file: KernelFile, take: impl FnOnce(Text<'_>)) -> Fetched {
+        self.read_named(file, file.name(), take)
     }
 
     /// Reads a file of one size of huge pages.
@@ -50,9 +53,14 @@ impl Source<'_> {
         self.roots.tick_ns
     }
 
-    fn read_named(&mut self, file: KernelFile, name: &CStr, take: impl FnOnce(Text<'_>)) {
+    fn read_named(
+        &mut self,
+        file: KernelFile,
+        name: &CStr,
+        take: impl FnOnce(Text<'_>),
+    ) -> Fetched {
         if self.gone {
-            return;
+            return Fetched::Gone;
         }
         let fetched = self
             .directory
@@ -63,9 +71,13 @@ impl Source<'_> {
                 Some(&self.context.buffer[..length])
             }
             Fetched::Absent => None,
+            Fetched::Failed => {
+                self.failed += 1;
+                return fetched;
+            }
             Fetched::Gone => {
                 self.gone = true;
-                return;
+                return fetched;
             }
         };
         take(Text {
@@ -77,5 +89,6 @@ impl Source<'_> {
                 names: &mut self.context.names,
             },
         });
+        fetched
     }
 }

@@ -78,6 +78,8 @@ pub struct PidsStatistics {
     pub limit: Option<Limit>,
     /// How often one could not be made for this cgroup's limit, or one's below it.
     pub limit_hits: Option<u64>,
+    /// v2: how often for this cgroup's own.
+    pub limit_hits_here: Option<u64>,
 }
 
 /// Stalls by resource.
@@ -115,6 +117,10 @@ pub struct HugetlbStatistics {
     pub used: BoundedUse,
     /// Those reserved.
     pub reserved: BoundedUse,
+    /// v2: how often this cgroup's own limit was hit, and not one's below.
+    pub limit_hits_here: Option<u64>,
+    /// v2: those in use in bytes, by memory node.
+    pub by_node: Vec<(u32, u64)>,
 }
 
 /// One RDMA device.
@@ -123,13 +129,30 @@ pub struct RdmaStatistics {
     /// Its name.
     pub device: Arc<str>,
     /// Open handles.
-    pub handles: Option<u64>,
+    pub handles: CountedUse,
     /// Objects.
-    pub objects: Option<u64>,
-    /// How many handles there can be.
-    pub handle_limit: Option<Limit>,
-    /// How many objects.
-    pub object_limit: Option<Limit>,
+    pub objects: CountedUse,
+    /// What else `rdma.current` says, as it says it.
+    pub other: OtherKeys,
+}
+
+/// Use of something that is counted in pieces and has a limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CountedUse {
+    /// Now.
+    pub current: Option<u64>,
+    /// The most ever.
+    pub peak: Option<u64>,
+    /// How many there can be.
+    pub limit: Option<Limit>,
+    /// How often this cgroup's limit was hit, or one's below it.
+    pub limit_hits: Option<u64>,
+    /// How often this cgroup's own.
+    pub limit_hits_here: Option<u64>,
+    /// How often one could not be had, here or below, whosever limit it was.
+    pub failures: Option<u64>,
+    /// How often here.
+    pub failures_here: Option<u64>,
 }
 
 /// One resource of the `misc` controller, such as a kind of encrypted guest.
@@ -137,14 +160,8 @@ pub struct RdmaStatistics {
 pub struct MiscStatistics {
     /// Its name.
     pub resource: Arc<str>,
-    /// How many are in use.
-    pub current: Option<u64>,
-    /// The most ever.
-    pub peak: Option<u64>,
-    /// How many there can be.
-    pub limit: Option<Limit>,
-    /// How often the limit was hit.
-    pub limit_hits: Option<u64>,
+    /// How much of it.
+    pub used: CountedUse,
 }
 
 /// Where its tasks and memory may be. `None` where nothing is configured here (v2: inherited).
@@ -176,6 +193,8 @@ pub struct LifeStatistics {
     pub populated: Option<bool>,
     /// Whether it is frozen.
     pub frozen: Option<bool>,
+    /// What else `cgroup.events` says, as it says it.
+    pub other_events: OtherKeys,
     /// How long it has been frozen.
     pub frozen_ns: Option<u64>,
     /// Cgroups below it.

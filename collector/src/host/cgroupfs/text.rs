@@ -176,6 +176,29 @@ impl<'a> Text<'a> {
         }
     }
 
+    /// Every `key=value` of the file's only line.
+    pub(super) fn pairs(mut self, mut take: impl FnMut(&[u8], &mut Value<'_, 'a>)) {
+        let Some(line) = self.line() else { return };
+        for word in line
+            .split(|byte| *byte == b' ')
+            .filter(|word| !word.is_empty())
+        {
+            let Some(equals) = word.iter().position(|byte| *byte == b'=') else {
+                let errors = &mut *self.complaints.errors;
+                errors.record(self.file, word, Reason::MissingValue);
+                continue;
+            };
+            let key = &word[..equals];
+            let mut value = Value {
+                key,
+                text: &word[equals + 1..],
+                file: self.file,
+                complaints: &mut self.complaints,
+            };
+            take(key, &mut value);
+        }
+    }
+
     /// Every device, key and value.
     pub(super) fn by_device(self, mut take: impl FnMut(DeviceNumber, &[u8], &mut Value<'_, 'a>)) {
         self.nested(|name, key, value| match DeviceNumber::parse(name) {

@@ -3,6 +3,7 @@
 use super::{
     KernelFile as File,
     cpu::CpuStatistics,
+    directory::Fetched,
     io::{ByOperation, DeviceIo, DeviceLimits, IoStatistics, SchedulerIo},
     memory::{MemoryEvents, MemoryStatistics, OomControl},
     parse::Limit,
@@ -181,8 +182,9 @@ pub(super) fn io(source: &mut Source<'_>, io: &mut IoStatistics) {
     let operations: Column<ByOperation> = |device| &mut device.operations;
     let recursive = throttle_table(source, File::ThrottleBytesRecursive, io, bytes);
     throttle_table(source, File::ThrottleOperationsRecursive, io, operations);
-    // Without the cgroups below, which is better than nothing.
-    if !recursive {
+    // Without the cgroups below, which is better than nothing. A table that could not be read this time
+    // is there the next: its numbers would then go up by those of the cgroups below.
+    if recursive == Fetched::Absent {
         throttle_table(source, File::ThrottleBytes, io, bytes);
         throttle_table(source, File::ThrottleOperations, io, operations);
     }
@@ -231,21 +233,19 @@ fn scheduler(device: &mut DeviceIo) -> &mut SchedulerIo {
     device.scheduler.get_or_insert_default()
 }
 
-/// Reads a table that every device with I/O is in. Whether there is such a file.
+/// Reads a table that every device with I/O is in.
 fn throttle_table(
     source: &mut Source<'_>,
     file: File,
     io: &mut IoStatistics,
     column: Column<ByOperation>,
-) -> bool {
-    let before = source.found;
+) -> Fetched {
     source.read(file, |text| {
         for device in &mut io.devices {
             *column(device) = ByOperation::default();
         }
         by_operation(text, io, column);
-    });
-    source.found > before
+    })
 }
 
 fn by_operation(text: Text<'_>, io: &mut IoStatistics, column: Column<ByOperation>) {

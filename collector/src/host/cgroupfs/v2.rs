@@ -8,6 +8,7 @@ use super::{
     io::{ByOperation, IoCost, IoStatistics},
     memory::{MemoryEvents, MemoryStatistics, SwapEvents},
     memory_stat,
+    parse::{DeviceNumber, Reason, parse_u64},
     source::Source,
     statistics::{
         BoundedUse, CpusetStatistics, HugetlbStatistics, LifeStatistics, PidsStatistics,
@@ -86,12 +87,19 @@ pub(super) fn memory(source: &mut Source<'_>, memory: &mut MemoryStatistics) {
         memory.swap.peak_bytes = text.number();
     });
     source.read(File::MemorySwapEvents, |text| {
-        memory.swap_events = SwapEvents::default();
-        text.known(|key, value| match key {
-            b"high" => memory.swap_events.high = value.number(),
-            b"max" => memory.swap_events.max = value.number(),
-            b"fail" => memory.swap_events.fail = value.number(),
-            _ => {}
+        let events = &mut memory.swap_events;
+        *events = SwapEvents {
+            other: std::mem::take(&mut events.other),
+            ..SwapEvents::default()
+        };
+        text.flat(&mut events.other, |key, value| {
+            match key {
+                b"high" => events.high = value.number(),
+                b"max" => events.max = value.number(),
+                b"fail" => events.fail = value.number(),
+                _ => return false,
+            }
+            true
         });
     });
     memory.swap.limit_hits = memory.swap_events.max;
@@ -104,16 +112,22 @@ pub(super) fn memory(source: &mut Source<'_>, memory: &mut MemoryStatistics) {
 }
 
 fn events(text: Text<'_>, events: &mut MemoryEvents) {
-    *events = MemoryEvents::default();
-    text.known(|key, value| match key {
-        b"low" => events.low = value.number(),
-        b"high" => events.high = value.number(),
-        b"max" => events.max = value.number(),
-        b"oom" => events.oom = value.number(),
-        b"oom_kill" => events.oom_kill = value.number(),
-        b"oom_group_kill" => events.oom_group_kill = value.number(),
-        b"sock_throttled" => events.sock_throttled = value.number(),
-        _ => {}
+    *events = MemoryEvents {
+        other: std::mem::take(&mut events.other),
+        ..MemoryEvents::default()
+    };
+    text.flat(&mut events.other, |key, value| {
+        match key {
+            b"low" => events.low = value.number(),
+            b"high" => events.high = value.number(),
+            b"max" => events.max = value.number(),
+            b"oom" => events.oom = value.number(),
+            b"oom_kill" => events.oom_kill = value.number(),
+            b"oom_group_kill" => events.oom_group_kill = value.number(),
+            b"sock_throttled" => events.sock_throttled = value.number(),
+            _ => return false,
+        }
+        true
     });
 }
 
@@ -207,12 +221,34 @@ pub(super) fn io_limits(source: &mut Source<'_>, io: &mut IoStatistics) {
             }
         });
     });
+    source.read(File::IoWeight, |text| {
+        io.weight = None;
+        for limits in &mut io.limits {
+            limits.weight = None;
+        }
+        text.known(|key, value| {
+            if key == b"default" {
+                io.weight = value.number();
+                return;
+            }
+            match DeviceNumber::parse(key) {
+                Ok(device) => match io.limits_of(device) {
+                    Some(limits) => limits.weight = value.number(),
+                    None => value.too_many(),
+                },
+                Err(reason) => value.complain(key, reason),
+            }
+        });
+    });
 }
 
 pub(super) fn pids(source: &mut Source<'_>, pids: &mut PidsStatistics) {
     source.read(File::PidsCurrent, |text| pids.current = text.number());
     source.read(File::PidsPeak, |text| pids.peak = text.number());
     source.read(File::PidsEvents, |text| pids.limit_hits = max_of(text));
+    source.read(File::PidsEventsLocal, |text| {
+        pids.limit_hits_here = max_of(text);
+    });
 }
 
 /// The only key that the events of most controllers have.
@@ -239,10 +275,13 @@ pub(super) fn life(source: &mut Source<'_>, life: &mut LifeStatistics) {
     source.read(File::CgroupEvents, |text| {
         life.populated = None;
         life.frozen = None;
-        text.known(|key, value| match key {
-            b"populated" => life.populated = value.flag(),
-            b"frozen" => life.frozen = value.flag(),
-            _ => {}
+        text.flat(&mut life.other_events, |key, value| {
+            match key {
+                b"populated" => life.populated = value.flag(),
+                b"frozen" => life.frozen = value.flag(),
+                _ => return false,
+            }
+            true
         });
     });
     source.read(File::CgroupStat, |text| {
@@ -269,6 +308,12 @@ pub(super) fn life(source: &mut Source<'_>, life: &mut LifeStatistics) {
 
 pub(super) fn hugetlb(source: &mut Source<'_>, sizes: &mut Vec<HugetlbStatistics>) {
     each_page_size(source, sizes, |source, size, at| {
+        source.read_page_size(File::HugetlbEventsLocal, size, |text| {
+            at.limit_hits_here = max_of(text);
+        });
+        source.read_page_size(File::HugetlbNumaStat, size, |text| {
+            by_node(text, &mut at.by_node);
+        });
         let (used, reserved) = (&mut at.used, &mut at.reserved);
         source.read_page_size(File::HugetlbCurrent, size, |text| {
             used.usage_bytes = text.number();
@@ -294,6 +339,26 @@ pub(super) fn hugetlb_limits(source: &mut Source<'_>, sizes: &mut Vec<HugetlbSta
     });
 }
 
+/// The nodes of a `numa_stat`, whose one line begins with their total.
+fn by_node(text: Text<'_>, nodes: &mut Vec<(u32, u64)>) {
+    nodes.clear();
+    text.pairs(|key, value| {
+        if key == b"total" {
+            return;
+        }
+        let node = key.strip_prefix(b"N").and_then(|node| parse_u64(node).ok());
+        let Some(node) = node.and_then(|node| u32::try_from(node).ok()) else {
+            value.complain(key, Reason::NotANumber);
+            return;
+        };
+        if nodes.len() >= MAX_ID_RANGES {
+            value.too_many();
+        } else if let Some(bytes) = value.number() {
+            nodes.push((node, bytes));
+        }
+    });
+}
+
 /// Every size of huge pages that this machine has.
 pub(super) fn each_page_size(
     source: &mut Source<'_>,
@@ -307,6 +372,8 @@ pub(super) fn each_page_size(
                 page_size: Arc::clone(&size.label),
                 used: BoundedUse::default(),
                 reserved: BoundedUse::default(),
+                limit_hits_here: None,
+                by_node: Vec::new(),
             });
         }
         read(source, size, &mut sizes[place]);

@@ -42,6 +42,10 @@ impl Wanted {
     /// v1: the kernel's memory and that of TCP sockets, in six files. v2 has them in `memory.stat`.
     pub const KERNEL_MEMORY: Self = Self(1 << 14);
 
+    /// Without `memory.stat` where the usage of memory is what it was: of a cgroup in which nothing runs,
+    /// it tells the same again.
+    pub const SPARING: Self = Self(1 << 15);
+
     /// All of it.
     pub const ALL: Self = Self((1 << 15) - 1);
 
@@ -67,6 +71,12 @@ impl Wanted {
     #[must_use]
     pub const fn without(self, other: Self) -> Self {
         Self(self.0 & !other.0)
+    }
+
+    /// Those of these that are among those.
+    #[must_use]
+    pub const fn only(self, other: Self) -> Self {
+        Self(self.0 & other.0)
     }
 
     /// Whether all of those are among these.

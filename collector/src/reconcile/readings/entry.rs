@@ -1,8 +1,13 @@
 //! One owner's latest reading, through one life after the other.
+//!
+//! It has two locks. What is known of the life is never locked while a file is read: the thread that
+//! tells of it may be a real-time thread, which must not wait for one that is not. What the files say
+//! is locked as long as they are read. Who needs both takes the figures' lock first, and lets go of it
+//! first.
 
 use std::{
     mem,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError},
     time::Duration,
 };
 
@@ -10,14 +15,19 @@ use crate::{
     catalog::OwnerId,
     host::{
         CgroupKey,
-        cgroupfs::{CgroupReader, CgroupStatistics, Presence, ReadOutcome, Wanted},
+        cgroupfs::{CgroupReader, CgroupStatistics, ReadOutcome, Wanted},
         clock::Ktime,
         network::{NetworkReader, NetworkStatistics},
         process_files::ProcessTotals,
     },
     reconcile::{
         Life,
-        readings::stand_in::{stand_in, with_last_slice},
+        readings::{
+            ReadingSettings,
+            at_end::AtEnd,
+            stand_in::completed,
+            tally::{LeftOut, Tally},
+        },
         snapshot::{KernelReading, LastReading},
     },
 };
@@ -27,31 +37,50 @@ use crate::{
 pub struct Entry {
     /// Whose.
     pub owner: OwnerId,
+    settings: ReadingSettings,
+    tally: Arc<Tally>,
     life: Mutex<EntryLife>,
+    figures: Mutex<EntryFigures>,
 }
 
 /// The latest life.
 #[derive(Debug)]
 pub(super) struct EntryLife {
     pub(super) generation: u32,
-    pub(super) path: Vec<u8>,
-    pub(super) keys: Vec<CgroupKey>,
+    path: Arc<[u8]>,
+    keys: Vec<CgroupKey>,
     /// When it was made or found.
     pub(super) since: Ktime,
     /// Whether it was made while we looked on.
     pub(super) is_new: bool,
+    /// Whether it has a network to itself.
+    has_network: bool,
     occupancy: Occupancy,
-    after_end: AfterEnd,
-    pub(super) exited: bool,
+    at_end: AtEnd,
+    existence: Existence,
     pub(super) turns: u32,
     /// Whether nothing has happened in it of late.
     rests: bool,
     at: Option<Ktime>,
+    /// Of what its last reading should have, what was ever found.
+    found: Wanted,
+}
+
+/// What the files of a life say, and what reads them.
+#[derive(Debug, Default)]
+struct EntryFigures {
+    generation: u32,
     reader: Option<CgroupReader>,
+    /// Its ids where it was found, those included that no event tells.
+    ids: Vec<CgroupKey>,
     statistics: Arc<CgroupStatistics>,
     /// What its processes tell, where they have something of their own to tell.
     processes: Option<Processes>,
 }
+
+/// Another thread is reading the same cgroup's files at this moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Busy;
 
 /// What the processes of a cgroup tell.
 #[derive(Debug, Default)]
@@ -75,15 +104,13 @@ enum Occupancy {
     Emptied(Ktime),
 }
 
-/// What was read after the last process had left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum AfterEnd {
-    Nothing,
-    Part,
-    /// But the last slice, of at most a tick, may not have been counted by then.
-    All,
-    /// When the last slice had been counted for sure.
-    Settled,
+/// Whether the cgroup is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Existence {
+    There,
+    /// It went while its files were being read: what that found decides how its last reading ended.
+    GoneWhileRead,
+    Gone,
 }
 
 /// What a reading is given.
@@ -91,7 +118,7 @@ enum AfterEnd {
 pub struct ReadTarget<'a> {
     /// The path, as the kernel has it.
     pub path: &'a [u8],
-    /// The ids that are known of it.
+    /// The ids that are known of it; none once there is a reader, which has them.
     pub keys: &'a [CgroupKey],
     /// How often it had its turn before.
     pub turns: u32,
@@ -128,16 +155,24 @@ pub(super) enum Ending {
 
 /// The kernel counts the CPU time of a task at each tick and when it leaves the CPU: a reading right
 /// after the last process left its cgroup can lack what came since the last tick. None is slower.
-pub(super) const SLOWEST_TICK: Duration = Duration::from_millis(10);
+const SLOWEST_TICK: Duration = Duration::from_millis(10);
 
 /// More hierarchies than any host has.
 const MAX_KEYS: usize = 32;
 
 impl Entry {
-    pub(super) const fn new(owner: OwnerId, life: EntryLife) -> Self {
+    pub(super) fn new(
+        owner: OwnerId,
+        life: EntryLife,
+        settings: ReadingSettings,
+        tally: Arc<Tally>,
+    ) -> Self {
         Self {
             owner,
+            settings,
+            tally,
             life: Mutex::new(life),
+            figures: Mutex::default(),
         }
     }
 
@@ -148,38 +183,117 @@ impl Entry {
         generation: u32,
         read: impl FnOnce(ReadTarget<'_>) -> Option<ReadOutcome>,
     ) -> Option<ReadOutcome> {
-        let mut life = self.life();
-        let life = &mut *life;
-        if life.exited || life.generation != generation {
-            return None;
-        }
-        // A copy is made only while a scrape still holds the values of the last reading.
-        let statistics = Arc::make_mut(&mut life.statistics);
-        let outcome = read(ReadTarget {
-            path: &life.path,
-            keys: &life.keys,
-            turns: life.turns,
-            rests: life.rests,
-            reader: &mut life.reader,
-            statistics,
-            processes: life.processes.as_mut(),
-        })?;
-        // Of a cgroup that was never there in any hierarchy, nothing is known.
-        if outcome.read == Wanted::NOTHING {
-            return Some(outcome);
-        }
-        life.at = Some(outcome.at);
-        if let Occupancy::Emptied(emptied) = life.occupancy
-            && let Some(since_end) = outcome.at.0.checked_sub(emptied.0)
-        {
-            let found = match outcome.presence {
-                Presence::There if since_end >= SLOWEST_TICK => AfterEnd::Settled,
-                Presence::There => AfterEnd::All,
-                _ => AfterEnd::Part,
+        self.read_into(self.figures(), generation, read)
+    }
+
+    /// The same, but waits for nobody.
+    pub fn try_read(
+        &self,
+        generation: u32,
+        read: impl FnOnce(ReadTarget<'_>) -> Option<ReadOutcome>,
+    ) -> Result<Option<ReadOutcome>, Busy> {
+        let figures = self.try_figures().ok_or(Busy)?;
+        Ok(self.read_into(figures, generation, read))
+    }
+
+    fn read_into(
+        &self,
+        mut figures: MutexGuard<'_, EntryFigures>,
+        generation: u32,
+        read: impl FnOnce(ReadTarget<'_>) -> Option<ReadOutcome>,
+    ) -> Option<ReadOutcome> {
+        let (path, keys, turns, rests) = {
+            let life = self.life();
+            if life.existence != Existence::There || life.generation != generation {
+                return None;
+            }
+            figures.begin(&life);
+            let keys = match &figures.reader {
+                Some(_) => Vec::new(),
+                None => life.keys.clone(),
             };
-            life.after_end = life.after_end.max(found);
+            (Arc::clone(&life.path), keys, life.turns, life.rests)
+        };
+        let of = &mut *figures;
+        let outcome = read(ReadTarget {
+            path: &path,
+            keys: &keys,
+            turns,
+            rests,
+            reader: &mut of.reader,
+            // A copy is made only while a scrape still holds the values of the last reading.
+            statistics: Arc::make_mut(&mut of.statistics),
+            processes: of.processes.as_mut(),
+        });
+        figures.keep_ids();
+        let mut life = self.life();
+        let is_same = life.generation == generation;
+        if let Some(outcome) = outcome.filter(|_| is_same) {
+            life.take(&outcome, self.settings.last);
         }
-        Some(outcome)
+        if life.existence != Existence::There || !is_same {
+            figures.close();
+        }
+        // Before the life's lock: who sees that it went while this was held can rely on the above.
+        drop(figures);
+        if is_same {
+            self.end(&mut life);
+        }
+        outcome
+    }
+
+    /// What the last reading of a life should have.
+    #[must_use]
+    pub const fn last_wanted(&self) -> Wanted {
+        self.settings.last
+    }
+
+    /// Says what the processes of a life add up to; `None` when they are too many to look at.
+    pub fn set_process_totals(&self, generation: u32, totals: Option<ProcessTotals>) {
+        if totals.is_none() {
+            self.tally.leave_out(LeftOut::Processes);
+        }
+        let mut figures = self.figures();
+        if figures.generation == generation
+            && let Some(processes) = &mut figures.processes
+        {
+            processes.totals = totals;
+        }
+    }
+
+    /// The cgroup is gone, and with it what was open of it.
+    pub(super) fn exit(&self) {
+        let mut life = self.life();
+        if life.existence != Existence::There {
+            return;
+        }
+        life.existence = Existence::GoneWhileRead;
+        if let Some(mut figures) = self.try_figures() {
+            figures.close();
+            self.end(&mut life);
+        }
+    }
+
+    /// Counts how the last reading ended, once, if that can be told now.
+    fn end(&self, life: &mut EntryLife) {
+        if life.existence == Existence::GoneWhileRead {
+            life.existence = Existence::Gone;
+            self.tally.end(life.ending());
+        }
+    }
+
+    /// Another life begins at its path. Whether it is another, and not one more cgroup of the same.
+    pub(super) fn begin(&self, new: EntryLife, key: CgroupKey) -> bool {
+        let mut life = self.life();
+        let is_other = life.generation != new.generation;
+        if is_other {
+            self.end(&mut life);
+            *life = new;
+        }
+        if !life.add_key(key) {
+            self.tally.leave_out(LeftOut::Id);
+        }
+        is_other
     }
 
     /// Says whether nothing has happened in it of late. Whether that was said before.
@@ -193,49 +307,71 @@ impl Entry {
 
     /// The figures for a row that shows `of`.
     pub(super) fn kernel_reading(&self, of: &Life) -> KernelReading {
+        let mut figures = self.figures();
         let life = self.life();
         if life.generation != of.generation {
             return KernelReading::default();
         }
-        let last = match (&of.sums, life.after_end, life.at) {
-            (None, ..) => LastReading::Running,
-            (_, AfterEnd::All | AfterEnd::Settled, _) => LastReading::Final,
-            (_, AfterEnd::Part, _) => LastReading::Partial,
-            (_, AfterEnd::Nothing, Some(_)) => LastReading::Earlier,
-            (_, AfterEnd::Nothing, None) => LastReading::EventsOnly,
-        };
-        let statistics = match (&of.sums, life.after_end) {
-            (Some(sums), AfterEnd::Nothing | AfterEnd::Part) => stand_in(&life.statistics, sums),
-            (Some(sums), AfterEnd::All) => {
-                Some(with_last_slice(&life.statistics, sums, SLOWEST_TICK))
+        figures.begin(&life);
+        let has_earlier = life.at.is_some();
+        let (last, statistics) = match &of.sums {
+            None => {
+                let read = life.at.map(|_| Arc::clone(&figures.statistics));
+                (LastReading::Running, read)
             }
-            _ => life.at.map(|_| Arc::clone(&life.statistics)),
+            Some(sums) => {
+                let versions = self.settings.versions;
+                let read = &figures.statistics;
+                (
+                    life.at_end.last_reading(life.found, has_earlier),
+                    completed(read, life.at_end, sums, SLOWEST_TICK, versions),
+                )
+            }
         };
+        let processes = figures.processes.as_ref();
         KernelReading {
             statistics,
             at: life.at,
             last,
-            network: life
-                .processes
-                .as_ref()
-                .and_then(|processes| processes.network.clone()),
-            processes: life
-                .processes
-                .as_ref()
-                .and_then(|processes| processes.totals),
+            network: processes.and_then(|processes| processes.network.clone()),
+            processes: processes.and_then(|processes| processes.totals),
+        }
+    }
+
+    /// The ids of a life, in all hierarchies in which its files were found.
+    #[must_use]
+    pub fn ids(&self, generation: u32) -> Vec<CgroupKey> {
+        let figures = self.figures();
+        if figures.generation == generation {
+            figures.ids.clone()
+        } else {
+            Vec::new()
         }
     }
 
     /// What the last reading says, for comparison with events.
     #[must_use]
     pub fn latest(&self, generation: u32) -> Option<Latest> {
+        let figures = self.figures();
         let life = self.life();
         let at = life.at.filter(|_| life.generation == generation)?;
         Some(Latest {
             at,
             is_new: life.is_new,
-            statistics: Arc::clone(&life.statistics),
+            statistics: Arc::clone(&figures.statistics),
         })
+    }
+
+    fn figures(&self) -> MutexGuard<'_, EntryFigures> {
+        self.figures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn try_figures(&self) -> Option<MutexGuard<'_, EntryFigures>> {
+        match self.figures.try_lock() {
+            Ok(figures) => Some(figures),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
     pub(super) fn life(&self) -> MutexGuard<'_, EntryLife> {
@@ -248,61 +384,106 @@ impl EntryLife {
     pub(super) fn new(generation: u32, path: Vec<u8>, since: Ktime, is_new: bool) -> Self {
         Self {
             generation,
-            path,
+            path: path.into(),
             keys: Vec::new(),
             since,
             is_new,
+            has_network: false,
             occupancy: Occupancy::Untold,
-            after_end: AfterEnd::Nothing,
-            exited: false,
+            at_end: AtEnd::default(),
+            existence: Existence::There,
             turns: 0,
             rests: false,
             at: None,
-            reader: None,
-            statistics: Arc::default(),
-            processes: None,
+            found: Wanted::NOTHING,
         }
     }
 
     /// With a network to itself, if it has one.
-    pub(super) fn with_network(mut self, has_network: bool) -> Self {
-        self.processes = has_network.then(Processes::default);
+    pub(super) const fn with_network(mut self, has_network: bool) -> Self {
+        self.has_network = has_network;
         self
     }
 
-    pub(super) fn add_key(&mut self, key: CgroupKey) {
-        if self.keys.len() < MAX_KEYS && !self.keys.contains(&key) {
+    /// Adds one of its ids. Whether there was room.
+    pub(super) fn add_key(&mut self, key: CgroupKey) -> bool {
+        if self.keys.contains(&key) {
+            return true;
+        }
+        let has_room = self.keys.len() < MAX_KEYS;
+        if has_room {
             self.keys.push(key);
         }
+        has_room
     }
 
     /// A process is in it: what was read before is not the last reading.
-    pub(super) const fn fill(&mut self) {
+    pub(super) fn fill(&mut self) {
         self.occupancy = Occupancy::Filled;
-        self.after_end = AfterEnd::Nothing;
+        self.at_end = AtEnd::default();
     }
 
     /// The last process left. In another hierarchy of the same cgroup it may have left before.
     pub(super) fn empty(&mut self, at: Ktime) {
-        self.occupancy = match self.occupancy {
-            Occupancy::Emptied(before) => Occupancy::Emptied(before.max(at)),
-            Occupancy::Untold | Occupancy::Filled => Occupancy::Emptied(at),
-        };
-        self.after_end = AfterEnd::Nothing;
+        if let Occupancy::Emptied(before) = self.occupancy {
+            self.occupancy = Occupancy::Emptied(before.max(at));
+            self.at_end.end_again();
+        } else {
+            self.occupancy = Occupancy::Emptied(at);
+            self.at_end = AtEnd::default();
+        }
     }
 
-    /// It is gone, and with it what was open of it.
-    pub(super) fn exit(&mut self) -> Ending {
-        self.exited = true;
+    /// Takes over what became of a reading; `last` is what the last one should have.
+    fn take(&mut self, outcome: &ReadOutcome, last: Wanted) {
+        // Of a cgroup that was never there in any hierarchy, nothing is known.
+        if outcome.read == Wanted::NOTHING {
+            return;
+        }
+        self.at = Some(outcome.at);
+        self.found = self.found.and(outcome.read.only(last));
+        if let Occupancy::Emptied(emptied) = self.occupancy {
+            self.at_end.take(outcome, emptied);
+        }
+    }
+
+    /// How the last reading ended, now that it is gone.
+    fn ending(&self) -> Ending {
+        match self.at_end.last_reading(self.found, true) {
+            LastReading::Final => Ending::Won,
+            LastReading::Partial => Ending::Late,
+            _ if self.occupancy == Occupancy::Untold => Ending::Nobody,
+            _ => Ending::Lost,
+        }
+    }
+}
+
+impl EntryFigures {
+    /// Those of the life that is now, which begins without those of the one before.
+    fn begin(&mut self, life: &EntryLife) {
+        if self.generation != life.generation {
+            *self = Self {
+                generation: life.generation,
+                processes: life.has_network.then(Processes::default),
+                ..Self::default()
+            };
+        }
+    }
+
+    /// Keeps the ids that the reader found, when there are more.
+    fn keep_ids(&mut self) {
+        if let Some(reader) = &self.reader
+            && reader.ids().count() > self.ids.len()
+        {
+            self.ids = reader.ids().collect();
+        }
+    }
+
+    /// Lets go of what is open.
+    fn close(&mut self) {
         self.reader = None;
         if let Some(processes) = &mut self.processes {
             processes.network_reader = NetworkReader::default();
-        }
-        match self.after_end {
-            AfterEnd::All | AfterEnd::Settled => Ending::Won,
-            AfterEnd::Part => Ending::Late,
-            AfterEnd::Nothing if self.occupancy == Occupancy::Untold => Ending::Nobody,
-            AfterEnd::Nothing => Ending::Lost,
         }
     }
 }

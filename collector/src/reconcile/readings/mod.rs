@@ -6,15 +6,20 @@
 //! last readings came in time. Never here: a file that is opened or read, or the
 //! pipeline's lock: samples go on being recorded while files are read.
 //!
-//! An entry's own lock is held while its files are read; who wants that entry waits, nobody else.
+//! An entry's own lock is held while its files are read; who wants its figures waits, nobody else, and
+//! nobody who tells of its life.
 
+mod at_end;
 mod entry;
 mod schedule;
 mod stand_in;
 mod store;
+mod tally;
 
 #[cfg(test)]
 mod tests;
 
-pub use entry::{Entry, Latest, Processes, ReadTarget};
-pub use store::{Due, LastReadings, Noted, ReadingSettings, Readings, Why};
+pub use entry::{Busy, Entry, Latest, Processes, ReadTarget};
+pub use stand_in::StandInVersions;
+pub use store::{Due, Noted, ReadingSettings, Readings, Why};
+pub use tally::{LastReadings, LeftOut, LeftOutCounts};

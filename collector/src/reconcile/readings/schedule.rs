@@ -14,12 +14,15 @@ pub(super) const FIRST_AGE: Duration = Duration::from_millis(10);
 /// takes five readings more. 50 starts in a second are 250 readings.
 const GROWTH: u32 = 4;
 
-/// An interval has this many places: readings in one of them are taken in a row, for one wakeup.
-const PLACES: u64 = 100;
+/// An interval has this many places: readings in one of them are taken in a row, for one wakeup. Of 1,000
+/// cgroups these are 50, which take some milliseconds.
+const PLACES: u64 = 20;
 
-/// Once the last process has left it is read at once, and again after this, when its last slice is in
-/// the kernel's figures for sure ([`SLOWEST_TICK`](super::entry::SLOWEST_TICK)).
-pub(super) const SETTLED_AFTER: Duration = Duration::from_millis(12);
+/// Once the last process has left it is read at once, and again after these: when its last slice is in the
+/// kernel's figures ([`LAST_SLICE`](super::at_end::LAST_SLICE)), before a runtime is done with it; and when
+/// that holds on a host whose CPUs stand still now and then, if it is there for so long.
+pub(super) const SETTLED_AFTER: [Duration; 2] =
+    [Duration::from_micros(1_500), Duration::from_millis(12)];
 
 /// Where in the interval the `n`th cgroup is read. However many there are, in whatever order they
 /// come and go, they are spread evenly: the fractions of multiples of the golden ratio are.

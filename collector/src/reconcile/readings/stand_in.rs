@@ -5,71 +5,79 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     host::{
         cgroupfs::{
-            CgroupStatistics, CgroupVersion, Reading,
-            cpu::CpuStatistics,
-            io::{ByOperation, DeviceIo, IoCost, IoStatistics},
+            CgroupStatistics, CgroupVersion, Reading, Wanted, cpu::CpuStatistics, io::IoStatistics,
             memory::MemoryStatistics,
-            parse::DeviceNumber,
         },
         clock::Ktime,
     },
+    reconcile::readings::at_end::AtEnd,
     window::{BlockSums, EventSums, Operation},
 };
 
-/// The figures of a life that is over, of which events know more than the last reading of the files
-/// did. `None` when neither knows anything.
-pub(super) fn stand_in(
+/// From which version of cgroups the figures would be for which events can stand in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StandInVersions {
+    /// CPU time.
+    pub cpu: CgroupVersion,
+    /// OOM kills.
+    pub memory: CgroupVersion,
+    /// Block I/O.
+    pub io: CgroupVersion,
+}
+
+/// The figures of a life that is over: what was read, and where that was not at the end and events know
+/// more, what these say. `None` when neither knows anything.
+pub(super) fn completed(
     read: &Arc<CgroupStatistics>,
+    at_end: AtEnd,
     events: &EventSums,
+    tick: Duration,
+    versions: StandInVersions,
 ) -> Option<Arc<CgroupStatistics>> {
-    if events.is_empty() {
-        return (**read != CgroupStatistics::default()).then(|| Arc::clone(read));
-    }
-    let mut statistics = CgroupStatistics::clone(read);
+    let mut completed = Arc::clone(read);
     let EventSums {
         cpu_ns,
+        last_slice_ns,
         skipped_ns: _,
         block,
         oom_victims,
     } = events;
-    if *cpu_ns > 0 {
-        let cpu = part::<CpuStatistics>(&mut statistics.cpu);
-        raise(&mut cpu.usage_ns, *cpu_ns);
+    let counted = read.cpu.as_ref().and_then(|cpu| cpu.usage_ns).unwrap_or(0);
+    // At the end all can be missing that came since the last tick of the last slice, and no more: events
+    // also have what a hypervisor took meanwhile, and all of the slice in which a task was moved here.
+    let cpu_ns = match (at_end.has(Wanted::CPU), at_end.is_settled()) {
+        (true, true) => 0,
+        (true, false) => {
+            let tick_ns = u64::try_from(tick.as_nanos()).unwrap_or(u64::MAX);
+            (*cpu_ns).min(counted.saturating_add((*last_slice_ns).min(tick_ns)))
+        }
+        (false, _) => *cpu_ns,
+    };
+    if cpu_ns > counted {
+        let statistics = Arc::make_mut(&mut completed);
+        let cpu = part::<CpuStatistics>(&mut statistics.cpu, versions.cpu);
+        raise(&mut cpu.usage_ns, cpu_ns);
     }
-    if *oom_victims > 0 {
-        let memory = part::<MemoryStatistics>(&mut statistics.memory);
+    if *oom_victims > 0 && !at_end.has(Wanted::MEMORY) {
+        let statistics = Arc::make_mut(&mut completed);
+        let memory = part::<MemoryStatistics>(&mut statistics.memory, versions.memory);
         raise(&mut memory.events.oom_kill, *oom_victims);
     }
-    for sums in block {
-        add_block(part::<IoStatistics>(&mut statistics.io), sums);
+    if !block.is_empty() && !at_end.has(Wanted::IO) {
+        let statistics = Arc::make_mut(&mut completed);
+        let io = part::<IoStatistics>(&mut statistics.io, versions.io);
+        for sums in block {
+            add_block(io, sums);
+        }
     }
-    Some(Arc::new(statistics))
-}
-
-/// Final figures, but for the last slice of at most a `tick`: where events have more CPU time, they have
-/// that slice.
-pub(super) fn with_last_slice(
-    read: &Arc<CgroupStatistics>,
-    events: &EventSums,
-    tick: Duration,
-) -> Arc<CgroupStatistics> {
-    let counted = read.cpu.as_ref().and_then(|cpu| cpu.usage_ns);
-    let Some(counted) = counted.filter(|counted| *counted < events.cpu_ns) else {
-        return Arc::clone(read);
-    };
-    let most = counted.saturating_add(u64::try_from(tick.as_nanos()).unwrap_or(u64::MAX));
-    let mut statistics = CgroupStatistics::clone(read);
-    if let Some(cpu) = &mut statistics.cpu {
-        cpu.of.usage_ns = Some(events.cpu_ns.min(most));
-    }
-    Arc::new(statistics)
+    (*completed != CgroupStatistics::default()).then_some(completed)
 }
 
 /// A part of the statistics, made if it was never read.
-fn part<T: Default>(part: &mut Option<Reading<T>>) -> &mut T {
+fn part<T: Default>(part: &mut Option<Reading<T>>, version: CgroupVersion) -> &mut T {
     &mut part
         .get_or_insert_with(|| Reading {
-            version: CgroupVersion::V2,
+            version,
             at: Ktime::default(),
             of: T::default(),
         })
@@ -83,23 +91,10 @@ fn add_block(io: &mut IoStatistics, sums: &BlockSums) {
         bytes,
         operations,
     } = *sums;
-    let number = DeviceNumber {
-        major: device.major,
-        minor: device.minor,
+    // One disk more than are kept is not told apart.
+    let Some(device) = io.device(device) else {
+        return;
     };
-    let known = io.devices.iter().position(|io| io.device == number);
-    let place = known.unwrap_or_else(|| {
-        io.devices.push(DeviceIo {
-            device: number,
-            bytes: ByOperation::default(),
-            operations: ByOperation::default(),
-            cost: IoCost::default(),
-            scheduler: None,
-            other: crate::host::cgroupfs::OtherKeys::default(),
-        });
-        io.devices.len() - 1
-    });
-    let device = &mut io.devices[place];
     let (of_bytes, of_operations) = match operation {
         Operation::Read => (&mut device.bytes.read, &mut device.operations.read),
         Operation::Write => (&mut device.bytes.write, &mut device.operations.write),

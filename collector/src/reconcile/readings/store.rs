@@ -4,20 +4,19 @@ use std::{
     cmp::Reverse,
     collections::{BinaryHeap, HashMap, HashSet},
     mem,
-    sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use super::{
-    entry::{Ending, Entry, EntryLife},
+    entry::{Entry, EntryLife},
     schedule,
+    stand_in::StandInVersions,
+    tally::{LastReadings, LeftOut, LeftOutCounts, Tally},
 };
 use crate::{
     catalog::{LifeNote, OwnerId},
-    host::clock::Ktime,
+    host::{CgroupKey, cgroupfs::Wanted, clock::Ktime},
     reconcile::{
         Life, Scrape,
         snapshot::{KernelReading, LastReading},
@@ -31,6 +30,10 @@ pub struct ReadingSettings {
     pub interval: Duration,
     /// How many cgroups have readings, tombstones included. Each costs some KiB.
     pub max_entries: usize,
+    /// What the last reading of a cgroup should have: what is exported of it.
+    pub last: Wanted,
+    /// Which version's figures events stand in for.
+    pub versions: StandInVersions,
 }
 
 /// The latest reading of every cgroup's files.
@@ -39,20 +42,7 @@ pub struct Readings {
     settings: ReadingSettings,
     index: Mutex<Index>,
     changed: Condvar,
-    won: AtomicU64,
-    late: AtomicU64,
-    lost: AtomicU64,
-}
-
-/// How the last readings of the cgroups ended that had processes and are gone.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LastReadings {
-    /// All files were read after the last process had left.
-    pub won: u64,
-    /// Some of them were; the others were gone by then.
-    pub late: u64,
-    /// None was.
-    pub lost: u64,
+    tally: Arc<Tally>,
 }
 
 #[derive(Debug, Default)]
@@ -113,9 +103,7 @@ impl Readings {
             settings,
             index: Mutex::default(),
             changed: Condvar::new(),
-            won: AtomicU64::new(0),
-            late: AtomicU64::new(0),
-            lost: AtomicU64::new(0),
+            tally: Arc::default(),
         }
     }
 
@@ -141,41 +129,47 @@ impl Readings {
             LifeNote::Emptied { owner, at } => return self.emptied(owner, at, now),
             LifeNote::Exited { owner } => self.exited(owner),
             LifeNote::Forgotten { owner } => {
-                self.index().entries.remove(&owner);
+                let forgotten = self.index().entries.remove(&owner);
+                // Not under the lock: files of it may still be open.
+                drop(forgotten);
             }
             LifeNote::Only { owners } => {
+                self.leave_out(LeftOut::Notes);
                 let owners: HashSet<OwnerId> = owners.into_iter().collect();
-                self.index()
-                    .entries
-                    .retain(|owner, _| owners.contains(owner));
+                let is_other = |owner: &OwnerId, _: &mut Place| !owners.contains(owner);
+                let others: Vec<_> = self.index().entries.extract_if(is_other).collect();
+                drop(others);
             }
         }
         Noted::Nothing
     }
 
-    fn there(&self, owner: OwnerId, mut new: EntryLife, key: crate::host::CgroupKey) {
+    fn there(&self, owner: OwnerId, mut new: EntryLife, key: CgroupKey) {
         let (generation, since, is_new) = (new.generation, new.since, new.is_new);
-        new.add_key(key);
         if let Some(entry) = self.entry(owner) {
-            let mut life = entry.life();
-            if life.generation == generation {
-                life.add_key(key);
+            if !entry.begin(new, key) {
                 return;
             }
-            *life = new;
-            drop(life);
             if let Some(place) = self.index().entries.get_mut(&owner) {
                 place.live = Some(generation);
             }
         } else {
+            new.add_key(key);
             let mut index = self.index();
             if index.entries.len() >= self.settings.max_entries {
+                drop(index);
+                self.leave_out(LeftOut::Cgroup);
                 return;
             }
             let at = schedule::place(index.made, self.settings.interval);
             index.made += 1;
             let place = Place {
-                entry: Arc::new(Entry::new(owner, new)),
+                entry: Arc::new(Entry::new(
+                    owner,
+                    new,
+                    self.settings,
+                    Arc::clone(&self.tally),
+                )),
                 live: Some(generation),
                 at,
             };
@@ -194,8 +188,9 @@ impl Readings {
             life.empty(at);
             life.generation
         };
-        let settled = Ktime(now.0 + schedule::SETTLED_AFTER);
-        self.push((settled, owner, generation, Why::Settled));
+        for after in schedule::SETTLED_AFTER {
+            self.push((Ktime(now.0 + after), owner, generation, Why::Settled));
+        }
         Noted::ReadNow(Due {
             entry,
             generation,
@@ -210,20 +205,7 @@ impl Readings {
         if let Some(place) = self.index().entries.get_mut(&owner) {
             place.live = None;
         }
-        let ending = {
-            let mut life = entry.life();
-            if life.exited {
-                return;
-            }
-            life.exit()
-        };
-        let counter = match ending {
-            Ending::Won => &self.won,
-            Ending::Late => &self.late,
-            Ending::Lost => &self.lost,
-            Ending::Nobody => return,
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
+        entry.exit();
     }
 
     /// A cgroup whose time has come by `now`; if there is none, when the next one's does.
@@ -333,12 +315,18 @@ impl Readings {
     /// How the last readings ended so far.
     #[must_use]
     pub fn last_readings(&self) -> LastReadings {
-        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        LastReadings {
-            won: count(&self.won),
-            late: count(&self.late),
-            lost: count(&self.lost),
-        }
+        self.tally.last_readings()
+    }
+
+    /// Counts something that there was no room for.
+    pub fn leave_out(&self, what: LeftOut) {
+        self.tally.leave_out(what);
+    }
+
+    /// How often what was left out so far.
+    #[must_use]
+    pub fn left_out(&self) -> LeftOutCounts {
+        self.tally.left_out()
     }
 
     fn push(&self, due: (Ktime, OwnerId, u32, Why)) {

@@ -90,6 +90,7 @@ fn kernel(of: Counted) -> CgroupStatistics {
     let io = IoStatistics {
         devices: vec![device],
         limits: Vec::new(),
+        weight: None,
     };
     CgroupStatistics {
         cpu: Some(reading(cpu)),

@@ -109,6 +109,7 @@ fn v1_container() -> CgroupStats {
     );
     row.kernel.network = Some(Arc::new(network(false)));
     row.kernel.processes = Some(ProcessTotals {
+        at: Ktime::from_ns(1),
         processes: 3,
         threads: Some(5),
         open_files: Some(17),

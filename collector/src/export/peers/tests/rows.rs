@@ -9,7 +9,10 @@ use super::{
 use crate::{
     catalog::{Container, Runtime},
     export::{Format, tests::full_snapshot},
-    host::cgroupfs::CgroupStatistics,
+    host::{
+        cgroupfs::CgroupStatistics,
+        network::{NetworkNamespace, NetworkStatistics},
+    },
     reconcile::snapshot::{CgroupStats, KernelReading, SchedSums},
 };
 
@@ -260,6 +263,64 @@ fn the_network_of_a_pod_is_shown_once_by_the_container_that_was_there_first() {
         .collect();
     let first = format!("{POD}/cri-containerd-{}.scope", "b".repeat(64));
     assert_eq!(ids, [(first, "eth0".to_owned())]);
+}
+
+#[test]
+fn containers_of_one_namespace_show_it_once_while_their_lives_overlap() {
+    let container = |id: char, namespace, started, exited: Option<u64>| {
+        let id = id.to_string().repeat(64);
+        let mut cgroup = row(&format!("/docker/{id}"), None, v2_statistics());
+        let identity = Arc::make_mut(&mut cgroup.identity);
+        identity.container = Some(Container {
+            pod_uid: String::new(),
+            ..kubernetes_container(&id)
+        });
+        identity.started = second(started);
+        cgroup.exited = exited.map(second);
+        cgroup.kernel.network = Some(Arc::new(NetworkStatistics {
+            namespace: Some(NetworkNamespace(namespace)),
+            ..network(false)
+        }));
+        cgroup
+    };
+    let shown = |cgroups: Vec<_>| {
+        let shown = samples(cgroups, CADVISOR);
+        let ids = shown
+            .keys()
+            .filter(|(known, _)| known == "container_network_receive_bytes_total")
+            .filter_map(|(_, labels)| labels["id"].chars().last());
+        ids.collect::<String>()
+    };
+    // The first of three that are there, and the one with a network of its own.
+    let there = vec![
+        container('b', 7, 20, None),
+        container('a', 7, 10, None),
+        container('c', 7, 30, None),
+        container('d', 8, 30, None),
+    ];
+    assert_eq!(shown(there), "ad");
+    // The first is gone: another shows what goes on.
+    let gone = vec![container('a', 7, 10, Some(25)), container('b', 7, 20, None)];
+    assert_eq!(shown(gone), "b");
+    // The number of a namespace that ended is used again.
+    let reused = vec![
+        container('a', 7, 10, Some(15)),
+        container('b', 7, 12, Some(18)),
+        container('c', 7, 20, None),
+    ];
+    assert_eq!(shown(reused), "ac");
+}
+
+#[test]
+fn what_may_be_the_hosts_network_is_nobodys() {
+    let mut container = v1_container();
+    let unknown = NetworkStatistics {
+        is_host: None,
+        ..network(false)
+    };
+    container.kernel.network = Some(Arc::new(unknown));
+    let name = "container_network_receive_bytes_total";
+    assert!(values(&samples(vec![container], CADVISOR), name).is_empty());
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Trees of real kernels: what each file says, in the one form.
 
-use super::Tree;
+use super::{Tree, TreeReading};
 use crate::host::cgroupfs::{
-    CgroupStatistics, CgroupVersion, Limit, MemoryKey, Presence, Wanted,
+    CgroupStatistics, CgroupVersion, DescriptorBudget, Limit, MemoryKey, Presence, Wanted,
     io::{ByOperation, DeviceIo},
     parse::DeviceNumber,
 };
@@ -13,6 +13,7 @@ const V2_7_2: &str = include_str!("../fixtures/v2-7.2.txt");
 const V1_5_10: &str = include_str!("../fixtures/v1-5.10.txt");
 const V1_6_12: &str = include_str!("../fixtures/v1-6.12.txt");
 const HYBRID_6_18: &str = include_str!("../fixtures/hybrid-6.18.txt");
+const ROOT_HYBRID_6_18: &str = include_str!("../fixtures/root-hybrid-6.18.txt");
 
 const MIB: u64 = 1 << 20;
 
@@ -279,6 +280,53 @@ fn a_hybrid_host_has_each_part_from_its_own_hierarchy() {
     // Without a limit on the disk, newer kernels keep no table.
     assert_eq!(read.io.as_ref().unwrap().devices, []);
     assert_eq!(read.io.as_ref().unwrap().sum(|of| of.bytes.read), None);
+}
+
+#[test]
+fn the_root_of_a_hybrid_host_has_fewer_files_than_what_is_below_it() {
+    let tree = Tree::dumped(ROOT_HYBRID_6_18);
+    let budget = DescriptorBudget::new(100, 100);
+    let (read, context) = TreeReading::of(&tree.roots(), "/", &budget).all();
+    let account = &context.account;
+    assert_eq!(
+        account.parse_errors.total(),
+        0,
+        "{:?}",
+        account.parse_errors
+    );
+    assert_eq!((account.failed, account.over_bound), (0, 0));
+
+    let cpu = read.cpu.as_ref().unwrap();
+    assert_eq!(cpu.usage_ns, Some(46_644_216_317_006));
+    assert_eq!(cpu.user_ns, Some(38_805_830_000_000));
+    assert_eq!(
+        cpu.per_cpu_usage_ns,
+        [22_597_235_111_898, 24_046_981_205_108]
+    );
+    assert_eq!(cpu.quota_ns, Some(Limit::Unlimited));
+    let memory = read.memory.as_ref().unwrap();
+    assert_eq!(memory.memory.usage_bytes, Some(3_476_180_992));
+    assert_eq!(memory.memory.peak_bytes, Some(18_568_359_936));
+    assert_eq!(memory.memory.limit_bytes, Some(Limit::Unlimited));
+    assert_eq!(
+        memory.rss_bytes(),
+        Some(1_071_804_416),
+        "that of all cgroups"
+    );
+    assert_eq!(
+        memory.stat.value(MemoryKey::Rss),
+        Some(8_626_176),
+        "its own"
+    );
+    assert_eq!(read.io.as_ref().unwrap().devices, []);
+    assert_eq!(read.pids, None, "the root has no count of tasks");
+    let cpuset = read.cpuset.as_ref().unwrap();
+    assert_eq!(cpuset.cpu_count(), Some(2));
+    let pressure = read.pressure.as_ref().unwrap();
+    assert_eq!(pressure.version, CgroupVersion::V2);
+    assert_eq!(pressure.io.unwrap().full.total_ns, Some(190_096_651_000));
+    let life = read.life.as_ref().unwrap();
+    assert_eq!((life.descendants, life.populated), (Some(503), None));
 }
 
 #[test]

@@ -96,6 +96,169 @@ fn a_file_that_goes_alone_takes_its_values_alone() {
     );
 }
 
+/// Makes a name lead to itself: to open it fails for a reason that says nothing of whether it is there.
+fn fail_to_open(path: &std::path::Path) {
+    std::os::unix::fs::symlink(path.file_name().unwrap(), path).unwrap();
+}
+
+#[test]
+fn what_cannot_be_read_for_once_keeps_its_last_figures() {
+    let tree = Tree::v2(&[
+        ("cpu.stat", b"usage_usec 1\n"),
+        ("memory.current", b"2\n"),
+        ("memory.stat", b"anon 3\n"),
+    ]);
+    let mut reading = TreeReading::of(&tree.roots(), "/pod/box", &DescriptorBudget::new(9, 0));
+    let groups = Wanted::CPU | Wanted::MEMORY;
+    assert_eq!(reading.read(groups).failed, Wanted::NOTHING);
+    let before = reading.statistics.clone();
+
+    // A file.
+    let file = box_of(&tree).join("memory.current");
+    fs::remove_file(&file).unwrap();
+    fail_to_open(&file);
+    let outcome = reading.read(groups);
+    assert_eq!(
+        (outcome.read, outcome.failed),
+        (Wanted::CPU, Wanted::MEMORY)
+    );
+    assert_eq!(reading.statistics.memory, before.memory);
+    assert_eq!(reading.context.account.failed, 1);
+    fs::remove_file(&file).unwrap();
+    fs::write(&file, "4\n").unwrap();
+    assert_eq!(reading.read(groups).failed, Wanted::NOTHING);
+    let usage = |reading: &TreeReading| {
+        reading
+            .statistics
+            .memory
+            .as_ref()
+            .unwrap()
+            .memory
+            .usage_bytes
+    };
+    assert_eq!(usage(&reading), Some(4), "it is asked for again");
+
+    // The directory, which without a permit is opened for each reading.
+    let mut reading = TreeReading::of(&tree.roots(), "/pod/box", &DescriptorBudget::new(0, 0));
+    reading.read(groups);
+    let before = reading.statistics.clone();
+    fs::rename(tree.path("unified/pod"), tree.path("unified/away")).unwrap();
+    fail_to_open(&tree.path("unified/pod"));
+    let outcome = reading.read(groups);
+    assert_eq!((outcome.read, outcome.failed), (Wanted::NOTHING, groups));
+    assert_eq!(outcome.presence, Presence::There, "as far as is known");
+    assert_eq!(reading.statistics, before);
+
+    // Of one that was never opened nothing is known, and nothing made up.
+    let mut new = TreeReading::of(&tree.roots(), "/pod/box", &DescriptorBudget::new(0, 0));
+    assert_eq!(new.read(groups).failed, groups);
+    assert_eq!(new.statistics, CgroupStatistics::default());
+    fs::remove_file(tree.path("unified/pod")).unwrap();
+    fs::rename(tree.path("unified/away"), tree.path("unified/pod")).unwrap();
+    assert_eq!(new.read(groups).read, groups);
+    assert_eq!(usage(&new), Some(4));
+}
+
+#[test]
+fn a_table_that_cannot_be_read_for_once_is_not_replaced_by_a_smaller_one() {
+    const ALL: &[u8] = b"8:0 Read 9\nTotal 9\n";
+    let tree = Tree::v1(
+        "blkio",
+        &[
+            ("blkio.throttle.io_service_bytes", b"8:0 Read 2\nTotal 2\n"),
+            ("blkio.throttle.io_service_bytes_recursive", ALL),
+        ],
+    );
+    let mut reading = TreeReading::of(&tree.roots(), "/pod/box", &DescriptorBudget::new(9, 0));
+    let mut read_bytes = |wanted_failed| {
+        assert_eq!(reading.read(Wanted::IO).failed, wanted_failed);
+        let io = reading.statistics.io.as_ref().unwrap();
+        io.sum(|device| device.bytes.read)
+    };
+    assert_eq!(read_bytes(Wanted::NOTHING), Some(9));
+    let table = tree.path("blkio/pod/box/blkio.throttle.io_service_bytes_recursive");
+    fs::remove_file(&table).unwrap();
+    fail_to_open(&table);
+    assert_eq!(read_bytes(Wanted::IO), Some(9), "not 2");
+    fs::remove_file(&table).unwrap();
+    assert_eq!(read_bytes(Wanted::NOTHING), Some(2), "there is no other");
+}
+
+#[test]
+fn a_cgroup_that_goes_within_a_reading_has_new_figures_up_to_there_and_earlier_ones_behind() {
+    let tree = Tree::v2(&[
+        ("cpu.stat", b"usage_usec 1\n"),
+        ("pids.current", b"2\n"),
+        ("memory.current", b"7\n"),
+        ("memory.stat", b"anon 3\n"),
+    ]);
+    let mut reading = tree.reading();
+    reading.read(Wanted::ALL);
+    let earlier = reading.statistics.clone();
+    tree.write("unified/pod/box/cpu.stat", b"usage_usec 8\n");
+    tree.write("unified/pod/box/pids.current", b"9\n");
+    tree.write("unified/pod/box/memory.stat", b"anon 9\n");
+
+    // Who opens this waits for who writes: here the reading stands still, behind the CPU's files and
+    // the usage of memory, and before tasks and memory.stat.
+    let gate = box_of(&tree).join("io.stat");
+    nix::unistd::mkfifo(&gate, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    // What was found not to be there is asked for again by a new reader only.
+    reading.reader = tree.reading().reader;
+    let writer = tree.path("gate");
+    fs::hard_link(&gate, &writer).unwrap();
+    let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+    let outcome = std::thread::scope(|threads| {
+        let read = threads.spawn(|| {
+            let own = fs::read_link("/proc/thread-self").unwrap();
+            sender
+                .send(std::path::Path::new("/proc").join(own))
+                .unwrap();
+            reading.read(Wanted::ALL)
+        });
+        let thread = receiver.recv().unwrap();
+        let mut waits = 0;
+        while waits < 5 {
+            let stat = fs::read_to_string(thread.join("stat")).unwrap();
+            let sleeps = stat.rsplit(')').next().unwrap().starts_with(" S");
+            waits = if sleeps { waits + 1 } else { 0 };
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        fs::remove_dir_all(box_of(&tree)).unwrap();
+        // The gate opens.
+        drop(fs::OpenOptions::new().write(true).open(&writer).unwrap());
+        read.join().unwrap()
+    });
+    assert_eq!(outcome.presence, Presence::Gone);
+    assert_eq!(outcome.read, Wanted::CPU | Wanted::MEMORY);
+    let cpu = reading.statistics.cpu.as_ref().unwrap();
+    assert_eq!(cpu.usage_ns, Some(8_000), "of this reading");
+    assert_eq!(reading.statistics.pids, earlier.pids, "of the one before");
+    let stat = |statistics: &CgroupStatistics| {
+        let memory = statistics.memory.as_ref().unwrap();
+        memory.stat.named("anon")
+    };
+    assert_eq!(stat(&reading.statistics), stat(&earlier));
+}
+
+#[test]
+fn a_sparing_reading_leaves_out_what_tells_the_same_again() {
+    let tree = Tree::v2(&[("memory.current", b"2\n"), ("memory.stat", b"anon 3\n")]);
+    let mut reading = tree.reading();
+    let sparing = Wanted::MEMORY | Wanted::MEMORY_STAT | Wanted::SPARING;
+    let mut anon = |file: &str, bytes: &[u8]| {
+        tree.write(&format!("unified/pod/box/{file}"), bytes);
+        let outcome = reading.read(sparing);
+        let stat = &reading.statistics.memory.as_ref().unwrap().stat;
+        let is_whole = outcome.whole.contains(Wanted::MEMORY_STAT);
+        assert_eq!(is_whole, outcome.read.contains(Wanted::MEMORY_STAT));
+        (stat.named("anon"), is_whole)
+    };
+    assert_eq!(anon("memory.current", b"2\n"), (Some(3), true), "the first");
+    assert_eq!(anon("memory.stat", b"anon 4\n"), (Some(3), false));
+    assert_eq!(anon("memory.current", b"5\n"), (Some(4), true));
+}
+
 #[test]
 fn what_is_not_there_is_not_asked_for_again_at_once() {
     let tree = Tree::v2(&[("pids.current", b"3\n")]);

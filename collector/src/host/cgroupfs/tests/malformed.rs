@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use super::{Tree, TreeReading};
 use crate::host::cgroupfs::{
     KernelFile, Limit, MemoryKey, Reason, Wanted, context::MAX_FILE_BYTES, io::MAX_DEVICES,
-    other_keys::MAX_OTHER_KEYS,
+    other_keys::MAX_OTHER_KEYS, statistics::CountedUse,
 };
 
 /// Reads all of a v2 cgroup with one file.
@@ -298,8 +298,15 @@ fn named_rows_are_found_by_name() {
     let tree = Tree::v2(&[
         (
             "rdma.current",
-            b"mlx4_0 hca_handle=2 hca_object=2000\nocrdma1 hca_handle=3\n",
+            b"mlx4_0 hca_handle=2 hca_object=2000 mr_mem=7\nocrdma1 hca_handle=3\n",
         ),
+        ("rdma.peak", b"mlx4_0 hca_handle=5 hca_object=2500\n"),
+        (
+            "rdma.events",
+            b"mlx4_0 hca_handle.max=5 hca_handle.alloc_fail=3 hca_object.max=1 hca_object.alloc_fail=0\n",
+        ),
+        ("rdma.events.local", b"mlx4_0 hca_handle.max=4 hca_handle.alloc_fail=2\n"),
+        ("misc.events.local", b"res_a.max 0\nres_b.max 1\n"),
         ("rdma.max", b"mlx4_0 hca_handle=max hca_object=3000\n"),
         ("misc.current", b"res_a 3\nres_b 0\n"),
         ("misc.max", b"res_a max\nres_b 4\n"),
@@ -308,18 +315,80 @@ fn named_rows_are_found_by_name() {
     ]);
     let (statistics, context) = tree.reading().all();
     let rdma = statistics.rdma.unwrap();
-    assert_eq!((&*rdma[0].device, rdma[0].objects), ("mlx4_0", Some(2_000)));
-    assert_eq!(rdma[0].handle_limit, Some(Limit::Unlimited));
-    assert_eq!(rdma[0].object_limit, Some(Limit::At(3_000)));
-    assert_eq!((&*rdma[1].device, rdma[1].objects), ("ocrdma1", None));
-    let misc = statistics.misc.unwrap();
-    assert_eq!((&*misc[0].resource, misc[0].peak), ("res_a", Some(9)));
-    assert_eq!(misc[0].limit, Some(Limit::Unlimited));
+    assert_eq!(&*rdma[0].device, "mlx4_0");
+    let handles = CountedUse {
+        current: Some(2),
+        peak: Some(5),
+        limit: Some(Limit::Unlimited),
+        limit_hits: Some(5),
+        limit_hits_here: Some(4),
+        failures: Some(3),
+        failures_here: Some(2),
+    };
+    assert_eq!(rdma[0].handles, handles);
+    let objects = CountedUse {
+        current: Some(2_000),
+        peak: Some(2_500),
+        limit: Some(Limit::At(3_000)),
+        limit_hits: Some(1),
+        limit_hits_here: None,
+        failures: Some(0),
+        failures_here: None,
+    };
+    assert_eq!(rdma[0].objects, objects);
     assert_eq!(
-        (misc[1].limit, misc[1].limit_hits),
-        (Some(Limit::At(4)), Some(2))
+        rdma[0].other.value("mr_mem"),
+        Some(7),
+        "what is not known is kept"
+    );
+    assert_eq!(
+        (&*rdma[1].device, rdma[1].objects.current),
+        ("ocrdma1", None)
+    );
+    let misc = statistics.misc.unwrap();
+    assert_eq!((&*misc[0].resource, misc[0].used.peak), ("res_a", Some(9)));
+    assert_eq!(misc[0].used.limit, Some(Limit::Unlimited));
+    let second = misc[1].used;
+    assert_eq!(
+        (second.current, second.limit),
+        (Some(0), Some(Limit::At(4)))
+    );
+    assert_eq!(
+        (second.limit_hits, second.limit_hits_here),
+        (Some(2), Some(1))
     );
     assert_eq!(context.account.parse_errors.total(), 0);
+}
+
+#[test]
+fn keys_that_no_kernel_had_are_kept_by_name() {
+    let tree = Tree::v2(&[
+        ("memory.current", b"1\n"),
+        ("memory.events", b"low 1\nnew_event 2\n"),
+        ("memory.swap.events", b"fail 3\nnew_event 4\n"),
+        ("cgroup.events", b"populated 1\nnew_state 5\n"),
+        ("io.weight", b"default 100\n8:16 200\nx 3\n"),
+        ("hugetlb.2MB.current", b"4194304\n"),
+        ("hugetlb.2MB.numa_stat", b"total=4194304 N0=0 N1=4194304\n"),
+        ("hugetlb.2MB.events.local", b"max 6\n"),
+        ("pids.events.local", b"max 7\n"),
+    ]);
+    let (statistics, context) = tree.reading().all();
+    let memory = statistics.memory.unwrap();
+    assert_eq!(memory.events.low, Some(1));
+    assert_eq!(memory.events.other.value("new_event"), Some(2));
+    assert_eq!(memory.swap_events.fail, Some(3));
+    assert_eq!(memory.swap_events.other.value("new_event"), Some(4));
+    let life = statistics.life.unwrap();
+    assert_eq!(life.populated, Some(true));
+    assert_eq!(life.other_events.value("new_state"), Some(5));
+    let io = statistics.io.unwrap();
+    assert_eq!((io.weight, io.limits[0].weight), (Some(100), Some(200)));
+    assert_eq!(context.account.parse_errors.total(), 1, "x is no disk");
+    let hugetlb = statistics.hugetlb.unwrap();
+    assert_eq!(hugetlb[0].by_node, [(0, 0), (1, 4_194_304)]);
+    assert_eq!(hugetlb[0].limit_hits_here, Some(6));
+    assert_eq!(statistics.pids.unwrap().limit_hits_here, Some(7));
 }
 
 #[test]
