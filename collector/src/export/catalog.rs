@@ -2,7 +2,7 @@
 //!
 //! In: nothing. Out: the name, kind, unit, labels and meaning of each family, for the encoders and
 //! for `docs/metrics.md`. A metric's name is a literal here and nowhere else. A retired family stays,
-//! and says so. The names that others gave are in [`peers`](super::peers).
+//! and says so. The names that others gave are in `peers`.
 
 use super::{
     family::{Family, Kind, Scope, Unit, V0_1},

@@ -1,7 +1,7 @@
 //! What a metric family is: its name, kind, unit, labels and meaning.
 //!
 //! In: nothing. Out: the types of a row of a metric table, ours ([`catalog`](super::catalog)) or that of
-//! names that others gave ([`peers`](super::peers)). Never here: a metric's name.
+//! names that others gave (`peers`). Never here: a metric's name.
 
 use prometheus_client::{metrics::MetricType, registry};
 

@@ -1,7 +1,7 @@
 //! The labels of every series: their names and what their values can be.
 //!
 //! In: nothing. Out: rows for the metric tables, and the names of values that only the export has. How
-//! they are encoded is in [`label_sets`](super::label_sets).
+//! they are encoded is in `label_sets`.
 
 use collector_common::signal::{KernelLoss, Signal};
 
@@ -223,7 +223,7 @@ pub const WINDOW_SIGNAL: Label = closed(
         WindowSignal::BlockIoDevice.name(),
     ],
 );
-/// A rank of [`Quantiles::RANKS`].
+/// A rank of [`Quantiles::RANKS`](crate::window::Quantiles::RANKS).
 pub const QUANTILE: Label = closed("quantile", &["0.5", "0.75", "0.9", "0.95", "0.99", "0.999"]);
 /// See [`Signal`].
 pub const SIGNAL: Label = closed(
