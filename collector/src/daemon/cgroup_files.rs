@@ -163,10 +163,13 @@ impl CgroupFiles {
         let outcome = due.entry.try_read(due.generation, |target| {
             Some(self.read_target(target, due.entry.last_wanted()))
         })?;
-        if let Some(outcome) = outcome {
-            self.note(&outcome);
-        }
-        Ok(())
+        let Some(outcome) = outcome else {
+            return Ok(());
+        };
+        self.note(&outcome);
+        // By now the last slice has been counted, too.
+        let again = |target: ReadTarget<'_>| Some(self.read_target(target, Wanted::CPU));
+        due.entry.try_read(due.generation, again).map(drop)
     }
 
     fn note(&self, outcome: &ReadOutcome) {

@@ -4,6 +4,22 @@
 
 use std::{collections::HashMap, fmt, ops::Range, sync::Arc};
 
+use super::{
+    NameSets,
+    cgroup_feeds::Cgroup,
+    cgroup_labels::CgroupLabels,
+    classic_text::ClassicText,
+    family::Family,
+    family_message::FamilyMessage,
+    feeds::{self, Feed, Series},
+    format::Format,
+    peers::{ContainerdLabels, NetworkViews, Row, SharedFamily, device},
+    pieces::{Pieces, Unwanted},
+};
+use crate::{
+    reconcile::{Snapshot, snapshot::CgroupStats},
+    window::Device,
+};
 use prometheus_client::{
     collector::Collector,
     encoding::{
@@ -15,23 +31,6 @@ use prometheus_client::{
         text,
     },
     registry::{Registry, Unit},
-};
-use prost::Message as _;
-
-use super::{
-    NameSets,
-    cgroup_feeds::Cgroup,
-    cgroup_labels::CgroupLabels,
-    classic_text::ClassicText,
-    family::Family,
-    feeds::{self, Feed, Series},
-    format::Format,
-    peers::{ContainerdLabels, NetworkViews, Row, SharedFamily, device},
-    pieces::{Pieces, Unwanted},
-};
-use crate::{
-    reconcile::{Snapshot, snapshot::CgroupStats},
-    window::Device,
 };
 
 /// A snapshot could not be encoded.
@@ -115,19 +114,17 @@ fn write<T: FnMut(Vec<u8>) -> bool>(
     out.finish().map_err(|Unwanted| EncodeError::Unwanted)
 }
 
-/// Cgroups per round of a family. Protobuf messages are built before they are written, with two
-/// strings and an allocation for each label: built for all cgroups at once they take several times
-/// the memory of the exposition, and the time to get it from the system. Much smaller rounds repeat
-/// the family's head too often.
+/// Cgroups per round of a family. Protobuf messages are built before they are written: built for all
+/// cgroups at once they take several times the memory of the exposition, and the time to get it from the
+/// system. Much smaller rounds build the family's head too often.
 const CGROUPS_PER_ROUND: usize = 16;
 
 fn write_protobuf<T: FnMut(Vec<u8>) -> bool>(
     scene: &Arc<Scene>,
     out: &mut Pieces<T>,
 ) -> Result<(), EncodeError> {
-    let mut message = Vec::new();
+    let mut message = FamilyMessage::default();
     for (position, family) in scene.families.iter().enumerate() {
-        message.clear();
         let rounds = if family.is_by_cgroup() {
             scene.snapshot.cgroups.len().div_ceil(CGROUPS_PER_ROUND)
         } else {
@@ -137,35 +134,18 @@ fn write_protobuf<T: FnMut(Vec<u8>) -> bool>(
             let first = round * CGROUPS_PER_ROUND;
             let end = scene.snapshot.cgroups.len().min(first + CGROUPS_PER_ROUND);
             let registry = scene.registry(position..position + 1, first..end);
-            for mut encoded in
-                prometheus_protobuf::encode(&registry).map_err(EncodeError::Protobuf)?
-            {
-                family.name_as_listed(&mut encoded);
-                // Messages behind each other are one message, by the rules of the encoding: lists are
-                // joined, and of the head, which is the same each time, the last one counts.
-                // Its only error is a buffer without room, and this one grows.
-                encoded
-                    .encode(&mut message)
-                    .map_err(|_full| EncodeError::Protobuf(fmt::Error))?;
+            for mut part in prometheus_protobuf::encode(&registry).map_err(EncodeError::Protobuf)? {
+                family.name_as_listed(&mut part);
+                message
+                    .add(part, &scene.labels)
+                    .map_err(EncodeError::Protobuf)?;
             }
         }
-        if !message.is_empty() {
-            let mut length = Vec::with_capacity(10);
-            push_varint(&mut length, message.len());
-            for part in [&length[..]].into_iter().chain(message.chunks(1 << 12)) {
-                out.push(part).map_err(|Unwanted| EncodeError::Unwanted)?;
-            }
-        }
+        message
+            .finish(out)
+            .map_err(|Unwanted| EncodeError::Unwanted)?;
     }
     Ok(())
-}
-
-fn push_varint(out: &mut Vec<u8>, mut value: usize) {
-    while value >= 0x80 {
-        out.push(value.to_le_bytes()[0] | 0x80);
-        value >>= 7;
-    }
-    out.push(value.to_le_bytes()[0]);
 }
 
 /// A snapshot with all that its series need.
@@ -209,14 +189,16 @@ impl Scene {
         names: NameSets,
         device_name: impl Fn(Device) -> String,
     ) -> Self {
-        let render = match format {
-            Format::OpenMetricsText | Format::PrometheusText => CgroupLabels::rendered,
-            Format::PrometheusProtobuf => CgroupLabels::new,
-        };
         let labels = snapshot
             .cgroups
             .iter()
-            .map(|cgroup| render(&cgroup.identity))
+            .enumerate()
+            .map(|(position, cgroup)| match format {
+                Format::OpenMetricsText | Format::PrometheusText => {
+                    CgroupLabels::text(&cgroup.identity)
+                }
+                Format::PrometheusProtobuf => CgroupLabels::message(&cgroup.identity, position),
+            })
             .collect();
         let mut devices = HashMap::new();
         for row in snapshot.cgroups.iter().flat_map(|cgroup| &cgroup.block) {

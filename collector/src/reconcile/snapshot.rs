@@ -160,7 +160,7 @@ pub enum LastReading {
     #[default]
     Running,
     /// After its last process had left: CPU time, memory and block I/O are final. If it was removed within
-    /// 1 ms, the last slice of its CPU time is that of the events.
+    /// 0.2 ms, the last slice of its CPU time is that of the events.
     Final,
     /// After its last process had left, while the cgroup was being removed: some figures are final,
     /// the others of an earlier reading. Of these, CPU time and block I/O are those of the events where these

@@ -10,9 +10,10 @@ use crate::{
     reconcile::snapshot::LastReading,
 };
 
-/// From its leaving the cgroup a task that ends needs some microseconds until it leaves the CPU, too, and
-/// all of its time is counted. If it is held up in between, it is off the CPU, and counted, all the sooner.
-pub(super) const LAST_SLICE: Duration = Duration::from_millis(1);
+/// From its leaving the cgroup a task that ends needs some tens of microseconds until it leaves the CPU, too,
+/// and all of its time is counted. If it is held up in between, it is off the CPU, and counted, all the
+/// sooner.
+pub(super) const LAST_SLICE: Duration = Duration::from_micros(200);
 
 /// What a life's figures come down to. More is read at its end, and what a runtime removes first may be
 /// missing of that.
