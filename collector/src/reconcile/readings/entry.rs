@@ -24,7 +24,7 @@ use crate::{
         Life,
         readings::{
             ReadingSettings,
-            at_end::AtEnd,
+            life::{EntryLife, Existence, Occupancy},
             stand_in::completed,
             tally::{LeftOut, Tally},
         },
@@ -41,29 +41,6 @@ pub struct Entry {
     tally: Arc<Tally>,
     life: Mutex<EntryLife>,
     figures: Mutex<EntryFigures>,
-}
-
-/// The latest life.
-#[derive(Debug)]
-pub(super) struct EntryLife {
-    pub(super) generation: u32,
-    path: Arc<[u8]>,
-    keys: Vec<CgroupKey>,
-    /// When it was made or found.
-    pub(super) since: Ktime,
-    /// Whether it was made while we looked on.
-    pub(super) is_new: bool,
-    /// Whether it has a network to itself.
-    has_network: bool,
-    occupancy: Occupancy,
-    at_end: AtEnd,
-    existence: Existence,
-    pub(super) turns: u32,
-    /// Until then, its turns can be passed over: nothing has happened in it of late.
-    rests_until: Ktime,
-    at: Option<Ktime>,
-    /// Of what its last reading should have, what was ever found.
-    found: Wanted,
 }
 
 /// What the files of a life say, and what reads them.
@@ -91,26 +68,6 @@ pub struct Processes {
     pub network: Option<Arc<NetworkStatistics>>,
     /// Their threads and open files, once they were counted.
     pub totals: Option<ProcessTotals>,
-}
-
-/// What is told of its processes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Occupancy {
-    /// Nothing: it had none yet, or had them before it was found.
-    Untold,
-    /// There are some.
-    Filled,
-    /// There were, and the last of them left.
-    Emptied(Ktime),
-}
-
-/// Whether the cgroup is there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Existence {
-    There,
-    /// It went while its files were being read: what that found decides how its last reading ended.
-    GoneWhileRead,
-    Gone,
 }
 
 /// What a reading is given.
@@ -154,22 +111,9 @@ pub struct LastFigures {
     pub statistics: Arc<CgroupStatistics>,
 }
 
-/// How the last reading of a life ended: see [`super::LastReadings`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ending {
-    Won,
-    Late,
-    Lost,
-    /// No process was seen in it: there was nothing to be late for.
-    Nobody,
-}
-
 /// The kernel counts the CPU time of a task at each tick and when it leaves the CPU: a reading right
 /// after the last process left its cgroup can lack what came since the last tick. None is slower.
 pub const SLOWEST_TICK: Duration = Duration::from_millis(10);
-
-/// More hierarchies than any host has.
-const MAX_KEYS: usize = 32;
 
 impl Entry {
     pub(super) fn new(
@@ -406,89 +350,6 @@ impl Entry {
     pub(super) fn life(&self) -> MutexGuard<'_, EntryLife> {
         // A reader that panicked ends the daemon; until then numbers are better than none.
         self.life.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl EntryLife {
-    pub(super) fn new(generation: u32, path: Vec<u8>, since: Ktime, is_new: bool) -> Self {
-        Self {
-            generation,
-            path: path.into(),
-            keys: Vec::new(),
-            since,
-            is_new,
-            has_network: false,
-            occupancy: Occupancy::Untold,
-            at_end: AtEnd::default(),
-            existence: Existence::There,
-            turns: 0,
-            rests_until: Ktime::default(),
-            at: None,
-            found: Wanted::NOTHING,
-        }
-    }
-
-    /// With a network to itself, if it has one.
-    pub(super) const fn with_network(mut self, has_network: bool) -> Self {
-        self.has_network = has_network;
-        self
-    }
-
-    /// When it was made, if that is known.
-    fn made(&self) -> Option<Ktime> {
-        self.is_new.then_some(self.since)
-    }
-
-    /// Adds one of its ids. Whether there was room.
-    pub(super) fn add_key(&mut self, key: CgroupKey) -> bool {
-        if self.keys.contains(&key) {
-            return true;
-        }
-        let has_room = self.keys.len() < MAX_KEYS;
-        if has_room {
-            self.keys.push(key);
-        }
-        has_room
-    }
-
-    /// A process is in it: what was read before is not the last reading.
-    pub(super) fn fill(&mut self) {
-        self.occupancy = Occupancy::Filled;
-        self.at_end = AtEnd::default();
-    }
-
-    /// The last process left. In another hierarchy of the same cgroup it may have left before.
-    pub(super) fn empty(&mut self, at: Ktime) {
-        if let Occupancy::Emptied(before) = self.occupancy {
-            self.occupancy = Occupancy::Emptied(before.max(at));
-            self.at_end.end_again();
-        } else {
-            self.occupancy = Occupancy::Emptied(at);
-            self.at_end = AtEnd::default();
-        }
-    }
-
-    /// Takes over what became of a reading; `last` is what the last one should have.
-    fn take(&mut self, outcome: &ReadOutcome, last: Wanted) {
-        // Of a cgroup that was never there in any hierarchy, nothing is known.
-        if outcome.read == Wanted::NOTHING {
-            return;
-        }
-        self.at = Some(outcome.at);
-        self.found = self.found.and(outcome.read.only(last));
-        if let Occupancy::Emptied(emptied) = self.occupancy {
-            self.at_end.take(outcome, emptied);
-        }
-    }
-
-    /// How the last reading ended, now that it is gone.
-    fn ending(&self) -> Ending {
-        match self.at_end.last_reading(self.found, true) {
-            LastReading::Final => Ending::Won,
-            LastReading::Partial => Ending::Late,
-            _ if self.occupancy == Occupancy::Untold => Ending::Nobody,
-            _ => Ending::Lost,
-        }
     }
 }
 

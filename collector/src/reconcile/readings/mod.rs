@@ -11,6 +11,7 @@
 
 mod at_end;
 mod entry;
+mod life;
 mod schedule;
 mod stand_in;
 mod store;

@@ -9,7 +9,8 @@ use std::{
 };
 
 use super::{
-    entry::{Entry, EntryLife},
+    entry::Entry,
+    life::EntryLife,
     schedule,
     stand_in::StandInVersions,
     tally::{LastReadings, LeftOut, LeftOutCounts, Tally},

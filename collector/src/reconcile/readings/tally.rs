@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::entry::Ending;
+use super::life::Ending;
 
 /// The counters; entries share them.
 #[derive(Debug, Default)]

@@ -1,0 +1,250 @@
+//! The numbers of every cgroup, and whose they are.
+//!
+//! Samples are recorded by cgroup id alone; this is where ids meet identities. The two are kept apart
+//! because an id can be seen in a sample before anyone knows its path, and because the cgroups of one
+//! path in several hierarchies, and in several lives, are one row of the export.
+
+mod intake;
+mod views;
+
+use std::{
+    collections::HashMap,
+    mem,
+    time::{Duration, SystemTime},
+};
+
+use super::{
+    roll_up::RollUp,
+    snapshot::{CgroupCounts, CgroupStats, SchedSums},
+};
+use crate::{
+    catalog::{
+        CgroupTable, LifeNote, Owner, OwnerId, Recognizer, TableSettings,
+        cgroup_table::{Expired, Moment, Walked},
+    },
+    host::{CgroupKey, HierarchyId, cgroup_mounts::CgroupMounts, cgroup_walk::Walk, clock::Ktime},
+    window::{CgroupTotals, CgroupWindows, EventSums, Operation, OperationCodes, WindowSettings},
+};
+
+/// The path of the row that takes what has no row of its own.
+const OTHER: &str = "~other";
+
+/// What the pipeline is made with.
+#[derive(Clone, Debug)]
+pub struct PipelineSettings<'a> {
+    /// The hierarchies.
+    pub mounts: &'a CgroupMounts,
+    /// What recognizes containers.
+    pub recognizer: Recognizer,
+    /// How this kernel numbers block operations.
+    pub operations: Vec<(u32, Operation)>,
+    /// How many cgroups get numbers of their own.
+    pub max_cgroups: usize,
+    /// How long a tombstone stays.
+    pub retention: Duration,
+}
+
+/// The numbers of every cgroup, and whose they are.
+#[derive(Debug)]
+pub struct Pipeline {
+    windows: CgroupWindows,
+    table: CgroupTable,
+    operations: OperationCodes,
+    tasks: HierarchyId,
+    block: HierarchyId,
+    memory: HierarchyId,
+    /// The hierarchies whose cgroups get an identity. Events of the others are noted and pass.
+    attributed: Vec<HierarchyId>,
+    /// Totals that are no longer under a cgroup's id: of earlier lives.
+    put_aside: HashMap<OwnerId, CgroupTotals>,
+    /// Totals of cgroups that found no place in the table.
+    homeless: CgroupTotals,
+    /// What counts in the rows above, though it has no row any more.
+    roll_up: RollUp,
+    started: SystemTime,
+    wants_resync: bool,
+    /// What happened to cgroups since this was last asked.
+    life: Vec<LifeNote>,
+    /// Whether some of it could not be kept.
+    life_missed: bool,
+}
+
+/// What a scrape found.
+#[derive(Debug)]
+pub struct Scrape {
+    /// Every row.
+    pub cgroups: Vec<CgroupStats>,
+    /// Of each row, which life it shows; the overflow row has none.
+    pub lives: Vec<Option<Life>>,
+    /// How many cgroups are known.
+    pub counts: CgroupCounts,
+    /// How many events went to the overflow row because their cgroups had no place of their own.
+    pub events_overflowed: u64,
+}
+
+/// The latest life of an owner.
+#[derive(Clone, Debug)]
+pub struct Life {
+    /// Whose.
+    pub owner: OwnerId,
+    /// Which.
+    pub generation: u32,
+    /// What its events add up to, once it is over.
+    pub sums: Option<EventSums>,
+}
+
+/// How much of what happened to cgroups is kept for those who read their files: more than the events
+/// of one pass. Each note is a path and some numbers.
+pub(super) const MAX_LIFE_NOTES: usize = 1 << 18;
+
+impl Pipeline {
+    /// Empty.
+    #[must_use]
+    pub fn new(settings: PipelineSettings<'_>, started: SystemTime) -> Self {
+        let PipelineSettings {
+            mounts,
+            recognizer,
+            operations,
+            max_cgroups,
+            retention,
+        } = settings;
+        let id = |of: Option<&crate::host::cgroup_mounts::Hierarchy>| {
+            of.map_or(HierarchyId::V2, |hierarchy| hierarchy.id)
+        };
+        let tasks = id(mounts.task_hierarchy());
+        let table = TableSettings {
+            max_owners: max_cgroups,
+            retention,
+            cgroup_version: if tasks == HierarchyId::V2 { 2 } else { 1 },
+        };
+        Self {
+            // Each owner can have a cgroup with numbers in each hierarchy, and may be a tombstone.
+            windows: CgroupWindows::new(WindowSettings {
+                max_cgroups: max_cgroups.saturating_mul(2 * mounts.attributed().len()),
+                ..WindowSettings::default()
+            }),
+            table: CgroupTable::new(table, recognizer),
+            operations: OperationCodes::new(operations),
+            tasks,
+            block: id(mounts.block_hierarchy()),
+            memory: id(mounts.memory_hierarchy()),
+            attributed: mounts
+                .attributed()
+                .iter()
+                .map(|hierarchy| hierarchy.id)
+                .collect(),
+            put_aside: HashMap::new(),
+            homeless: CgroupTotals::default(),
+            roll_up: RollUp::default(),
+            started,
+            wants_resync: false,
+            life: Vec::new(),
+            life_missed: false,
+        }
+    }
+
+    /// Closes the current window of every histogram.
+    pub fn rotate(&mut self) {
+        self.windows.rotate();
+    }
+
+    /// Whether the cgroup trees should be looked at: there is a cgroup whose path is not known. Says
+    /// so once.
+    pub fn wants_resync(&mut self) -> bool {
+        mem::take(&mut self.wants_resync)
+    }
+
+    /// Makes identities agree with a walk of a hierarchy that began at `began`.
+    pub fn sync(&mut self, hierarchy: HierarchyId, walk: &Walk, began: Ktime, now: Moment) {
+        let walked = Walked {
+            cgroups: &walk.cgroups,
+            is_complete: walk.is_complete(),
+            began,
+        };
+        for (key, change) in self.table.sync(hierarchy, &walked, now) {
+            self.follow(key, change, None);
+        }
+        self.note_exits();
+        self.make_room();
+    }
+
+    /// Lets go of tombstones whose time is over.
+    pub fn expire(&mut self, now: Ktime) {
+        for Expired {
+            owner,
+            path,
+            ended,
+            keys,
+            is_early,
+        } in self.table.expire(now)
+        {
+            self.note(LifeNote::Forgotten { owner });
+            let mut totals = self.put_aside.remove(&owner).unwrap_or_default();
+            let mut of_life = SchedSums::default();
+            for key in keys {
+                if let Some(of_key) = self.windows.remove(key) {
+                    of_life.add(SchedSums::of(&of_key));
+                    totals.merge(&of_key);
+                }
+            }
+            self.roll_up
+                .forget(&self.table, owner, &path, ended, of_life);
+            // What goes before its time, for want of room, is not lost: only told apart no more.
+            if is_early {
+                self.homeless.merge(&totals);
+            }
+        }
+    }
+
+    /// Cgroups may come and go faster than [`expire`](Self::expire) is called.
+    fn make_room(&mut self) {
+        if self.table.is_crowded() {
+            self.expire(Ktime::now());
+        }
+    }
+
+    /// What happened to cgroups since this was last asked, in its order. To be asked after every
+    /// pass.
+    pub fn take_life(&mut self) -> Vec<LifeNote> {
+        if !mem::take(&mut self.life_missed) {
+            return mem::take(&mut self.life);
+        }
+        self.life.clear();
+        let mut notes = vec![LifeNote::Only {
+            owners: self.table.owners().map(|(owner, _)| owner).collect(),
+        }];
+        for (owner, of) in self.table.owners() {
+            notes.extend(of.live_keys().filter_map(|key| there(owner, of, key, None)));
+            if of.exited().is_some() {
+                notes.push(LifeNote::Exited { owner });
+            }
+        }
+        notes
+    }
+
+    fn note(&mut self, note: LifeNote) {
+        if self.life.len() < MAX_LIFE_NOTES {
+            self.life.push(note);
+        } else {
+            self.life_missed = true;
+        }
+    }
+
+    fn note_exits(&mut self) {
+        for owner in self.table.take_exited() {
+            self.note(LifeNote::Exited { owner });
+        }
+    }
+}
+
+/// The note that a cgroup is there; none for one whose path is not known.
+fn there(id: OwnerId, owner: &Owner, key: CgroupKey, made: Option<Ktime>) -> Option<LifeNote> {
+    (!owner.is_unresolved()).then(|| LifeNote::There {
+        owner: id,
+        generation: owner.identity.generation,
+        key,
+        path: owner.path().to_vec(),
+        made,
+        has_network: owner.identity.own_container().is_some() || owner.identity.path == "/",
+    })
+}
