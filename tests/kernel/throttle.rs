@@ -6,14 +6,14 @@ use std::{
 };
 
 use collector::{
-    host::{HierarchyId, support::KernelSupport},
+    host::HierarchyId,
     window::{CgroupWindows, WindowSettings},
 };
 use collector_common::signal::Signal;
 use collector_tests::{
     cgroup::TestCgroup,
     note,
-    observe::{Observation, Seen, Settings},
+    observe::{Observation, Seen, Settings, kernel_support},
 };
 
 use crate::within;
@@ -54,8 +54,8 @@ fn kernel_throttled_ns(cgroup: &TestCgroup) -> u64 {
 /// How near to the kernel's own figure where others want the CPU: before 6.6, what is waited right after
 /// a limit counts with it.
 fn tolerance() -> f64 {
-    let support = KernelSupport::probe(None);
-    let types = support.types.expect("this kernel's types");
+    let support = kernel_support();
+    let types = support.types.as_ref().expect("this kernel's types");
     let is_exact = types.layout.offset("OFF_CFS_RQ_THROTTLED_SINCE").is_ok();
     if is_exact { 0.05 } else { 0.20 }
 }

@@ -13,7 +13,7 @@ use collector_tests::{
     cgroup::{TestCgroup, mounts},
     daemon::Daemon,
     exposition::Exposition,
-    note,
+    is_emulated, note,
 };
 use procfs::{CurrentSI as _, KernelStats};
 
@@ -173,7 +173,8 @@ fn a_mixed_load_has_next_to_no_drift() {
         }
     };
     let cpu_time = worst.of("cpu_time").expect("CPU time was compared");
-    assert!(cpu_time < 0.02, "{cpu_time}: {log}");
+    let most = if is_emulated() { 0.10 } else { 0.02 };
+    assert!(cpu_time < most, "{cpu_time}: {log}");
     if mounts().memory_hierarchy().is_some() {
         assert_eq!(worst.of("kills"), Some(0.0), "{log}");
     } else {

@@ -50,6 +50,13 @@ pub fn note(what: &str) {
     println!("note: {what}");
 }
 
+/// Whether this machine's CPUs are emulated: they stand still for milliseconds while their emulator does
+/// something else, and no one counts that as stolen.
+#[must_use]
+pub fn is_emulated() -> bool {
+    std::env::var_os("CGSCOPE_TEST_EMULATED").is_some()
+}
+
 /// How many of something a test makes: some, or as many as an environment variable says.
 #[must_use]
 pub fn count(variable: &str, some: usize) -> usize {

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     sync::{
-        Arc, MutexGuard,
+        Arc, MutexGuard, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     thread::JoinHandle,
@@ -52,6 +52,12 @@ pub fn task_hierarchy() -> TaskHierarchy {
     } else {
         TaskHierarchy::V2
     }
+}
+
+/// What this kernel gives. Asked for once: an emulated machine takes a second to go through its types.
+pub fn kernel_support() -> &'static KernelSupport {
+    static SUPPORT: OnceLock<KernelSupport> = OnceLock::new();
+    SUPPORT.get_or_init(|| KernelSupport::probe(None))
 }
 
 /// A cgroup event, as it came.
@@ -133,9 +139,8 @@ impl Observation {
     #[must_use]
     pub fn start(settings: Settings) -> Self {
         let alone = crate::alone();
-        let support = KernelSupport::probe(None);
         let wanted: BTreeSet<Signal> = Signal::ALL.into_iter().collect();
-        let plan = AttachPlan::from_support(&support, Some(settings.tasks), &wanted);
+        let plan = AttachPlan::from_support(kernel_support(), Some(settings.tasks), &wanted);
         let load = LoadSettings {
             samples_ring_bytes: settings.samples_ring_bytes,
             events_ring_bytes: 1 << 20,

@@ -55,6 +55,10 @@ const SUITES: [(&str, &[LeftOut]); 2] = [
                 module: "witness::",
                 why: "compares with a runqlat that is installed here alone",
             },
+            LeftOut {
+                module: "drift::samples_that_are_lost",
+                why: "shows on any kernel that a loss is told, and takes long",
+            },
         ],
     ),
 ];
