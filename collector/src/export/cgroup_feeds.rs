@@ -6,10 +6,10 @@ use std::{collections::HashMap, fmt, time::SystemTime};
 
 use super::{
     cgroup_labels::CgroupLabels,
-    feeds::Series,
     histogram,
     label_sets::{DeviceOperation, Info, WindowQuantile},
     labels::{OomRole, Stage, SwitchKind, WaitCause},
+    series::Series,
 };
 use crate::{
     reconcile::snapshot::CgroupStats,

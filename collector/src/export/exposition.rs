@@ -11,10 +11,11 @@ use super::{
     classic_text::ClassicText,
     family::Family,
     family_message::FamilyMessage,
-    feeds::{self, Feed, Series},
+    feeds::{self, Feed},
     format::Format,
     peers::{ContainerdLabels, NetworkViews, Row, SharedFamily, device},
     pieces::{Pieces, Unwanted},
+    series::Series,
 };
 use crate::{
     reconcile::{Snapshot, snapshot::CgroupStats},

@@ -5,21 +5,18 @@
 use std::fmt;
 
 use collector_common::signal::Signal;
-use prometheus_client::encoding::{
-    EncodeCounterValue, EncodeGaugeValue, EncodeLabelSet, MetricEncoder, NoLabelSet,
-};
 
 use super::{
     catalog,
     cgroup_feeds::{self, Cgroup},
     family::Family,
-    format::Format,
     histogram,
     label_sets::{
         Build, DriftOf, LeftOutOf, Lost, OfPlace, OfProgram, OfSignal, ReadError, ReadingResult,
     },
     labels::{CgroupState, reason_name},
     peers,
+    series::Series,
 };
 use crate::{
     host::cgroupfs::Reason,
@@ -29,7 +26,6 @@ use crate::{
         readings::{LastReadings, LeftOut},
         snapshot::{CgroupCounts, ProgramStats, ReadErrors, SignalAccount, Timing},
     },
-    window::Cumulative,
 };
 
 /// What the series of a family come from.
@@ -39,64 +35,6 @@ pub(super) enum Feed {
     Cgroup(fn(&mut Series<'_, '_>, &Cgroup<'_>) -> fmt::Result),
     /// The snapshot as a whole.
     Snapshot(fn(&mut Series<'_, '_>, &Snapshot) -> fmt::Result),
-}
-
-/// Where the series of a family go.
-#[derive(Debug)]
-pub(super) struct Series<'a, 'b> {
-    pub(super) encoder: &'a mut MetricEncoder<'b>,
-    pub(super) format: Format,
-}
-
-impl Series<'_, '_> {
-    pub(super) fn counter(
-        &mut self,
-        labels: &impl EncodeLabelSet,
-        value: &impl EncodeCounterValue,
-    ) -> fmt::Result {
-        self.encoder
-            .encode_family(labels)?
-            .encode_counter::<NoLabelSet, _, f64>(value, None)
-    }
-
-    pub(super) fn gauge(
-        &mut self,
-        labels: &impl EncodeLabelSet,
-        value: &impl EncodeGaugeValue,
-    ) -> fmt::Result {
-        self.encoder.encode_family(labels)?.encode_gauge(value)
-    }
-
-    pub(super) fn histogram(
-        &mut self,
-        labels: &impl EncodeLabelSet,
-        values: &Cumulative,
-    ) -> fmt::Result {
-        histogram::encode(
-            &mut self.encoder.encode_family(labels)?,
-            values,
-            self.format,
-        )
-    }
-
-    fn timing(&mut self, snapshot: &Snapshot, wanted: Timing) -> fmt::Result {
-        snapshot
-            .timings
-            .iter()
-            .filter(|(timing, _)| *timing == wanted)
-            .try_for_each(|(_, values)| histogram::encode(self.encoder, values, self.format))
-    }
-
-    fn plain_counter(&mut self, value: Option<impl EncodeCounterValue>) -> fmt::Result {
-        value.map_or(Ok(()), |value| {
-            self.encoder
-                .encode_counter::<NoLabelSet, _, f64>(&value, None)
-        })
-    }
-
-    fn plain_gauge(&mut self, value: Option<impl EncodeGaugeValue>) -> fmt::Result {
-        value.map_or(Ok(()), |value| self.encoder.encode_gauge(&value))
-    }
 }
 
 /// Every family with its feed, in the catalog's order.

@@ -56,6 +56,14 @@ const SUITES: [(&str, &[LeftOut]); 2] = [
                 why: "compares with a runqlat that is installed here alone",
             },
             LeftOut {
+                module: "bad_input::",
+                why: "is about what people write, and not about a kernel",
+            },
+            LeftOut {
+                module: "peers::the_names_of_others_are_not_served",
+                why: "is about a setting, and not about a kernel",
+            },
+            LeftOut {
                 module: "drift::samples_that_are_lost",
                 why: "shows on any kernel that a loss is told, and takes long",
             },
