@@ -3,7 +3,8 @@
 use std::error::Error;
 
 /// `error`, then each cause behind it, joined by `: `. Our errors give context in their own text and
-/// leave the cause to `source()`, so nothing is said twice.
+/// leave the cause to `source()`, so nothing is said twice. What causes quote may come from anybody:
+/// control characters are spelled out.
 #[must_use]
 pub fn error_chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
@@ -13,5 +14,29 @@ pub fn error_chain(error: &dyn Error) -> String {
         text.push_str(&inner.to_string());
         cause = inner.source();
     }
+    if text.chars().any(char::is_control) {
+        return text
+            .chars()
+            .flat_map(|character| {
+                let spelled = character.is_control().then(|| character.escape_default());
+                let plain = spelled.is_none().then_some(character);
+                spelled.into_iter().flatten().chain(plain)
+            })
+            .collect();
+    }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_cause_quotes_cannot_write_on_a_terminal() {
+        let quoted = std::io::Error::other("unknown `\u{1b}[31mred\u{7}`, ünïcode");
+        assert_eq!(
+            error_chain(&quoted),
+            "unknown `\\u{1b}[31mred\\u{7}`, ünïcode"
+        );
+    }
 }

@@ -149,6 +149,23 @@ fn a_user_who_may_not() {
 }
 
 #[test]
+fn a_limit_of_open_files_that_cannot_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = Command::new("prlimit")
+        .arg("--nofile=64:64")
+        .arg(collector_tests::daemon::cgscope_binary())
+        .args(["run", "--listen", "127.0.0.1:0", "--lock-file"])
+        .arg(folder.path().join("lock"))
+        .output()
+        .unwrap();
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(69), "{message}");
+    for part in ["64 files", "256", "LimitNOFILE="] {
+        assert!(message.contains(part), "{message}");
+    }
+}
+
+#[test]
 fn signals_that_are_not_asked_for_are_off_and_the_rest_runs() {
     let daemon = Daemon::start(&["--signals", "sched"]);
     let exposition = daemon.scrape_until("a switch", std::time::Duration::from_secs(5), |of| {

@@ -8,14 +8,14 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use super::Identity;
 
-/// Makes it: invalid and control bytes as `\xNN`, at most [`Identity::MAX_PATH`] bytes. A path that
+/// Makes it: the bytes of what is invalid, controls or cannot be seen as `\xNN`, at most [`Identity::MAX_PATH`] bytes. A path that
 /// had to be changed ends in a hash of it, since another may spell the same.
 #[must_use]
 pub fn path_text(path: &[u8]) -> String {
     let mut text = String::with_capacity(path.len());
     for chunk in path.utf8_chunks() {
         for character in chunk.valid().chars() {
-            if character.is_control() {
+            if character.is_control() || is_unseen(character) {
                 let mut bytes = [0; 4];
                 escape(&mut text, character.encode_utf8(&mut bytes).as_bytes());
             } else {
@@ -25,6 +25,14 @@ pub fn path_text(path: &[u8]) -> String {
         escape(&mut text, chunk.invalid());
     }
     bounded(text, path)
+}
+
+/// What changes the order in which text is shown, or cannot be seen in it.
+const fn is_unseen(character: char) -> bool {
+    matches!(
+        character,
+        '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}'
+    )
 }
 
 fn escape(text: &mut String, bytes: &[u8]) {
@@ -66,6 +74,7 @@ mod tests {
         for (path, text) in [
             (&b"/line\nbreak\x1b"[..], "/line\\x0abreak\\x1b…"),
             (b"/bad\xff\xc3", "/bad\\xff\\xc3…"),
+            ("/a\u{202e}b".as_bytes(), "/a\\xe2\\x80\\xaeb…"),
         ] {
             let made = path_text(path);
             assert!(

@@ -161,6 +161,21 @@ pub fn require_privileges(privileges: Privileges) -> Result<(), Failure> {
     )))
 }
 
+/// Fewer open files would stop the daemon in the middle of its work: programs, rings, threads and
+/// connections take some 150, and cgroups are read with what is left.
+const LEAST_OPEN_FILES: u64 = 256;
+
+/// Whether this process may have as many files open as it cannot do without. No `limit` is enough.
+pub fn require_open_files(limit: Option<u64>) -> Result<(), Failure> {
+    match limit {
+        Some(limit) if limit < LEAST_OPEN_FILES => Err(Failure::Unavailable(format!(
+            "this process may have {limit} files open, and needs {LEAST_OPEN_FILES} at least: raise the \
+             limit (`ulimit -n`, or LimitNOFILE= of its systemd service)"
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// Where tasks are attributed: in the hierarchy of the `cpu` controller.
 fn task_hierarchy(mounts: &CgroupMounts) -> Option<TaskHierarchy> {
     let hierarchy = mounts.task_hierarchy()?;

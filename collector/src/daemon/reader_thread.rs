@@ -15,6 +15,10 @@ const LOOK_UP: Duration = Duration::from_millis(500);
 /// How often what went wrong is told.
 const TELL: Duration = Duration::from_secs(1);
 
+/// So long cgroups are read before anything else is looked after. On a host with more of them than can be
+/// read in time, what is compared, told and counted still is.
+const TIME_PER_PASS: Duration = Duration::from_millis(100);
+
 /// What the thread is given.
 #[derive(Debug)]
 pub struct ReaderThread<'a> {
@@ -32,11 +36,16 @@ impl ReaderThread<'_> {
     /// Works until the daemon stops.
     pub fn run(mut self) {
         let mut told = Instant::now();
+        let mut all_told = None;
         while !self.state.is_stopping() {
-            // In this order: what was told of before now is due by now.
-            let all_told = self.state.is_told_of_all();
+            if all_told.is_none() && self.state.is_told_of_all() {
+                all_told = Some(Ktime::now());
+            }
             self.read_due();
-            if all_told {
+            // Of all that was told of by then the first reading was due by then.
+            if let Some(told) = all_told
+                && self.state.readings.next_at().is_none_or(|next| next > told)
+            {
                 self.state.set_ready();
             }
             self.comparison
@@ -49,10 +58,12 @@ impl ReaderThread<'_> {
         }
     }
 
-    /// Reads all whose turn it is.
+    /// Reads those whose turn it is, those first that have waited longest.
     fn read_due(&mut self) {
         let plan = self.plan;
+        let began = Instant::now();
         while !self.state.is_stopping()
+            && began.elapsed() < TIME_PER_PASS
             && let Ok(due) = self.state.readings.next_due(Ktime::now())
         {
             match due.why {

@@ -15,7 +15,7 @@ use super::{
     config::Config,
     drain_thread::DrainThread,
     exit::Failure,
-    host_view::{Host, require_privileges},
+    host_view::{Host, require_open_files, require_privileges},
     last_reader::LastReader,
     lock::{InstanceLock, LockError},
     reader_thread::ReaderThread,
@@ -48,6 +48,7 @@ const HTTP_GRACE: Duration = Duration::from_millis(500);
 /// Runs until SIGTERM or SIGINT.
 pub fn run(config: &Config) -> Result<(), Failure> {
     require_privileges(Privileges::of_this_process())?;
+    require_open_files(DescriptorBudget::limit_of_this_process())?;
     let _lock = take_lock(config)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -82,16 +82,14 @@ struct SchemaOnly {
 /// The catalog of the daemon at `address`, and its text.
 pub(super) fn ask(address: SocketAddr) -> Result<(CatalogDocument, Vec<u8>), AskError> {
     let answer = exchange(address)?;
-    let body = body(&answer)
-        .map_err(|found| AskError::Refused { address, found })?
-        .to_vec();
+    let body = body(&answer).map_err(|found| AskError::Refused { address, found })?;
     let unknown = |source| AskError::Unknown { address, source };
-    let SchemaOnly { schema } = serde_json::from_slice(&body).map_err(unknown)?;
+    let SchemaOnly { schema } = serde_json::from_slice(body).map_err(unknown)?;
     if schema != SCHEMA {
         return Err(AskError::Schema { address, schema });
     }
-    let document = serde_json::from_slice(&body).map_err(unknown)?;
-    Ok((document, body))
+    let document = serde_json::from_slice(body).map_err(unknown)?;
+    Ok((document, body.to_vec()))
 }
 
 fn exchange(address: SocketAddr) -> Result<Vec<u8>, AskError> {

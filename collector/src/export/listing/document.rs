@@ -3,9 +3,12 @@
 //! What is not known has no key. A key that is there keeps its name and meaning as long as [`SCHEMA`]
 //! stays; new ones may come.
 
-use std::time::SystemTime;
+use std::{fmt, time::SystemTime};
 
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{Error as _, SeqAccess, Visitor},
+};
 
 use crate::{
     catalog::{Container, Names},
@@ -38,9 +41,34 @@ pub struct CatalogDocument {
     /// The hierarchies in which ids are.
     pub hierarchies: Vec<HierarchyEntry>,
     /// Every cgroup, by path.
+    #[serde(deserialize_with = "bounded")]
     pub cgroups: Vec<CgroupEntry>,
     /// Cgroups that are known of and not listed, as they are too many.
     pub left_out: u64,
+}
+
+/// No more entries than a daemon lists: who answers may be somebody else.
+fn bounded<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<CgroupEntry>, D::Error> {
+    struct Bounded;
+    impl<'de> Visitor<'de> for Bounded {
+        type Value = Vec<CgroupEntry>;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(formatter, "at most {MAX_CGROUPS} cgroups")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
+            let mut cgroups = Vec::new();
+            while let Some(entry) = entries.next_element()? {
+                if cgroups.len() == MAX_CGROUPS {
+                    return Err(A::Error::invalid_length(MAX_CGROUPS + 1, &self));
+                }
+                cgroups.push(entry);
+            }
+            Ok(cgroups)
+        }
+    }
+    deserializer.deserialize_seq(Bounded)
 }
 
 /// Who knows the cgroups.

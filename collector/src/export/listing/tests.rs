@@ -275,6 +275,19 @@ fn when_there_are_too_many_those_that_are_there_go_first_and_the_rest_is_counted
 }
 
 #[test]
+fn a_document_of_more_cgroups_than_a_daemon_lists_is_refused() {
+    let mut document = CatalogDocument::of(listing());
+    let entry = document.cgroups[0].clone();
+    document.cgroups = vec![entry; MAX_CGROUPS + 1];
+    let bytes = serde_json::to_vec(&document).unwrap();
+    let error = serde_json::from_slice::<CatalogDocument>(&bytes).unwrap_err();
+    assert!(
+        error.to_string().contains("at most 65536 cgroups"),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_cgroup_that_was_never_read_has_no_reading_unless_events_stand_in() {
     let wall = |Ktime(since)| SystemTime::UNIX_EPOCH + since;
     let mut kernel = KernelReading::default();

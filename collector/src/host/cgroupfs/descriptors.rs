@@ -75,16 +75,23 @@ impl DescriptorBudget {
     /// which files get a third.
     #[must_use]
     pub fn of_this_process() -> Self {
-        let half = Process::myself()
-            .and_then(|process| process.limits())
-            .ok()
-            .and_then(|limits| match limits.max_open_files.soft_limit {
-                LimitValue::Value(soft) => usize::try_from(soft / 2).ok(),
-                LimitValue::Unlimited => None,
-            })
+        let half = Self::limit_of_this_process()
+            .and_then(|limit| usize::try_from(limit / 2).ok())
             .unwrap_or(usize::MAX);
         let files = MAX_HELD_FILES.min(half / 3);
         Self::new(MAX_HELD_DIRECTORIES.min(half - files), files)
+    }
+
+    /// How many files this process may have open, if there is a limit.
+    #[must_use]
+    pub fn limit_of_this_process() -> Option<u64> {
+        let limits = Process::myself()
+            .and_then(|process| process.limits())
+            .ok()?;
+        match limits.max_open_files.soft_limit {
+            LimitValue::Value(soft) => Some(soft),
+            LimitValue::Unlimited => None,
+        }
     }
 
     /// How many more directories and files can be kept.

@@ -231,6 +231,12 @@ impl Readings {
         Err(None)
     }
 
+    /// When the next one is due, if any is; that may have been before now.
+    pub fn next_at(&self) -> Option<Ktime> {
+        let index = self.index();
+        index.due.peek().map(|&Reverse((due, ..))| due)
+    }
+
     /// Says that a turn was taken at `now`: the next one is due after that, if it is still there.
     pub fn taken(&self, due: &Due, now: Ktime) {
         if due.why != Why::Turn {
