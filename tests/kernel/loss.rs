@@ -41,7 +41,7 @@ fn as_float(count: u64) -> f64 {
 fn two_cores_switching_as_fast_as_they_can_lose_nothing() {
     let observation = Observation::start(Settings::default());
     let before = kernel_switches();
-    let time = Duration::from_secs(if is_emulated() { 4 } else { 10 });
+    let time = Duration::from_secs(if is_emulated() { 3 } else { 10 });
     let threads: Vec<_> = (0..2).map(|cpu| ping_pong(cpu, time)).collect();
     let handed: u64 = threads
         .into_iter()

@@ -143,11 +143,14 @@ fn a_renamed_field_turns_its_signal_off_by_name_and_the_rest_runs() {
             .filter(|other| *other != signal)
             .collect();
 
-        let (code, said) = doctor(cgscope(), &["--btf", path]);
-        assert_eq!(code, 1, "{said}");
-        assert!(said.contains(field), "{said}");
-        for other in &others {
-            assert!(said.contains(&format!("{other:<12} on\n")), "{said}");
+        // For people it says the same: once is enough.
+        if signal == "sched" {
+            let (code, said) = doctor(cgscope(), &["--btf", path]);
+            assert_eq!(code, 1, "{said}");
+            assert!(said.contains(field), "{said}");
+            for other in &others {
+                assert!(said.contains(&format!("{other:<12} on\n")), "{said}");
+            }
         }
         let (code, said) = doctor(cgscope(), &["--btf", path, "--json"]);
         assert_eq!(code, 1, "{said}");

@@ -100,7 +100,7 @@ grep cgroup /proc/mounts | sed 's/^/vm: mount: /'
 
 export HOME=/ TERM=dumb CGSCOPE_BIN=/tests/cgscope
 # A tenth of the work takes as long as all of it elsewhere.
-export CGSCOPE_TEST_EMULATED=1 CGSCOPE_TEST_SHORT_LIVED=40 CGSCOPE_TEST_DRIFT_SECONDS=6
+export CGSCOPE_TEST_EMULATED=1 CGSCOPE_TEST_SHORT_LIVED=20 CGSCOPE_TEST_DRIFT_SECONDS=6
 failed=0
 run() {
     suite=$1

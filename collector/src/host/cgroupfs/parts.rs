@@ -261,7 +261,7 @@ fn limits(pass: &mut Pass<'_>, wanted: Wanted, statistics: &mut CgroupStatistics
     if wanted.contains(Wanted::PIDS) {
         let part = &mut statistics.pids;
         pass.more_of(Wanted::LIMITS, Controller::Pids, part, |_, source, pids| {
-            source.read(super::KernelFile::PidsMax, |text| pids.limit = text.limit());
+            v2::pids_limit(source, pids);
         });
     }
     if wanted.contains(Wanted::HUGETLB) {

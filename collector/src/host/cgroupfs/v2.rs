@@ -246,6 +246,11 @@ pub(super) fn pids(source: &mut Source<'_>, pids: &mut PidsStatistics) {
     source.read(File::PidsCurrent, |text| pids.current = text.number());
     source.read(File::PidsPeak, |text| pids.peak = text.number());
     source.read(File::PidsEvents, |text| pids.limit_hits = max_of(text));
+}
+
+/// The limit, and what only says more of where it was hit.
+pub(super) fn pids_limit(source: &mut Source<'_>, pids: &mut PidsStatistics) {
+    source.read(File::PidsMax, |text| pids.limit = text.limit());
     source.read(File::PidsEventsLocal, |text| {
         pids.limit_hits_here = max_of(text);
     });
