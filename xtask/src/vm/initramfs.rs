@@ -28,7 +28,6 @@ const INIT: &str = include_str!("init.sh");
 #[derive(Debug)]
 pub(crate) struct UserSpace {
     files: Vec<(String, Vec<u8>)>,
-    suites: String,
 }
 
 impl UserSpace {
@@ -54,20 +53,21 @@ impl UserSpace {
             let inside = library.trim_start_matches('/').to_owned();
             files.push((inside, read(Path::new(&library))?));
         }
-        Ok(Self {
-            files,
-            suites: script(&programs.suites),
-        })
+        Ok(Self { files })
     }
 
-    /// The whole archive, for one kernel.
-    pub(crate) fn with_modules(&self, kernel: &Unpacked) -> anyhow::Result<Vec<u8>> {
+    /// The whole archive, for one kernel and what is to run on it.
+    pub(crate) fn with_modules(
+        &self,
+        kernel: &Unpacked,
+        suites: &[Suite],
+    ) -> anyhow::Result<Vec<u8>> {
         let mut archive = Archive::default();
         archive.file("init", 0o755, INIT.as_bytes());
         for (path, content) in &self.files {
             archive.file(path, 0o755, content);
         }
-        archive.file("tests/suites", 0o644, self.suites.as_bytes());
+        archive.file("tests/suites", 0o644, script(suites).as_bytes());
 
         let lists = |name: &str| {
             let file = kernel.modules.join(name);

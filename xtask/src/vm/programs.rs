@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::{archive::checked, build, workspace};
 
 /// One test binary.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Suite {
     /// As in `tests/Cargo.toml`.
     pub(crate) name: &'static str,
@@ -70,6 +70,20 @@ const SUITES: [(&str, &[LeftOut]); 2] = [
         ],
     ),
 ];
+
+impl Suite {
+    /// The same without the tests of some modules.
+    pub(crate) fn without(&self, modules: &[&str]) -> Self {
+        let mut suite = self.clone();
+        for module in modules {
+            suite.tests.retain(|test| !test.starts_with(module));
+            suite
+                .arguments
+                .extend(["--skip".to_owned(), (*module).to_owned()]);
+        }
+        suite
+    }
+}
 
 impl Programs {
     /// Builds all of them. `arguments` are the user's own for libtest.

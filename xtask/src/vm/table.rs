@@ -17,14 +17,15 @@ use crate::tally::Tally;
 pub(crate) struct Row {
     pub(crate) kernel: &'static str,
     pub(crate) mode: Mode,
+    /// The tests that it had to run.
+    pub(crate) expected: Vec<TestName>,
     /// Its life, or why it had none.
     pub(crate) life: Result<Life, String>,
 }
 
-/// All machines, and the tests that each had to run.
+/// All machines.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
-    pub(crate) expected: Vec<TestName>,
     pub(crate) rows: Vec<Row>,
 }
 
@@ -65,9 +66,9 @@ impl Row {
             .unwrap_or(Outcome::Failed)
     }
 
-    fn tally(&self, of: impl Fn(&TestName) -> bool, expected: &[TestName]) -> Tally {
+    fn tally(&self, of: impl Fn(&TestName) -> bool) -> Tally {
         let mut tally = Tally::default();
-        for test in expected.iter().filter(|test| of(test)) {
+        for test in self.expected.iter().filter(|test| of(test)) {
             match self.outcome(test) {
                 Outcome::Passed => tally.passed += 1,
                 Outcome::Failed => tally.failed += 1,
@@ -111,7 +112,7 @@ impl Table {
     pub(crate) fn tally(&self) -> Tally {
         let mut tally = Tally::default();
         for row in &self.rows {
-            tally.add(row.tally(|_| true, &self.expected));
+            tally.add(row.tally(|_| true));
         }
         tally
     }
@@ -143,13 +144,14 @@ impl Table {
         lines.extend(self.rows.iter().map(|row| self.cells_of(row)));
         let mut text = aligned(&lines);
         for row in &self.rows {
-            self.append_details(&mut text, row);
+            Self::append_details(&mut text, row);
         }
         text
     }
 
     fn areas(&self) -> Vec<&str> {
-        let mut areas: Vec<&str> = self.expected.iter().map(TestName::area).collect();
+        let tests = self.rows.iter().flat_map(|row| &row.expected);
+        let mut areas: Vec<&str> = tests.map(TestName::area).collect();
         let place = |area: &str| AREAS.iter().position(|known| *known == area);
         areas.sort_by_key(|&area| (place(area).unwrap_or(AREAS.len()), area.to_owned()));
         areas.dedup();
@@ -157,7 +159,7 @@ impl Table {
     }
 
     fn cells(&self, row: &Row) -> BTreeMap<&str, Tally> {
-        let of = |area| row.tally(|test| test.area() == area, &self.expected);
+        let of = |area| row.tally(|test| test.area() == area);
         self.areas()
             .into_iter()
             .map(|area| (area, of(area)))
@@ -178,7 +180,7 @@ impl Table {
         cells
     }
 
-    fn append_details(&self, text: &mut String, row: &Row) {
+    fn append_details(text: &mut String, row: &Row) {
         let title = row.title();
         if let Err(why) = &row.life {
             writeln!(text, "\n{title}: {why}").expect("a String takes all");
@@ -197,7 +199,7 @@ impl Table {
             (Outcome::Skipped, "skipped"),
             (Outcome::Passed, "passed at the second try"),
         ] {
-            for test in &self.expected {
+            for test in &row.expected {
                 if row.outcome(test) != wanted || (wanted == Outcome::Passed && !again(test)) {
                     continue;
                 }
@@ -266,15 +268,15 @@ mod tests {
         said.lines().for_each(|line| console.line(line));
         let cut_short = (!console.done).then(|| "Kernel panic".to_owned());
         Table {
-            expected: tests(&[
-                ("pipeline", "life::starts"),
-                ("kernel", "oom::kills"),
-                ("kernel", "sched::counts"),
-                ("kernel", "sched::waits"),
-            ]),
             rows: vec![Row {
                 kernel: "6.1",
                 mode: Mode::V2,
+                expected: tests(&[
+                    ("pipeline", "life::starts"),
+                    ("kernel", "oom::kills"),
+                    ("kernel", "sched::counts"),
+                    ("kernel", "sched::waits"),
+                ]),
                 life: Ok(Life {
                     console,
                     seconds: 61,
