@@ -68,7 +68,7 @@ const V2_ALONE: &str = "7.2";
 /// Tests of what the daemon makes of cgroups' files and of their end, which differs with the hierarchies that
 /// are mounted: they run on the kernel that has every mode in the short choice, and there in each. What other
 /// kernels have in these files is looked at by the kernel's own suite.
-const OF_MODES: [&str; 3] = ["catalog::", "drift::", "short_lived::"];
+const OF_MODES: [&str; 2] = ["drift::", "short_lived::"];
 
 /// Which cgroup hierarchies a host mounts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -60,6 +60,14 @@ const SUITES: [(&str, &[LeftOut]); 2] = [
                 why: "is about what people write, and not about a kernel",
             },
             LeftOut {
+                module: "catalog::",
+                why: "is about a listing, and not about a kernel",
+            },
+            LeftOut {
+                module: "life::pages",
+                why: "is about pages, and not about a kernel",
+            },
+            LeftOut {
                 module: "peers::",
                 why: "is about names; that what they name is read is shown by the kernel's suite",
             },
