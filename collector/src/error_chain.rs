@@ -14,17 +14,15 @@ pub fn error_chain(error: &dyn Error) -> String {
         text.push_str(&inner.to_string());
         cause = inner.source();
     }
-    if text.chars().any(char::is_control) {
-        return text
-            .chars()
-            .flat_map(|character| {
-                let spelled = character.is_control().then(|| character.escape_default());
-                let plain = spelled.is_none().then_some(character);
-                spelled.into_iter().flatten().chain(plain)
-            })
-            .collect();
+    let mut spelled = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() {
+            spelled.extend(character.escape_default());
+        } else {
+            spelled.push(character);
+        }
     }
-    text
+    spelled
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use super::{
     family_message::FamilyMessage,
     feeds::{self, Feed},
     format::Format,
-    peers::{ContainerdLabels, NetworkViews, Row, SharedFamily, device},
+    peers::{ContainerdLabels, NetworkViews, Row, SharedFamily},
     pieces::{Pieces, Unwanted},
     series::Series,
 };
@@ -300,7 +300,7 @@ impl PeerView {
         {
             for row in &io.devices {
                 devices
-                    .entry(device(row.device))
+                    .entry(row.device)
                     .or_insert_with_key(|&device| device_file(device, device_name(device)));
             }
         }

@@ -31,7 +31,7 @@ pub(super) use self::{
     bounds::over_bound,
     cadvisor::METRICS as CADVISOR,
     containerd::METRICS as CONTAINERD,
-    row::{ContainerdLabels, NetworkViews, Row, device},
+    row::{ContainerdLabels, NetworkViews, Row},
 };
 
 /// Which sets are exported.

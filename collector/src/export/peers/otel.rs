@@ -9,7 +9,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc, time::SystemTime};
 
-use super::row::{ContainerdLabels, NetworkViews, device};
+use super::row::{ContainerdLabels, NetworkViews};
 use crate::{
     catalog::{Container, Identity},
     export::labels::{Label, closed, open},
@@ -415,7 +415,7 @@ fn disk_io(of: &ContainerPoints<'_>, take: &mut Take<'_>) {
         return;
     };
     for row in &io.devices {
-        let disk = device(row.device);
+        let disk = row.device;
         let name = match of.devices.get(&disk) {
             Some(name) => Cow::Borrowed(name),
             None => Cow::Owned(format!("{}:{}", disk.major, disk.minor)),

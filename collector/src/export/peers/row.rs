@@ -59,7 +59,7 @@ impl<'a> Row<'a> {
 
     /// The file of a disk; empty when the disk is gone.
     pub(super) fn device_file(&self, number: DeviceNumber) -> &'a str {
-        match self.devices.get(&device(number)) {
+        match self.devices.get(&number) {
             Some(file) if file.starts_with('/') => file,
             _ => "",
         }
@@ -67,7 +67,7 @@ impl<'a> Row<'a> {
 
     /// The file of a disk, or what else tells it from the cgroup's others.
     pub(super) fn device_label(&self, number: DeviceNumber) -> &'a str {
-        self.devices.get(&device(number)).map_or("", String::as_str)
+        self.devices.get(&number).map_or("", String::as_str)
     }
 }
 
@@ -79,12 +79,6 @@ pub(super) fn shown_interfaces(network: &NetworkStatistics) -> impl Iterator<Ite
             .iter()
             .any(|prefix| name.starts_with(prefix))
     })
-}
-
-/// The disk of a number in the cgroup files.
-pub(in crate::export) const fn device(number: DeviceNumber) -> Device {
-    let DeviceNumber { major, minor } = number;
-    Device { major, minor }
 }
 
 /// A container as containerd labels it.

@@ -10,6 +10,10 @@ use crate::{
     reconcile::snapshot::LastReading,
 };
 
+/// The kernel counts the CPU time of a task at each tick and when it leaves the CPU: a reading right
+/// after the last process left its cgroup can lack what came since the last tick. None is slower.
+pub const SLOWEST_TICK: Duration = Duration::from_millis(10);
+
 /// From its leaving the cgroup a task that ends needs some tens of microseconds until it leaves the CPU, too,
 /// and all of its time is counted. If it is held up in between, it is off the CPU, and counted, all the
 /// sooner.

@@ -8,7 +8,6 @@
 use std::{
     mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError},
-    time::Duration,
 };
 
 use crate::{
@@ -110,10 +109,6 @@ pub struct LastFigures {
     /// The figures; final are the parts that were read since then.
     pub statistics: Arc<CgroupStatistics>,
 }
-
-/// The kernel counts the CPU time of a task at each tick and when it leaves the CPU: a reading right
-/// after the last process left its cgroup can lack what came since the last tick. None is slower.
-pub const SLOWEST_TICK: Duration = Duration::from_millis(10);
 
 impl Entry {
     pub(super) fn new(
@@ -270,7 +265,6 @@ impl Entry {
             return KernelReading::default();
         }
         figures.begin(&life);
-        let has_earlier = life.at.is_some();
         let (last, statistics) = match &of.sums {
             None => {
                 let read = life.at.map(|_| Arc::clone(&figures.statistics));
@@ -280,8 +274,8 @@ impl Entry {
                 let versions = self.settings.versions;
                 let read = &figures.statistics;
                 (
-                    life.at_end.last_reading(life.found, has_earlier),
-                    completed(read, life.at_end, sums, SLOWEST_TICK, versions),
+                    life.last_reading(),
+                    completed(read, life.at_end, sums, versions),
                 )
             }
         };
@@ -327,7 +321,7 @@ impl Entry {
         let Occupancy::Emptied(ended) = life.occupancy else {
             return None;
         };
-        let is_final = life.at_end.last_reading(life.found, true) == LastReading::Final;
+        let is_final = life.last_reading() == LastReading::Final;
         (life.generation == generation && is_final).then(|| LastFigures {
             made: life.made(),
             ended,

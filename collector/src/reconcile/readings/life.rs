@@ -140,9 +140,14 @@ impl EntryLife {
         }
     }
 
+    /// What its last reading is, once it is over.
+    pub(super) const fn last_reading(&self) -> LastReading {
+        self.at_end.last_reading(self.found, self.at.is_some())
+    }
+
     /// How the last reading ended, now that it is gone.
     pub(super) fn ending(&self) -> Ending {
-        match self.at_end.last_reading(self.found, true) {
+        match self.last_reading() {
             LastReading::Final => Ending::Won,
             LastReading::Partial => Ending::Late,
             _ if self.occupancy == Occupancy::Untold => Ending::Nobody,

@@ -20,8 +20,8 @@ mod tally;
 #[cfg(test)]
 mod tests;
 
-pub use at_end::LAST_SLICE;
-pub use entry::{Busy, Entry, LastFigures, Latest, Processes, ReadTarget, SLOWEST_TICK};
+pub use at_end::{LAST_SLICE, SLOWEST_TICK};
+pub use entry::{Busy, Entry, LastFigures, Latest, Processes, ReadTarget};
 pub use stand_in::StandInVersions;
 pub use store::{Due, Noted, ReadingSettings, Readings, Why};
 pub use tally::{LastReadings, LeftOut, LeftOutCounts};

@@ -1,6 +1,6 @@
 //! The sums of events in the place of the kernel's counters, where those were not read in time.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use crate::{
     host::{
@@ -10,7 +10,7 @@ use crate::{
         },
         clock::Ktime,
     },
-    reconcile::readings::at_end::AtEnd,
+    reconcile::readings::at_end::{AtEnd, SLOWEST_TICK},
     window::{BlockSums, EventSums, Operation},
 };
 
@@ -31,7 +31,6 @@ pub(super) fn completed(
     read: &Arc<CgroupStatistics>,
     at_end: AtEnd,
     events: &EventSums,
-    tick: Duration,
     versions: StandInVersions,
 ) -> Option<Arc<CgroupStatistics>> {
     let mut completed = Arc::clone(read);
@@ -48,7 +47,7 @@ pub(super) fn completed(
     let cpu_ns = match (at_end.has(Wanted::CPU), at_end.is_settled()) {
         (true, true) => 0,
         (true, false) => {
-            let tick_ns = u64::try_from(tick.as_nanos()).unwrap_or(u64::MAX);
+            let tick_ns = u64::try_from(SLOWEST_TICK.as_nanos()).unwrap_or(u64::MAX);
             (*cpu_ns).min(counted.saturating_add((*last_slice_ns).min(tick_ns)))
         }
         (false, _) => *cpu_ns,
