@@ -2,6 +2,8 @@
 
 use std::time::SystemTime;
 
+use super::Runtime;
+
 /// Who a cgroup is. One per path: the hierarchies of a hybrid host each have the cgroup, and an
 /// identity stands for all of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,35 +74,6 @@ pub struct Container {
     pub pod_uid: String,
     /// The pod's quality of service.
     pub qos: Option<Qos>,
-}
-
-/// A container runtime that can be told from a path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Runtime {
-    /// Docker.
-    Docker,
-    /// containerd, through its own API or the CRI.
-    Containerd,
-    /// CRI-O.
-    CriO,
-    /// Podman.
-    Podman,
-    /// Kubernetes with a runtime that the path does not tell (the cgroupfs driver).
-    Unknown,
-}
-
-impl Runtime {
-    /// The name in labels.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Docker => "docker",
-            Self::Containerd => "containerd",
-            Self::CriO => "cri-o",
-            Self::Podman => "podman",
-            Self::Unknown => "",
-        }
-    }
 }
 
 /// A pod's quality of service.

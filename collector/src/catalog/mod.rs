@@ -5,6 +5,14 @@
 
 pub mod identity;
 
+pub mod runtime;
+
+pub mod runtime_container;
+
+pub mod provider;
+
+pub mod runtimes;
+
 pub mod cgroup_path;
 
 pub mod path_text;
@@ -21,7 +29,9 @@ mod life;
 mod tests;
 
 pub use cgroup_table::{CgroupCounts, CgroupTable, MAX_CROWD, OwnerId, TableSettings};
-pub use identity::{Container, Identity, Names, Qos, Runtime};
+pub use identity::{Container, Identity, Names, Qos};
 pub use life::LifeNote;
 pub use owner::Owner;
 pub use recognizer::Recognizer;
+pub use runtime::{Flavor, Runtime, RuntimeMetadata};
+pub use runtime_container::{LabelSelection, Role, RuntimeContainer, RuntimeState};

@@ -12,8 +12,15 @@ use super::Identity;
 /// had to be changed ends in a hash of it, since another may spell the same.
 #[must_use]
 pub fn path_text(path: &[u8]) -> String {
-    let mut text = String::with_capacity(path.len());
-    for chunk in path.utf8_chunks() {
+    text_within(path, Identity::MAX_PATH)
+}
+
+/// The same for any text, of at most `most` bytes.
+pub(super) fn text_within(bytes: &[u8], most: usize) -> String {
+    // What is behind the bound matters to the hash alone.
+    let shown = &bytes[..bytes.len().min(most)];
+    let mut text = String::with_capacity(shown.len());
+    for chunk in shown.utf8_chunks() {
         for character in chunk.valid().chars() {
             if character.is_control() || is_unseen(character) {
                 let mut bytes = [0; 4];
@@ -24,7 +31,7 @@ pub fn path_text(path: &[u8]) -> String {
         }
         escape(&mut text, chunk.invalid());
     }
-    bounded(text, path)
+    bounded(text, bytes, most)
 }
 
 /// What changes the order in which text is shown, or cannot be seen in it.
@@ -41,14 +48,14 @@ fn escape(text: &mut String, bytes: &[u8]) {
     }
 }
 
-fn bounded(mut text: String, path: &[u8]) -> String {
-    if text.as_bytes() == path && text.len() <= Identity::MAX_PATH {
+fn bounded(mut text: String, bytes: &[u8], most: usize) -> String {
+    if text.as_bytes() == bytes {
         return text;
     }
     let mut hasher = DefaultHasher::new();
-    path.hash(&mut hasher);
+    bytes.hash(&mut hasher);
     let suffix = format!("…{:016x}", hasher.finish());
-    let mut end = text.len().min(Identity::MAX_PATH - suffix.len());
+    let mut end = text.len().min(most - suffix.len());
     while !text.is_char_boundary(end) {
         end -= 1;
     }

@@ -71,6 +71,8 @@ pub const RUNTIME: Label = closed(
         Runtime::Containerd.name(),
         Runtime::CriO.name(),
         Runtime::Podman.name(),
+        Runtime::Garden.name(),
+        Runtime::EcsFargate.name(),
         Runtime::Unknown.name(),
     ],
 );
