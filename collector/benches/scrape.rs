@@ -88,7 +88,9 @@ fn container(number: u64) -> CgroupStats {
                 runtime: Runtime::Containerd,
                 pod_uid,
                 qos: Some(Qos::Burstable),
+                ..Container::default()
             }),
+            told: None,
             cgroup_version: 2,
             generation: 1,
             started: SystemTime::UNIX_EPOCH,

@@ -60,6 +60,7 @@ pub fn recognize(path: &[u8]) -> Recognition {
                 runtime,
                 pod_uid: pod.uid.clone(),
                 qos: pod.qos(),
+                ..Container::default()
             };
             let namespace = if pod.in_kubepods {
                 KUBERNETES_NAMESPACE
@@ -81,10 +82,9 @@ pub fn recognize(path: &[u8]) -> Recognition {
     }
     if !pod.uid.is_empty() {
         let container = Container {
-            id: String::new(),
-            runtime: Runtime::Unknown,
             pod_uid: pod.uid.clone(),
             qos: pod.qos(),
+            ..Container::default()
         };
         return Recognition {
             container: Some(container),

@@ -13,11 +13,17 @@ pub mod provider;
 
 pub mod runtimes;
 
+pub mod following;
+
 pub mod cgroup_path;
 
 pub mod path_text;
 
 mod recognizer;
+
+pub mod roster;
+
+mod naming;
 
 pub mod cgroup_table;
 
@@ -31,7 +37,9 @@ mod tests;
 pub use cgroup_table::{CgroupCounts, CgroupTable, MAX_CROWD, OwnerId, TableSettings};
 pub use identity::{Container, Identity, Names, Qos};
 pub use life::LifeNote;
+pub use naming::News;
 pub use owner::Owner;
 pub use recognizer::Recognizer;
+pub use roster::{Informant, Roster};
 pub use runtime::{Flavor, Runtime, RuntimeMetadata};
 pub use runtime_container::{LabelSelection, Role, RuntimeContainer, RuntimeState};

@@ -51,9 +51,9 @@ impl Recognizer {
             }
             (None, Some(candidate)) if self.is_containerds(&candidate) => Some(Container {
                 id: candidate.id,
+                id_namespace: candidate.namespace,
                 runtime: Runtime::Containerd,
-                pod_uid: String::new(),
-                qos: None,
+                ..Container::default()
             }),
             (container, _) => container,
         }

@@ -42,6 +42,7 @@ pub struct State {
     stopping: AtomicBool,
     resync: Mutex<bool>,
     resync_wanted: Condvar,
+    names_missed: tokio::sync::Notify,
 }
 
 /// Who reads cgroups' files.
@@ -78,6 +79,7 @@ impl State {
             stopping: AtomicBool::new(false),
             resync: Mutex::new(false),
             resync_wanted: Condvar::new(),
+            names_missed: tokio::sync::Notify::new(),
         }
     }
 
@@ -90,6 +92,16 @@ impl State {
     /// The accounts as of the last look at the kernel's counters.
     pub fn accounts(&self) -> MutexGuard<'_, Accounts> {
         self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says that a container may have come of which no runtime has told.
+    pub fn miss_names(&self) {
+        self.names_missed.notify_one();
+    }
+
+    /// Waits until [`miss_names`](Self::miss_names) is called, or it was since the last time.
+    pub async fn wait_for_missed_names(&self) {
+        self.names_missed.notified().await;
     }
 
     /// Says what went wrong for a thread that reads cgroups' files, since it began.

@@ -199,6 +199,38 @@ families! {
         source: "`cgroup_rmdir`, and walks of the cgroup file systems",
         since: V0_1,
     },
+    CONTAINER_EXIT_TIME: Family {
+        name: "cgscope_container_exit_time_seconds",
+        kind: Kind::Gauge,
+        unit: Some(Unit::Seconds),
+        scope: Scope::Cgroup,
+        labels: &[],
+        help: "When the cgroup was removed, in seconds since the Unix epoch; absent while it is there.",
+        source: "`cgroup_rmdir`, and walks of the cgroup file systems",
+        since: V0_1,
+    },
+    CONTAINER_EXIT_CODE: Family {
+        name: "cgscope_container_exit_code",
+        kind: Kind::Gauge,
+        unit: None,
+        scope: Scope::Cgroup,
+        labels: &[],
+        help: "The exit code of the container's first process, the last time it ended, as the runtime \
+               tells it: 137 after SIGKILL. Absent before, and when it is not told.",
+        source: "the container runtime",
+        since: V0_1,
+    },
+    CONTAINER_RESTARTS: Family {
+        name: "cgscope_container_restarts_total",
+        kind: Kind::Counter,
+        unit: None,
+        scope: Scope::Cgroup,
+        labels: &[],
+        help: "How often the container has been started again because it ended: Docker's and Podman's \
+               restart count, or the attempt that Kubernetes counts. Absent when it is not told.",
+        source: "the container runtime",
+        since: V0_1,
+    },
     EVENTS_OBSERVED: Family {
         name: "cgscope_events_observed_total",
         kind: Kind::Counter,

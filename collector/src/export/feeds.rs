@@ -93,6 +93,18 @@ pub(super) const ALL: &[(Family, Feed)] = &[
         Feed::Cgroup(cgroup_feeds::container_exited),
     ),
     (
+        catalog::CONTAINER_EXIT_TIME,
+        Feed::Cgroup(cgroup_feeds::container_exit_time),
+    ),
+    (
+        catalog::CONTAINER_EXIT_CODE,
+        Feed::Cgroup(cgroup_feeds::container_exit_code),
+    ),
+    (
+        catalog::CONTAINER_RESTARTS,
+        Feed::Cgroup(cgroup_feeds::container_restarts),
+    ),
+    (
         catalog::EVENTS_OBSERVED,
         Feed::Snapshot(|out, s| accounts(out, s, |account| account.observed)),
     ),

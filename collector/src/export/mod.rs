@@ -34,6 +34,7 @@ mod http;
 pub use exposition::{EncodeError, encode, encode_in_pieces};
 pub use format::Format;
 pub use http::{ServeError, Source, serve};
+pub use label_sets::chosen_labels_clash;
 pub use peers::{NameSets, otel};
 
 #[cfg(test)]

@@ -55,6 +55,69 @@ pub enum Protocol {
     Ecs,
 }
 
+impl Protocol {
+    /// Every one, the better told first: of two that know a container, the earlier is believed. Who runs a
+    /// container knows more of it than what that one is built on.
+    pub const ALL: [Self; 6] = [
+        Self::Docker,
+        Self::Podman,
+        Self::Ecs,
+        Self::Garden,
+        Self::Cri,
+        Self::Containerd,
+    ];
+
+    /// The name in flags and labels.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Docker => "docker",
+            Self::Podman => "podman",
+            Self::Containerd => "containerd",
+            Self::Cri => "cri",
+            Self::Garden => "garden",
+            Self::Ecs => "ecs",
+        }
+    }
+}
+
+/// `docker=/run/docker.sock`, as it is configured.
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { protocol, address } = self;
+        write!(f, "{}={address}", protocol.name())
+    }
+}
+
+/// What a runtime is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Call {
+    /// Who answers.
+    Connect,
+    /// What happens.
+    Events,
+    /// What there is.
+    List,
+    /// One container.
+    Inspect,
+}
+
+impl Call {
+    /// Every one.
+    pub const ALL: [Self; 4] = [Self::Connect, Self::Events, Self::List, Self::Inspect];
+
+    /// The name in the label `call`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Events => "events",
+            Self::List => "list",
+            Self::Inspect => "inspect",
+        }
+    }
+}
+
 /// Brings about a connection to a runtime.
 #[async_trait]
 pub trait Connector: fmt::Debug + Send + Sync {

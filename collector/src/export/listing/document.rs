@@ -402,6 +402,8 @@ fn container_entry(container: &Container, own: bool) -> ContainerEntry {
         runtime,
         pod_uid,
         qos,
+        id_namespace: _,
+        place: _,
     } = container;
     ContainerEntry {
         own,

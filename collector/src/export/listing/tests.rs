@@ -26,6 +26,7 @@ fn cgroup(path: &str, exited: Option<SystemTime>) -> ListedCgroup {
             path: path.to_owned(),
             names: Names::default(),
             container: None,
+            told: None,
             cgroup_version: 2,
             generation: 1,
             started: at(0),
@@ -54,7 +55,9 @@ fn gone_container() -> ListedCgroup {
                 runtime: Runtime::Containerd,
                 pod_uid: "pod1".to_owned(),
                 qos: Some(Qos::Burstable),
+                ..Container::default()
             }),
+            told: None,
             cgroup_version: 1,
             generation: 3,
             started: at(250),

@@ -65,7 +65,9 @@ fn busy_container() -> CgroupStats {
                 runtime: Runtime::Containerd,
                 pod_uid: "pod1".to_owned(),
                 qos: Some(Qos::Burstable),
+                ..Container::default()
             }),
+            told: None,
             cgroup_version: 2,
             generation: 1,
             started: SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_250),
@@ -113,6 +115,7 @@ fn unknown_cgroup() -> CgroupStats {
             path: "~unresolved/0/4242".to_owned(),
             names: Names::default(),
             container: None,
+            told: None,
             cgroup_version: 0,
             generation: 1,
             started: SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_001),

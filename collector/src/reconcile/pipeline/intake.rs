@@ -1,13 +1,13 @@
 //! What comes in: batches of samples, and events.
 
-use std::time::SystemTime;
+use std::{num::NonZeroU32, time::SystemTime};
 
 use collector_common::event::OomEvent;
 
 use super::{Pipeline, there};
 use crate::{
     catalog::{
-        LifeNote,
+        LifeNote, OwnerId,
         cgroup_table::{Change, Moment},
     },
     drain::{Batch, Event, Samples, Sink, decode::CgroupChange},
@@ -97,10 +97,38 @@ impl Pipeline {
             .owner_of(key)
             .filter(|(id, _)| *id == owner)
             .and_then(|(_, of)| of.class);
-        // Containers get their place now, so that the first sample finds them known.
+        self.set_class(key, class);
+        self.misses_names |= self.table.owner(owner).is_some_and(|of| {
+            let identity = &of.identity;
+            identity.container.is_some() && identity.told.is_none()
+        });
+    }
+
+    /// Containers get their place now, so that the first sample finds them known.
+    fn set_class(&mut self, key: CgroupKey, class: Option<NonZeroU32>) {
         if key.hierarchy == self.tasks || key.hierarchy == self.block {
             self.windows
                 .set_class(key, class.map_or(Class::System, Class::Container));
+        }
+    }
+
+    /// Does for the numbers what it means that a runtime has told whose cgroups are.
+    pub(super) fn classify(&mut self, owner: OwnerId) {
+        let Some(of) = self.table.owner(owner) else {
+            return;
+        };
+        let class = of.class;
+        let keys: Vec<_> = of.live_keys().collect();
+        let notes: Vec<_> = keys
+            .iter()
+            .filter_map(|key| there(owner, of, *key, None))
+            .collect();
+        for key in keys {
+            self.set_class(key, class);
+        }
+        // Its processes may have a network to themselves, now that it is known to be a container.
+        for note in notes {
+            self.note(note);
         }
     }
 

@@ -171,6 +171,7 @@ impl Pipeline {
             path: OTHER.to_owned(),
             names: Names::default(),
             container: None,
+            told: None,
             cgroup_version: 0,
             generation: 1,
             started: self.started,
