@@ -5,8 +5,8 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-pub use super::figures::{Figures, Machine};
 use super::snapshot::{KernelReading, LastReading};
+pub use crate::catalog::provider::figures::{Figures, Machine};
 use crate::{
     catalog::{Identity, Owner},
     host::{CgroupKey, cgroup_mounts::Hierarchy, clock::Ktime},
@@ -108,7 +108,12 @@ impl ListedReading {
             at: kernel.at.map(&wall),
             network_at: kernel.network.as_ref().map(|network| wall(network.at)),
             processes_at: kernel.processes.as_ref().map(|of| wall(of.at)),
-            figures: Figures::of(kernel, machine),
+            figures: Figures::of(
+                kernel.statistics.as_deref(),
+                kernel.network.as_deref(),
+                kernel.processes,
+                machine,
+            ),
         })
     }
 }

@@ -3,6 +3,18 @@
 //! In: factories of collectors. Out: for each runtime and capability the best collector there is, and
 //! answers that are kept for as long as who asks allows. Never here: a runtime's protocol.
 
+pub mod capability;
+
+pub mod collectors;
+
+pub mod registry;
+
+pub mod cache;
+
+pub mod figures;
+
+pub mod statistics;
+
 /// Why a runtime or a collector is not there.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unavailable {
