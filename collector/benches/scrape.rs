@@ -189,6 +189,7 @@ fn snapshot() -> Snapshot {
         left_out: [0; 5],
         drift: Vec::new(),
         read_errors: ReadErrors::default(),
+        runtimes: Vec::new(),
         timings: vec![(Timing::Reconcile, latencies(7))],
         process: ProcessStats::default(),
     }

@@ -59,6 +59,10 @@ pub struct CgroupCounts {
     pub unresolved: u64,
     /// Folded into the overflow row because the bound was reached.
     pub overflowed: u64,
+    /// Containers that are there and of which no runtime has told.
+    pub unnamed: u64,
+    /// Containers and pods of which runtimes have told and that found no room.
+    pub names_left_out: u64,
 }
 
 /// What a change means for those who keep numbers by cgroup.
@@ -264,6 +268,15 @@ impl CgroupTable {
             }
         }
         if is_placed {
+            self.recognize_again()
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// The first process of a container is in this cgroup. The owners that are another container's now.
+    pub fn place(&mut self, container: &ContainerRef, path: &[u8]) -> Vec<OwnerId> {
+        if self.naming.place(path, container) {
             self.recognize_again()
         } else {
             Vec::new()
@@ -532,6 +545,7 @@ impl CgroupTable {
     pub fn counts(&self) -> CgroupCounts {
         let mut counts = CgroupCounts {
             overflowed: self.refused.len() as u64 + self.evicted,
+            names_left_out: self.roster().refused(),
             ..CgroupCounts::default()
         };
         for owner in self.owners.values() {
@@ -542,6 +556,7 @@ impl CgroupTable {
             } else {
                 counts.live += 1;
             }
+            counts.unnamed += u64::from(owner.is_unnamed());
         }
         counts
     }

@@ -18,14 +18,12 @@ use super::{
 /// What a runtime tells.
 #[derive(Clone, Debug)]
 pub enum News {
-    /// Of a container, and the cgroup of its first process, if that was looked up.
+    /// Of a container.
     Told {
         /// The container.
         of: Box<RuntimeContainer>,
         /// Whether that is all there is to tell: else what was told before completes it.
         is_whole: bool,
-        /// The cgroup.
-        path: Option<Vec<u8>>,
     },
     /// That its first process ended.
     Exited {
@@ -177,12 +175,12 @@ impl Naming {
     pub(super) fn tell(&mut self, informant: Informant, news: News) -> (Vec<OwnerId>, bool) {
         let mut is_placed = false;
         let changed: Vec<ContainerRef> = match news {
-            News::Told { of, is_whole, path } => {
+            News::Told { of, is_whole } => {
                 let key = of.key();
                 let told_path = of.cgroup_path.as_ref().map(|path| path.as_bytes().to_vec());
                 let changed = self.roster.tell(informant, *of, is_whole);
-                for path in [path, told_path].into_iter().flatten() {
-                    is_placed |= self.place(&path, &key);
+                if let Some(path) = told_path {
+                    is_placed = self.place(&path, &key);
                 }
                 changed.into_iter().collect()
             }
@@ -226,7 +224,7 @@ impl Naming {
     }
 
     /// Notes where a container is, if its path does not tell already.
-    fn place(&mut self, path: &[u8], key: &ContainerRef) -> bool {
+    pub(super) fn place(&mut self, path: &[u8], key: &ContainerRef) -> bool {
         if self.roster.get(key).is_none() {
             return false;
         }

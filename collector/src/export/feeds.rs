@@ -15,7 +15,7 @@ use super::{
         Build, DriftOf, LeftOutOf, Lost, OfPlace, OfProgram, OfSignal, ReadError, ReadingResult,
     },
     labels::{CgroupState, reason_name},
-    peers,
+    peers, runtime_feeds,
     series::Series,
 };
 use crate::{
@@ -160,6 +160,27 @@ pub(super) const ALL: &[(Family, Feed)] = &[
         Feed::Snapshot(readings_left_out),
     ),
     (
+        catalog::RUNTIME_CONNECTED,
+        Feed::Snapshot(runtime_feeds::connected),
+    ),
+    (catalog::CATALOG_CALLS, Feed::Snapshot(runtime_feeds::calls)),
+    (
+        catalog::CATALOG_ERRORS,
+        Feed::Snapshot(runtime_feeds::errors),
+    ),
+    (
+        catalog::CATALOG_LEFT_OUT,
+        Feed::Snapshot(runtime_feeds::left_out),
+    ),
+    (
+        catalog::CONTAINERS_UNNAMED,
+        Feed::Snapshot(|out, s| out.plain_gauge(Some(s.counts.unnamed))),
+    ),
+    (
+        catalog::CONTAINERS_LEFT_OUT,
+        Feed::Snapshot(|out, s| out.plain_counter(Some(s.counts.names_left_out))),
+    ),
+    (
         catalog::DRAIN_DURATION,
         Feed::Snapshot(|out, s| out.timing(s, Timing::Drain)),
     ),
@@ -268,6 +289,8 @@ fn cgroups(out: &mut Series<'_, '_>, snapshot: &Snapshot) -> fmt::Result {
         exited,
         unresolved: _,
         overflowed,
+        unnamed: _,
+        names_left_out: _,
     } = snapshot.counts;
     out.gauge(&CgroupState::Live, &live)?;
     out.gauge(&CgroupState::Exited, &exited)?;

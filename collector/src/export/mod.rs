@@ -18,6 +18,7 @@ mod feeds;
 mod histogram;
 mod label_sets;
 mod peers;
+mod runtime_feeds;
 mod series;
 
 pub mod reference;

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::SystemTime};
 use super::snapshot::{KernelReading, LastReading};
 pub use crate::catalog::provider::figures::{Figures, Machine};
 use crate::{
-    catalog::{Identity, Owner},
+    catalog::{Identity, Owner, RuntimeContainer, following::RuntimeStatus},
     host::{CgroupKey, cgroup_mounts::Hierarchy, clock::Ktime},
 };
 
@@ -25,6 +25,11 @@ pub struct Listing {
     pub cgroups: Vec<ListedCgroup>,
     /// Those that found no place in the table.
     pub left_out: u64,
+    /// Containers that have no cgroup here: that have not been started, or have ended, or are in a virtual
+    /// machine.
+    pub elsewhere: Vec<Arc<RuntimeContainer>>,
+    /// The container runtimes that were found.
+    pub runtimes: Vec<RuntimeStatus>,
 }
 
 /// Who knows them.

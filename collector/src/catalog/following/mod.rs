@@ -10,6 +10,10 @@
 
 mod asking;
 
+mod endpoint;
+
+mod lookups;
+
 mod session;
 
 mod tally;
@@ -23,6 +27,8 @@ use tokio::sync::mpsc;
 
 pub use self::{
     asking::{Asking, Unnamed},
+    endpoint::EndpointFactory,
+    lookups::{RosterLookups, Told},
     session::{Session, SessionTimes},
     tally::{RuntimeStatus, Tally},
 };
@@ -51,6 +57,14 @@ pub struct Followed {
     pub tally: Arc<Tally>,
     /// For questions about single containers.
     pub asks: mpsc::Sender<ContainerRef>,
+}
+
+impl Followed {
+    /// What is known of it.
+    #[must_use]
+    pub fn status(&self) -> RuntimeStatus {
+        self.tally.status(&self.endpoint)
+    }
 }
 
 /// Questions that wait for a runtime's answer; further ones are asked again later.

@@ -204,7 +204,6 @@ impl Session<'_> {
                     let news = News::Told {
                         of: told,
                         is_whole: false,
-                        path: None,
                     };
                     self.audience.tell(self.informant, news);
                 }
@@ -250,7 +249,6 @@ impl Session<'_> {
         let news = News::Told {
             of: Box::new(told),
             is_whole: true,
-            path: None,
         };
         self.audience.tell(self.informant, news);
         Ok(())

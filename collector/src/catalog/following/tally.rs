@@ -30,7 +30,6 @@ pub struct Tally {
 struct State {
     connected: Option<Connected>,
     last_error: Option<(SystemTime, String)>,
-    was_connected: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -61,18 +60,6 @@ pub struct RuntimeStatus {
     pub left_out: u64,
 }
 
-impl RuntimeStatus {
-    /// Whether anything is to be told: nobody was ever there at most places where a runtime may be.
-    #[must_use]
-    pub fn is_worth_telling(&self) -> bool {
-        self.since.is_some() || self.errors.iter().any(|count| *count > 0) || self.was_found()
-    }
-
-    fn was_found(&self) -> bool {
-        self.calls[Call::List as usize] > 0
-    }
-}
-
 impl Tally {
     /// A call is made.
     pub fn count(&self, call: Call) {
@@ -98,7 +85,6 @@ impl Tally {
     /// The runtime answers.
     pub fn connected(&self, client: &dyn RuntimeClient) {
         let mut state = self.state();
-        state.was_connected = true;
         state.connected = Some(Connected {
             runtime: client.runtime(),
             version: client.version().to_owned(),
@@ -111,7 +97,7 @@ impl Tally {
         self.state().connected = None;
     }
 
-    /// It cannot be connected to. Whether that is worth a word: where nothing is, nothing is wrong.
+    /// It cannot be connected to.
     pub fn unavailable(&self, why: &Unavailable) {
         self.state().last_error = Some((SystemTime::now(), why.to_string()));
     }
@@ -121,7 +107,6 @@ impl Tally {
         let State {
             connected,
             last_error,
-            was_connected: _,
         } = self.state().clone();
         let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
         RuntimeStatus {

@@ -7,6 +7,8 @@
 //! What a runtime answers is not trusted: an answer has a most bytes ([`MAX_ANSWER`]) and a time by which
 //! it must be there ([`ANSWER_TIME`]), and one that cannot be used is one [`CallError`].
 
+pub mod places;
+
 use std::{
     fmt,
     sync::Arc,
@@ -15,7 +17,10 @@ use std::{
 
 use async_trait::async_trait;
 
-use super::{Runtime, RuntimeContainer, provider::Unavailable};
+use super::{
+    LabelSelection, Runtime, RuntimeContainer,
+    provider::{Unavailable, collectors::Collectors},
+};
 
 /// The most bytes of one answer. A list of 5,000 containers of Docker has some 10 MB.
 pub const MAX_ANSWER: usize = 16 << 20;
@@ -136,6 +141,12 @@ pub trait RuntimeClient: fmt::Debug + Send + Sync {
 
     /// Its version, as it says.
     fn version(&self) -> &str;
+
+    /// What it can tell besides: figures that this host does not have.
+    fn collectors(&self, priority: u8) -> Collectors {
+        let _none: u8 = priority;
+        Collectors::default()
+    }
 
     /// What happens from now on; `None` for a runtime that does not tell.
     async fn events(&self) -> Result<Option<Box<dyn EventStream>>, CallError>;
@@ -280,5 +291,13 @@ impl CallError {
             Self::Malformed { .. } => 4,
             Self::Ended { .. } => 5,
         }]
+    }
+}
+
+/// What connects to an endpoint, and keeps these labels.
+#[must_use]
+pub fn connector(endpoint: &Endpoint, labels: LabelSelection) -> Arc<dyn Connector> {
+    match endpoint.protocol {
+        _ => todo!("{labels:?}"),
     }
 }

@@ -24,17 +24,29 @@ const SOCKETS: [(Protocol, &str); 25] = [
     (Protocol::Containerd, "run/containerd/containerd.sock"),
     (Protocol::Containerd, "var/run/containerd/containerd.sock"),
     // Docker's own, where it starts one.
-    (Protocol::Containerd, "run/docker/containerd/containerd.sock"),
+    (
+        Protocol::Containerd,
+        "run/docker/containerd/containerd.sock",
+    ),
     // k3s and RKE2.
     (Protocol::Containerd, "run/k3s/containerd/containerd.sock"),
     (Protocol::Containerd, "run/k0s/containerd.sock"),
-    (Protocol::Containerd, "var/snap/microk8s/common/run/containerd.sock"),
-    (Protocol::Containerd, "var/snap/k8s/common/run/containerd.sock"),
+    (
+        Protocol::Containerd,
+        "var/snap/microk8s/common/run/containerd.sock",
+    ),
+    (
+        Protocol::Containerd,
+        "var/snap/k8s/common/run/containerd.sock",
+    ),
     (Protocol::Cri, "run/containerd/containerd.sock"),
     (Protocol::Cri, "var/run/containerd/containerd.sock"),
     (Protocol::Cri, "run/k3s/containerd/containerd.sock"),
     (Protocol::Cri, "run/k0s/containerd.sock"),
-    (Protocol::Cri, "var/snap/microk8s/common/run/containerd.sock"),
+    (
+        Protocol::Cri,
+        "var/snap/microk8s/common/run/containerd.sock",
+    ),
     (Protocol::Cri, "var/snap/k8s/common/run/containerd.sock"),
     (Protocol::Cri, "run/crio/crio.sock"),
     (Protocol::Cri, "var/run/crio/crio.sock"),

@@ -171,6 +171,8 @@ pub(in crate::export) fn listing() -> Listing {
             },
         ],
         left_out: 5,
+        elsewhere: Vec::new(),
+        runtimes: Vec::new(),
     }
 }
 
@@ -285,7 +287,7 @@ fn a_document_of_more_cgroups_than_a_daemon_lists_is_refused() {
     let bytes = serde_json::to_vec(&document).unwrap();
     let error = serde_json::from_slice::<CatalogDocument>(&bytes).unwrap_err();
     assert!(
-        error.to_string().contains("at most 65536 cgroups"),
+        error.to_string().contains("at most 65536 entries"),
         "{error}"
     );
 }

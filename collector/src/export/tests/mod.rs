@@ -172,6 +172,8 @@ pub(super) fn full_snapshot() -> Snapshot {
             exited: 2,
             unresolved: 3,
             overflowed: 4,
+            unnamed: 6,
+            names_left_out: 7,
         },
         events_overflowed: 5,
         left_out: [1, 2, 3, 4, 5],
@@ -198,6 +200,7 @@ pub(super) fn full_snapshot() -> Snapshot {
             cut: 10,
             over_bound: 11,
         },
+        runtimes: Vec::new(),
         timings: vec![
             (Timing::Reconcile, recorded(&[2_000_000])),
             (Timing::CgroupfsRead, recorded(&[30_000])),

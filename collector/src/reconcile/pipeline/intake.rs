@@ -1,13 +1,13 @@
 //! What comes in: batches of samples, and events.
 
-use std::{num::NonZeroU32, time::SystemTime};
+use std::{num::NonZeroU32, path::Path, time::SystemTime};
 
 use collector_common::event::OomEvent;
 
 use super::{Pipeline, there};
 use crate::{
     catalog::{
-        LifeNote, OwnerId,
+        LifeNote, Owner, OwnerId,
         cgroup_table::{Change, Moment},
     },
     drain::{Batch, Event, Samples, Sink, decode::CgroupChange},
@@ -98,10 +98,7 @@ impl Pipeline {
             .filter(|(id, _)| *id == owner)
             .and_then(|(_, of)| of.class);
         self.set_class(key, class);
-        self.misses_names |= self.table.owner(owner).is_some_and(|of| {
-            let identity = &of.identity;
-            identity.container.is_some() && identity.told.is_none()
-        });
+        self.misses_names |= self.table.owner(owner).is_some_and(Owner::is_unnamed);
     }
 
     /// Containers get their place now, so that the first sample finds them known.
@@ -189,7 +186,7 @@ impl Pipeline {
         let flag = |flag: u32| event.flags & flag != 0;
         let victim = if flag(OomEvent::FLAG_PID_ONLY) {
             // Too late when the victim is gone already: then its cgroup is not known.
-            cgroup_of(event.victim_pid, self.tasks).and_then(|path| {
+            cgroup_of(Path::new("/"), event.victim_pid, self.tasks).and_then(|path| {
                 let (_, owner) = self.table.owner_at(&path)?;
                 owner.keys().find(|key| key.hierarchy == self.tasks)
             })

@@ -185,6 +185,13 @@ impl Pipeline {
         }
     }
 
+    /// The first process of a container is in this cgroup.
+    pub fn place(&mut self, container: &ContainerRef, path: &[u8]) {
+        for owner in self.table.place(container, path) {
+            self.classify(owner);
+        }
+    }
+
     /// Which containers there are, as the runtimes tell.
     #[must_use]
     pub const fn roster(&self) -> &Roster {
@@ -206,15 +213,13 @@ impl Pipeline {
     /// Containers that are there, and of which no runtime has told; at most so many.
     #[must_use]
     pub fn unnamed(&self, most: usize) -> Vec<Unnamed> {
-        let unnamed = self.table.owners().filter_map(|(_, owner)| {
-            let identity = &owner.identity;
-            let container = identity.container.as_ref()?;
-            (identity.told.is_none() && owner.exited().is_none()).then(|| {
-                Some(Unnamed {
-                    of: container.key()?,
-                    runtime: container.runtime,
-                })
-            })?
+        let unnamed = self.table.owners().filter(|(_, owner)| owner.is_unnamed());
+        let unnamed = unnamed.filter_map(|(_, owner)| {
+            let container = owner.identity.container.as_ref()?;
+            Some(Unnamed {
+                of: container.key()?,
+                runtime: container.runtime,
+            })
         });
         unnamed.take(most).collect()
     }
