@@ -13,6 +13,8 @@ pub mod provider;
 
 pub mod runtimes;
 
+pub mod system;
+
 pub mod cgroup_path;
 
 pub mod path_text;
