@@ -15,6 +15,8 @@ pub mod runtimes;
 
 pub mod following;
 
+pub mod system;
+
 pub mod cgroup_path;
 
 pub mod path_text;

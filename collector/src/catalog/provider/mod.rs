@@ -9,11 +9,30 @@ pub mod collectors;
 
 pub mod registry;
 
+pub mod discovery;
+
+pub mod retry;
+
 pub mod cache;
+
+pub mod answers;
+
+pub mod meta;
 
 pub mod figures;
 
 pub mod statistics;
+
+#[cfg(test)]
+mod tests;
+
+pub use answers::Provider;
+pub use capability::{Answer, Capability, CollectError, PodContainer};
+pub use collectors::{Collectors, Offer, Priority, Ranked};
+pub use discovery::{Discovery, Factory};
+pub use meta::MetaCollector;
+pub use registry::Registry;
+pub use statistics::{ContainerStats, NetworkStats, OpenFiles, Pids};
 
 /// Why a runtime or a collector is not there.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

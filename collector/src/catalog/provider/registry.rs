@@ -72,7 +72,7 @@ impl Registry {
         // Held until watchers are told: changes are told in their order.
         let mut offers = self.offers.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut offers);
-        let best = Effective::of(offers.iter().flat_map(|(_, offers)| offers));
+        let best = Effective::of(&offers);
         self.effective.send_if_modified(|effective| {
             let is_new = **effective != best;
             if is_new {
@@ -85,8 +85,9 @@ impl Registry {
 
 impl Effective {
     /// The best of these, of equals the first.
-    fn of(offers: impl Iterator<Item = &'_ Offer>) -> Self {
+    fn of(offers: &[(String, Vec<Offer>)]) -> Self {
         let mut by_runtime: BTreeMap<_, Collectors> = BTreeMap::new();
+        let offers = offers.iter().flat_map(|(_, offers)| offers);
         for offer in offers.filter(|offer| !offer.collectors.is_empty()) {
             let best = by_runtime.entry(offer.runtime).or_default();
             best.take_better(&offer.collectors);
