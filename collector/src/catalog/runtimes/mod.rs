@@ -7,6 +7,17 @@
 //! What a runtime answers is not trusted: an answer has a most bytes ([`MAX_ANSWER`]) and a time by which
 //! it must be there ([`ANSWER_TIME`]), and one that cannot be used is one [`CallError`].
 
+pub mod docker;
+
+pub mod http;
+
+mod json_objects;
+
+mod told_json;
+
+#[cfg(test)]
+mod http_tests;
+
 use std::{
     fmt,
     sync::Arc,
