@@ -3,20 +3,17 @@
 //! In: the daemon's socket. Out: its containers and what happens to them; pods, where cri-dockerd made
 //! them. Never here: Podman, which answers to the same words.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::SystemTime,
-};
+use std::{sync::Arc, time::SystemTime};
 
 use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tokio::{task::JoinSet, time::timeout};
 
 use super::{
     CallError, Connector, ContainerRef, Endpoint, EventStream, Listed, RuntimeClient, RuntimeEvent,
-    http::{CallLimits, HttpClient, ObjectStream, not_there},
+    details::{Details, TellsDetails, add_details, inspect},
+    engine::Engine,
+    http::{CallLimits, HttpClient, ObjectStream},
     told_json::{Labels, is_id, read_list, told_epoch, told_time},
 };
 use crate::catalog::{
@@ -26,10 +23,7 @@ use crate::catalog::{
 
 /// The version of the API that is spoken, unless the daemon has only older or newer ones: what is read
 /// here is the same in all.
-const API: ApiVersion = ApiVersion(1, 41);
-
-/// How many containers are looked at at once.
-const CALLS_AT_ONCE: usize = 4;
+const API: [u32; 2] = [1, 41];
 
 /// The most bytes of what is told of one container.
 const MAX_INSPECTION: usize = 4 << 20;
@@ -106,95 +100,31 @@ impl Connector for DockerConnector {
 
     async fn connect(&self) -> Result<Arc<dyn RuntimeClient>, Unavailable> {
         let http = HttpClient::new(&self.endpoint.address, self.limits)?;
-        let who = ask_version(&http).await?;
-        if who.is_podman() {
+        let engine = Engine::ask(&http).await?;
+        let address = http.address();
+        if engine.podman_api().is_some() {
             return Err(Unavailable::not_yet(format!(
-                "{} is Podman's socket, and not Docker's: it is read as Podman",
-                http.address()
+                "{address} is Podman's socket, and not Docker's: it is read as Podman"
             )));
         }
-        let api = who.api().ok_or_else(|| {
+        let api = engine.api.nearest(&API).ok_or_else(|| {
             Unavailable::not_yet(format!(
-                "{} does not tell which versions of Docker's API it has",
-                http.address()
+                "{address} does not tell which versions of Docker's API it has"
             ))
         })?;
         Ok(Arc::new(DockerClient {
-            version: told_text(&who.version),
+            version: told_text(&engine.version),
             inner: Arc::new(Inner {
                 one: http.with_limits(CallLimits {
                     bytes: MAX_INSPECTION.min(self.limits.bytes),
                     ..self.limits
                 }),
                 http,
-                base: format!("/v{}.{}", api.0, api.1),
+                base: format!("/v{api}"),
                 labels: Arc::clone(&self.labels),
-                known: Mutex::default(),
+                details: Details::default(),
             }),
         }))
-    }
-}
-
-/// Who answers, within the time that connecting may take.
-async fn ask_version(http: &HttpClient) -> Result<Who, Unavailable> {
-    const CALL: &str = "/version";
-    let limits = CallLimits {
-        answer: http.limits().connect,
-        bytes: 1 << 20,
-        ..*http.limits()
-    };
-    let text = http.with_limits(limits).get(CALL).await;
-    let text = text.map_err(|error| not_there(&error))?.ok_or_else(|| {
-        Unavailable::not_yet(format!(
-            "{} is not Docker's: it has no {CALL}",
-            http.address()
-        ))
-    })?;
-    serde_json::from_str(&text).map_err(|error| not_there(&http.malformed(CALL, error.to_string())))
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Who {
-    #[serde(default)]
-    version: String,
-    #[serde(default)]
-    api_version: String,
-    #[serde(default, rename = "MinAPIVersion")]
-    min_api_version: String,
-    #[serde(default)]
-    components: Vec<Component>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Component {
-    #[serde(default)]
-    name: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct ApiVersion(u32, u32);
-
-impl ApiVersion {
-    fn parse(text: &str) -> Option<Self> {
-        let (major, minor) = text.split_once('.')?;
-        Some(Self(major.parse().ok()?, minor.parse().ok()?))
-    }
-}
-
-impl Who {
-    fn is_podman(&self) -> bool {
-        self.components
-            .iter()
-            .any(|component| component.name == "Podman Engine")
-    }
-
-    /// The version of the API to speak.
-    fn api(&self) -> Option<ApiVersion> {
-        let newest = ApiVersion::parse(&self.api_version)?;
-        let oldest = ApiVersion::parse(&self.min_api_version).unwrap_or(API);
-        Some(API.max(oldest).min(newest))
     }
 }
 
@@ -211,145 +141,23 @@ struct Inner {
     one: HttpClient,
     base: String,
     labels: Arc<LabelSelection>,
-    known: Mutex<Known>,
+    details: Details,
 }
 
-/// What was told of containers one by one. A list does not have it all (no PID, no time), and to ask for
-/// each container in each listing would cost the daemon a call for each: so it is kept for as long as a
-/// stream of events tells when it changes.
-#[derive(Debug, Default)]
-struct Known {
-    /// Which stream tells of changes; none when it has ended.
-    stream: Option<u64>,
-    streams: u64,
-    asked: u64,
-    containers: HashMap<String, Knowledge>,
-}
-
-#[derive(Debug)]
-enum Knowledge {
-    /// It is asked for now. What comes counts only if nothing has happened meanwhile.
-    Asked(u64),
-    Told(Box<RuntimeContainer>),
-}
-
-impl Inner {
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+impl TellsDetails for Inner {
+    fn details(&self) -> &Details {
+        &self.details
     }
 
-    fn will_ask(&self, id: &str) -> u64 {
-        let mut known = self.known();
-        known.asked += 1;
-        let ticket = known.asked;
-        if known.stream.is_some() {
-            known
-                .containers
-                .insert(id.to_owned(), Knowledge::Asked(ticket));
-        }
-        ticket
-    }
-
-    fn was_told(&self, id: &str, ticket: u64, told: Option<&RuntimeContainer>) {
-        let mut known = self.known();
-        let is_current = matches!(
-            known.containers.get(id),
-            Some(Knowledge::Asked(asked)) if *asked == ticket
-        );
-        match told {
-            Some(told) if is_current => {
-                let told = Knowledge::Told(Box::new(told.clone()));
-                known.containers.insert(id.to_owned(), told);
-            }
-            None if is_current => drop(known.containers.remove(id)),
-            _ => {}
-        }
-    }
-
-    async fn inspect(&self, id: &str) -> Result<Option<RuntimeContainer>, CallError> {
-        if !is_id(id) {
-            return Ok(None);
-        }
-        let ticket = self.will_ask(id);
+    async fn ask(&self, id: &str) -> Result<Option<RuntimeContainer>, CallError> {
         let call = format!("{}/containers/{id}/json", self.base);
-        let told = match self.one.get(&call).await {
-            Ok(Some(text)) => serde_json::from_str::<Inspected<'_>>(&text)
-                .and_then(|inspected| inspected.into_container(&self.labels))
-                .map(Some)
-                .map_err(|error| self.one.malformed(&call, error.to_string())),
-            Ok(None) => Ok(None),
-            Err(error) => Err(error),
+        let Some(text) = self.one.get(&call).await? else {
+            return Ok(None);
         };
-        self.was_told(id, ticket, told.as_ref().ok().and_then(Option::as_ref));
-        told
-    }
-
-    /// Puts what is told of each running container into a list of them, as far as there is time for it:
-    /// what has no details now is asked for again with the next list.
-    async fn add_details(self: Arc<Self>, listed: &mut Listed) {
-        let mut places = HashMap::new();
-        let mut wanted = Vec::new();
-        {
-            let mut known = self.known();
-            known
-                .containers
-                .retain(|_, knowledge| matches!(knowledge, Knowledge::Told(_)));
-            let mut kept = HashMap::new();
-            for (place, container) in listed.containers.iter_mut().enumerate() {
-                match known.containers.remove(&container.id) {
-                    Some(Knowledge::Told(told)) if told.state == container.state => {
-                        container.clone_from(&told);
-                        kept.insert(container.id.clone(), Knowledge::Told(told));
-                    }
-                    _ => {
-                        places.insert(container.id.clone(), place);
-                        wanted.push((container.state, container.id.clone()));
-                    }
-                }
-            }
-            known.containers = kept;
-        }
-        // Those that run first: they have a process to be named by.
-        wanted.sort_by_key(|(state, _)| match state {
-            RuntimeState::Running => 0,
-            RuntimeState::Paused => 1,
-            _ => 2,
-        });
-        let mut wanted = wanted.into_iter().map(|(_, id)| id);
-        let mut calls = JoinSet::new();
-        let ask_all = async {
-            loop {
-                while calls.len() < CALLS_AT_ONCE
-                    && let Some(id) = wanted.next()
-                {
-                    let inner = Arc::clone(&self);
-                    calls.spawn(async move { (inner.inspect(&id).await, id) });
-                }
-                let Some(told) = calls.join_next().await else {
-                    return;
-                };
-                match told {
-                    Ok((Ok(Some(container)), id)) if container.id == id => {
-                        listed.containers[places[&id]] = container;
-                    }
-                    // It is gone, or cannot be read: what the list tells of it stays, and whoever asks
-                    // for it is told why.
-                    Ok((
-                        Ok(_)
-                        | Err(
-                            CallError::Refused { .. }
-                            | CallError::Malformed { .. }
-                            | CallError::TooLarge { .. },
-                        ),
-                        _,
-                    )) => {}
-                    // The daemon does not answer: the others would each wait too.
-                    Ok((Err(_), _)) | Err(_) => return,
-                }
-            }
-        };
-        // Those that are still asked for are ended with `calls`.
-        let _in_time = timeout(self.http.limits().answer, ask_all).await;
+        serde_json::from_str::<Inspected<'_>>(&text)
+            .and_then(|inspected| inspected.into_container(&self.labels))
+            .map(Some)
+            .map_err(|error| self.one.malformed(&call, error.to_string()))
     }
 }
 
@@ -365,28 +173,10 @@ impl RuntimeClient for DockerClient {
 
     async fn events(&self) -> Result<Option<Box<dyn EventStream>>, CallError> {
         let inner = &self.inner;
-        // The daemon answers before it listens: what happens in between is told for the sake of `since`.
-        let since = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default();
-        let actions = ACTIONS.map(|action| format!("%22{action}%22")).join(",");
-        let call = format!(
-            "{}/events?since={}.{:09}&filters={{%22type%22:[%22container%22],%22event%22:[{actions}]}}",
-            inner.base,
-            since.as_secs(),
-            since.subsec_nanos(),
-        )
-        .replace('{', "%7B")
-        .replace('}', "%7D")
-        .replace('[', "%5B")
-        .replace(']', "%5D");
+        let call = events_call(&format!("{}/events?", inner.base), &ACTIONS);
         let objects = inner.http.objects(&call).await?;
-        let mut known = inner.known();
-        known.streams += 1;
-        known.stream = Some(known.streams);
-        known.containers.clear();
         Ok(Some(Box::new(DockerEvents {
-            number: known.streams,
+            number: inner.details.begin_stream(),
             inner: Arc::clone(inner),
             objects,
             call,
@@ -405,13 +195,41 @@ impl RuntimeClient for DockerClient {
         })
         .map_err(|error| inner.http.malformed(&call, error.to_string()))?;
         drop(text);
-        Arc::clone(inner).add_details(&mut listed).await;
+        add_details(inner, &mut listed, inner.http.limits().answer).await;
         Ok(listed)
     }
 
     async fn inspect(&self, of: &ContainerRef) -> Result<Option<RuntimeContainer>, CallError> {
-        self.inner.inspect(&of.id).await
+        if !is_id(&of.id) {
+            return Ok(None);
+        }
+        inspect(&*self.inner, &of.id).await
     }
+}
+
+/// The call for what happens to containers from now on. `since` is for what happens between the daemon's
+/// answer and when it listens: it answers first.
+pub(super) fn events_call(path: &str, actions: &[&str]) -> String {
+    let since = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    let filters = serde_json::json!({"type": ["container"], "event": actions}).to_string();
+    let mut call = format!(
+        "{path}since={}.{:09}&filters=",
+        since.as_secs(),
+        since.subsec_nanos()
+    );
+    for character in filters.chars() {
+        match character {
+            '{' => call.push_str("%7B"),
+            '}' => call.push_str("%7D"),
+            '[' => call.push_str("%5B"),
+            ']' => call.push_str("%5D"),
+            '"' => call.push_str("%22"),
+            plain => call.push(plain),
+        }
+    }
+    call
 }
 
 #[derive(Debug)]
@@ -424,11 +242,7 @@ struct DockerEvents {
 
 impl Drop for DockerEvents {
     fn drop(&mut self) {
-        let mut known = self.inner.known();
-        if known.stream == Some(self.number) {
-            known.stream = None;
-            known.containers = HashMap::new();
-        }
+        self.inner.details.end_stream(self.number);
     }
 }
 
@@ -441,10 +255,8 @@ impl EventStream for DockerEvents {
                 .and_then(|event| event.into_event(&self.inner.labels))
                 .map_err(|error| self.inner.http.malformed(&self.call, error.to_string()))?;
             if let Some(event) = event {
-                let (RuntimeEvent::Changed { of, .. }
-                | RuntimeEvent::Exited { of, .. }
-                | RuntimeEvent::Removed { of }) = &event;
-                self.inner.known().containers.remove(&of.id);
+                let of = event.of();
+                self.inner.details.changed(&of.id);
                 return Ok(event);
             }
         }
@@ -562,7 +374,7 @@ fn container(
     }
 }
 
-fn state(text: &str) -> RuntimeState {
+pub(super) fn state_of(text: &str) -> RuntimeState {
     match text {
         "created" => RuntimeState::Created,
         "running" => RuntimeState::Running,
@@ -574,7 +386,7 @@ fn state(text: &str) -> RuntimeState {
 }
 
 /// Whether a container has the host's network. One that has another container's may.
-fn has_host_network(mode: &str) -> Option<bool> {
+pub(super) fn has_host_network(mode: &str) -> Option<bool> {
     match mode {
         "" => None,
         "host" => Some(true),
@@ -612,7 +424,7 @@ impl Item<'_> {
             .find(|name| name.trim_start_matches('/').find('/').is_none())
             .map_or("", String::as_str);
         Ok(RuntimeContainer {
-            state: state(&self.state),
+            state: state_of(&self.state),
             host_network: has_host_network(&self.host_config.network_mode),
             ..container(self.id, name, &self.image, &labels, chosen)
         })
@@ -675,7 +487,7 @@ impl Inspected<'_> {
     ) -> Result<RuntimeContainer, serde_json::Error> {
         let labels = Labels::read(self.config.labels, &key::ALL, chosen)?;
         let told = container(self.id, &self.name, &self.config.image, &labels, chosen);
-        let state = state(&self.state.status);
+        let state = state_of(&self.state.status);
         let runtime = &self.host_config.runtime;
         let is_kata = runtime.starts_with("kata") || runtime.starts_with("io.containerd.kata");
         Ok(RuntimeContainer {

@@ -170,17 +170,16 @@ impl<'de, F: FnMut(&str, &'de RawValue)> Visitor<'de> for Entries<F> {
 /// A time as runtimes written in Go tell it, with any offset; none for the year 1, which stands for none
 /// there.
 pub(super) fn told_time(text: &str) -> Option<SystemTime> {
-    let (utc, ahead) = match text.strip_suffix(['Z', 'z']) {
-        Some(utc) => (utc, 0),
-        None => {
-            // A date has dashes too: the offset is what is behind the time of the day.
-            let (local, offset) = text.split_at_checked(text.rfind(['+', '-'])?)?;
-            let (hours, minutes) = offset.get(1..)?.split_once(':')?;
-            let number = |text: &str| text.parse::<u8>().ok().map(i64::from);
-            let seconds = number(hours)? * 3600 + number(minutes)? * 60;
-            let is_ahead = offset.starts_with('+');
-            (local, if is_ahead { seconds } else { -seconds })
-        }
+    let (utc, ahead) = if let Some(utc) = text.strip_suffix(['Z', 'z']) {
+        (utc, 0)
+    } else {
+        // A date has dashes too: the offset is what is behind the time of the day.
+        let (local, offset) = text.split_at_checked(text.rfind(['+', '-'])?)?;
+        let (hours, minutes) = offset.get(1..)?.split_once(':')?;
+        let number = |text: &str| text.parse::<u8>().ok().map(i64::from);
+        let seconds = number(hours)? * 3600 + number(minutes)? * 60;
+        let is_ahead = offset.starts_with('+');
+        (local, if is_ahead { seconds } else { -seconds })
     };
     let time = humantime::parse_rfc3339(&format!("{utc}Z")).ok()?;
     let offset = Duration::from_secs(ahead.unsigned_abs());

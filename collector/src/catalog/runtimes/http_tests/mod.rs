@@ -16,6 +16,8 @@ mod docker;
 
 mod hostile;
 
+mod podman;
+
 /// What is written in answer to a call, and then maybe not the end.
 type Answer = Arc<dyn Fn(&mut UnixStream) -> std::io::Result<()> + Send + Sync>;
 
