@@ -7,6 +7,23 @@
 //! What a runtime answers is not trusted: an answer has a most bytes ([`MAX_ANSWER`]) and a time by which
 //! it must be there ([`ANSWER_TIME`]), and one that cannot be used is one [`CallError`].
 
+mod details;
+
+pub mod docker;
+
+mod engine;
+
+pub mod http;
+
+mod json_objects;
+
+pub mod podman;
+
+mod told_json;
+
+#[cfg(test)]
+mod http_tests;
+
 pub mod places;
 
 use std::{
@@ -207,6 +224,16 @@ pub enum RuntimeEvent {
         /// Which.
         of: ContainerRef,
     },
+}
+
+impl RuntimeEvent {
+    /// To which it happened.
+    #[must_use]
+    pub const fn of(&self) -> &ContainerRef {
+        match self {
+            Self::Changed { of, .. } | Self::Exited { of, .. } | Self::Removed { of } => of,
+        }
+    }
 }
 
 /// A call to a runtime failed.
