@@ -17,6 +17,19 @@ use async_trait::async_trait;
 
 use super::{Runtime, RuntimeContainer, provider::Unavailable};
 
+mod grpc;
+
+pub mod containerd;
+mod containerd_container;
+mod containerd_event;
+mod oci_spec;
+
+pub mod cri;
+mod cri_container;
+mod cri_event;
+
+pub mod kata;
+
 /// The most bytes of one answer. A list of 5,000 containers of Docker has some 10 MB.
 pub const MAX_ANSWER: usize = 16 << 20;
 
