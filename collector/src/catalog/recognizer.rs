@@ -52,6 +52,7 @@ impl Recognizer {
             (None, Some(candidate)) if self.is_containerds(&candidate) => Some(Container {
                 id: candidate.id,
                 runtime: Runtime::Containerd,
+                flavor: candidate.flavor,
                 pod_uid: String::new(),
                 qos: None,
             }),
@@ -59,7 +60,7 @@ impl Recognizer {
         }
     }
 
-    fn is_containerds(&self, Candidate { namespace, id }: &Candidate) -> bool {
+    fn is_containerds(&self, Candidate { namespace, id, .. }: &Candidate) -> bool {
         is_plain_name(namespace)
             && is_plain_name(id)
             && self

@@ -197,6 +197,7 @@ impl EncodeLabelSet for Info<'_> {
             Some(Container {
                 id,
                 runtime,
+                flavor: _,
                 pod_uid,
                 qos,
             }) => (

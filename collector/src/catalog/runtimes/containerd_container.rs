@@ -115,7 +115,7 @@ pub(super) fn of_event(
         names.pod = text("io.kubernetes.pod.name");
         names.container = text("io.kubernetes.container.name");
     } else {
-        names.namespace = namespace.to_owned();
+        namespace.clone_into(&mut names.namespace);
         if let Some(name) = value("nerdctl/name").filter(|name| !name.is_empty()) {
             names.name = told_text(name);
         }

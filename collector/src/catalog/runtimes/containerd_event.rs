@@ -37,13 +37,10 @@ const TOPICS: [&str; 9] = [
 
 /// containerd's filters for [`TOPICS`] outside Docker's namespaces: an event passes by any of them.
 pub(super) fn filters() -> Vec<String> {
-    let not_dockers: String = DOCKERS
-        .iter()
-        .map(|of| format!(",namespace!={of:?}"))
-        .collect();
+    let [containers, plugins] = DOCKERS;
     TOPICS
         .iter()
-        .map(|topic| format!("topic=={topic:?}{not_dockers}"))
+        .map(|topic| format!("topic=={topic:?},namespace!={containers:?},namespace!={plugins:?}"))
         .collect()
 }
 

@@ -11,8 +11,8 @@ use std::{
 
 use async_trait::async_trait;
 use k8s_cri::v1::{
-    ContainerStatusRequest, GetEventsRequest, ListContainersRequest, ListPodSandboxRequest,
-    PodSandbox, PodSandboxStatusRequest, VersionRequest,
+    Container, ContainerFilter, ContainerStatusRequest, GetEventsRequest, ListContainersRequest,
+    ListPodSandboxRequest, PodSandbox, PodSandboxFilter, PodSandboxStatusRequest, VersionRequest,
     runtime_service_client::RuntimeServiceClient,
 };
 use tonic::transport::Channel;
@@ -142,16 +142,8 @@ impl RuntimeClient for CriClient {
     }
 
     async fn list(&self) -> Result<Listed, CallError> {
-        let sandboxes = self.sandboxes().await?;
-        let mut client = self.client();
-        let all = ListContainersRequest::default();
-        let containers = client.list_containers(request(all));
-        let containers = self
-            .server
-            .answer("ListContainers", ANSWER_TIME, containers)
-            .await?
-            .containers;
-
+        let sandboxes = self.sandboxes(None).await?;
+        let containers = self.containers(None).await?;
         let mut listed = Listed::default();
         let mut seen = HashSet::new();
         let mut take = |container: Option<RuntimeContainer>, listed: &mut Listed| {
@@ -183,32 +175,26 @@ impl RuntimeClient for CriClient {
     }
 
     async fn inspect(&self, of: &ContainerRef) -> Result<Option<RuntimeContainer>, CallError> {
-        let Some(mut container) = self.container(&of.id).await? else {
+        // First the list, which has the sandbox that a status has not; and who asks for the status of what
+        // is not there writes an error into the runtime's log.
+        let id = of.id.clone();
+        let filter = ContainerFilter {
+            id,
+            ..ContainerFilter::default()
+        };
+        let containers = self.containers(Some(filter)).await?;
+        let Some(told) = containers.into_iter().find(|told| told.id == of.id) else {
             return self.sandbox(&of.id).await;
         };
-        // The interface has the sandbox only in the list, not in the status.
-        let filter = k8s_cri::v1::ContainerFilter {
-            id: of.id.clone(),
-            ..Default::default()
+        let sandbox = self.sandbox(&told.pod_sandbox_id).await?;
+        let container = of_container(&told, sandbox.as_ref(), self.runtime, &self.labels);
+        let Some(mut container) = container else {
+            return Ok(None);
         };
-        let mut client = self.client();
-        let one = ListContainersRequest {
-            filter: Some(filter),
-        };
-        let listed = client.list_containers(request(one));
-        let listed = self
-            .server
-            .answer("ListContainers", ANSWER_TIME, listed)
-            .await?;
-        if let Some(told) = listed.containers.iter().find(|told| told.id == of.id) {
-            let sandbox = self.sandbox(&told.pod_sandbox_id).await?;
-            let status = Status::of(&container);
-            if let Some(joined) = of_container(told, sandbox.as_ref(), self.runtime, &self.labels) {
-                container = joined;
-                status.apply(&mut container);
-            }
+        if let Some(status) = self.status(&of.id).await? {
+            status.apply(&mut container);
+            self.remember(&container);
         }
-        self.remember(&container);
         Ok(Some(container))
     }
 }
@@ -219,18 +205,34 @@ impl CriClient {
             .max_decoding_message_size(MAX_MESSAGE)
     }
 
-    async fn sandboxes(&self) -> Result<Vec<PodSandbox>, CallError> {
+    async fn containers(
+        &self,
+        filter: Option<ContainerFilter>,
+    ) -> Result<Vec<Container>, CallError> {
         let mut client = self.client();
-        let sandboxes = client.list_pod_sandbox(request(ListPodSandboxRequest::default()));
+        let listed = client.list_containers(request(ListContainersRequest { filter }));
         let listed = self
             .server
-            .answer("ListPodSandbox", ANSWER_TIME, sandboxes)
+            .answer("ListContainers", ANSWER_TIME, listed)
+            .await?;
+        Ok(listed.containers)
+    }
+
+    async fn sandboxes(
+        &self,
+        filter: Option<PodSandboxFilter>,
+    ) -> Result<Vec<PodSandbox>, CallError> {
+        let mut client = self.client();
+        let listed = client.list_pod_sandbox(request(ListPodSandboxRequest { filter }));
+        let listed = self
+            .server
+            .answer("ListPodSandbox", ANSWER_TIME, listed)
             .await?;
         Ok(listed.items)
     }
 
-    /// One container, without its pod.
-    async fn container(&self, id: &str) -> Result<Option<RuntimeContainer>, CallError> {
+    /// What a container tells only when it is asked for.
+    async fn status(&self, id: &str) -> Result<Option<Status>, CallError> {
         let mut client = self.client();
         let of = ContainerStatusRequest {
             container_id: id.to_owned(),
@@ -240,11 +242,20 @@ impl CriClient {
         let answer = self.server.answer_about("ContainerStatus", answer).await?;
         Ok(answer
             .and_then(|answer| answer.status)
-            .and_then(|told| of_status(&told, self.runtime, &self.labels)))
+            .and_then(|told| of_status(&told, self.runtime, &self.labels))
+            .map(|told| Status::of(&told)))
     }
 
     /// One sandbox.
     async fn sandbox(&self, id: &str) -> Result<Option<RuntimeContainer>, CallError> {
+        let filter = PodSandboxFilter {
+            id: id.to_owned(),
+            ..PodSandboxFilter::default()
+        };
+        let listed = self.sandboxes(Some(filter)).await?;
+        if id.is_empty() || !listed.iter().any(|told| told.id == id) {
+            return Ok(None);
+        }
         let mut client = self.client();
         let of = PodSandboxStatusRequest {
             pod_sandbox_id: id.to_owned(),

@@ -28,7 +28,7 @@ use crate::catalog::{provider::Unavailable, runtime_container::told_text};
 pub(super) const MAX_MESSAGE: usize = MAX_ANSWER / 2;
 
 /// A stream of events that tells nothing for so long is asked whether its server still answers.
-const QUIET_TIME: Duration = Duration::from_secs(60);
+const QUIET_TIME: Duration = Duration::from_mins(1);
 
 /// How long a server may take to say that it has no such stream. One that has it says nothing until there
 /// is something to tell.

@@ -8,6 +8,13 @@ use crate::catalog::Flavor;
 /// The beginning of the keys of annotations that only Kata reads.
 pub const ANNOTATION: &str = "io.katacontainers.";
 
+/// The beginning of the name of a sandbox's cgroup, in its pod's: the shim and the virtual machine.
+pub const CGROUP_PREFIX: &str = "kata_";
+
+/// Below the root, where the shim puts what shall not count for the pod when `sandbox_cgroup_only` is off:
+/// `/kata_overhead/<sandbox>` by the shim in Go, `/kata_overhead/<the sandbox's path>` by the one in Rust.
+pub const OVERHEAD_CGROUP: &str = "kata_overhead";
+
 /// The flavor by the name of a runtime of containerd: `io.containerd.kata.v2`, `io.containerd.kata-qemu.v2`,
 /// or the path of the shim's program.
 #[must_use]

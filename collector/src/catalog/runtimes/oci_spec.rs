@@ -11,6 +11,9 @@ const MAX_SPEC: usize = 4 << 20;
 /// The longest path of a cgroup that the kernel takes.
 const MAX_PATH: usize = 4096;
 
+/// The end of a slice's name.
+const SLICE: &str = ".slice";
+
 /// What is read of it. What is missing, or is not as it should be, is empty.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
@@ -80,7 +83,7 @@ impl Spec {
     pub(super) fn cgroup_path(&self) -> Option<String> {
         let path = self.linux.as_ref()?.cgroups_path.as_str();
         let path = match path.split(':').collect::<Vec<_>>()[..] {
-            [slice, prefix, name] if slice.is_empty() || slice.ends_with(".slice") => {
+            [slice, prefix, name] if slice.is_empty() || slice.strip_suffix(SLICE).is_some() => {
                 systemd_path(slice, prefix, name)?
             }
             _ => path.to_owned(),
@@ -97,7 +100,7 @@ fn systemd_path(slice: &str, prefix: &str, name: &str) -> Option<String> {
     let slice = match slice {
         "" => "system",
         "-.slice" => "",
-        slice => slice.strip_suffix(".slice")?,
+        slice => slice.strip_suffix(SLICE)?,
     };
     if slice.contains('/') || name.contains('/') || prefix.contains('/') {
         return None;
@@ -105,13 +108,13 @@ fn systemd_path(slice: &str, prefix: &str, name: &str) -> Option<String> {
     let mut path = String::new();
     let ends = slice.match_indices('-').map(|(at, _)| at);
     for end in ends.chain((!slice.is_empty()).then_some(slice.len())) {
-        path.extend(["/", &slice[..end], ".slice"]);
+        path.extend(["/", &slice[..end], SLICE]);
         if path.len() > MAX_PATH {
             return None;
         }
     }
     let unit = match (prefix, name) {
-        (_, slice) if slice.ends_with(".slice") => slice.to_owned(),
+        (_, slice) if slice.strip_suffix(SLICE).is_some() => slice.to_owned(),
         ("", name) => format!("{name}.scope"),
         (prefix, name) => format!("{prefix}-{name}.scope"),
     };

@@ -400,6 +400,7 @@ fn container_entry(container: &Container, own: bool) -> ContainerEntry {
     let Container {
         id,
         runtime,
+        flavor: _,
         pod_uid,
         qos,
     } = container;

@@ -52,6 +52,7 @@ fn gone_container() -> ListedCgroup {
             container: Some(Container {
                 id: "c0ffee".to_owned(),
                 runtime: Runtime::Containerd,
+                flavor: crate::catalog::Flavor::Default,
                 pod_uid: "pod1".to_owned(),
                 qos: Some(Qos::Burstable),
             }),

@@ -63,6 +63,7 @@ fn busy_container() -> CgroupStats {
             container: Some(Container {
                 id: "c0ffee".to_owned(),
                 runtime: Runtime::Containerd,
+                flavor: crate::catalog::Flavor::Default,
                 pod_uid: "pod1".to_owned(),
                 qos: Some(Qos::Burstable),
             }),

@@ -92,6 +92,7 @@ fn v1_container() -> CgroupStats {
     let container = Container {
         id: ID.to_owned(),
         runtime: Runtime::Docker,
+        flavor: crate::catalog::Flavor::Default,
         pod_uid: String::new(),
         qos: None,
     };
@@ -123,6 +124,7 @@ fn kubernetes_container(id: &str) -> Container {
     Container {
         id: id.to_owned(),
         runtime: Runtime::Containerd,
+        flavor: crate::catalog::Flavor::Default,
         pod_uid: "ab12".to_owned(),
         qos: Some(Qos::Burstable),
     }

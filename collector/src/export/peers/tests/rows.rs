@@ -99,6 +99,7 @@ fn containerds_labels_are_the_id_and_its_own_namespace() {
     let with = |runtime, id: &str| Container {
         id: id.to_owned(),
         runtime,
+        flavor: crate::catalog::Flavor::Default,
         pod_uid: String::new(),
         qos: None,
     };
@@ -183,6 +184,7 @@ fn absent_figures_give_no_series() {
         Some(Container {
             id: ID.to_owned(),
             runtime: Runtime::Docker,
+            flavor: crate::catalog::Flavor::Default,
             pod_uid: String::new(),
             qos: None,
         }),
