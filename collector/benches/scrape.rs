@@ -264,6 +264,8 @@ impl Source for Fixed {
 
     fn listing(&self) -> Listing {
         Listing {
+            elsewhere: Vec::new(),
+            runtimes: Vec::new(),
             taken: self.0.taken,
             origin: Origin::Daemon,
             hierarchies: Vec::new(),

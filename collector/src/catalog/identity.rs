@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use super::{Runtime, RuntimeContainer, runtimes::ContainerRef};
+use super::{Flavor, Runtime, RuntimeContainer, runtimes::ContainerRef};
 
 /// Who a cgroup is. One per path: the hierarchies of a hybrid host each have the cgroup, and an
 /// identity stands for all of them.
@@ -79,6 +79,8 @@ pub struct Container {
     pub place: Option<String>,
     /// The runtime.
     pub runtime: Runtime,
+    /// What it runs in.
+    pub flavor: Flavor,
     /// The UID of its Kubernetes pod, with dashes; empty when there is none.
     pub pod_uid: String,
     /// The pod's quality of service.

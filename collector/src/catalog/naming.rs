@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    Container, Identity, Informant, OwnerId, Recognizer, Roster, Runtime, RuntimeContainer,
+    Container, Flavor, Identity, Informant, OwnerId, Recognizer, Roster, Runtime, RuntimeContainer,
     path_text::path_text, runtimes::ContainerRef,
 };
 
@@ -164,6 +164,9 @@ impl Naming {
         identity.told = Some(Arc::clone(told));
         if told.runtime.runtime != Runtime::Unknown {
             container.runtime = told.runtime.runtime;
+        }
+        if container.flavor == Flavor::Default {
+            container.flavor = told.runtime.flavor;
         }
         if container.pod_uid.is_empty() {
             container.pod_uid.clone_from(&told.pod_uid);

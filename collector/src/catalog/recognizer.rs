@@ -53,13 +53,14 @@ impl Recognizer {
                 id: candidate.id,
                 id_namespace: candidate.namespace,
                 runtime: Runtime::Containerd,
+                flavor: candidate.flavor,
                 ..Container::default()
             }),
             (container, _) => container,
         }
     }
 
-    fn is_containerds(&self, Candidate { namespace, id }: &Candidate) -> bool {
+    fn is_containerds(&self, Candidate { namespace, id, .. }: &Candidate) -> bool {
         is_plain_name(namespace)
             && is_plain_name(id)
             && self

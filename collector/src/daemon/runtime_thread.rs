@@ -92,8 +92,9 @@ impl RuntimeThread {
     /// Looks for runtimes at the known places, again and again.
     async fn find(&self) {
         let mut known = HashSet::new();
+        let labels = Arc::new(self.config.labels.clone());
         for endpoint in &self.config.endpoints {
-            self.follow(endpoint, &mut known);
+            self.follow(endpoint, &labels, &mut known);
         }
         let mut ticks = interval(discovery::INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -101,14 +102,19 @@ impl RuntimeThread {
             ticks.tick().await;
             if self.config.discovery {
                 for endpoint in places::found(&self.host_root) {
-                    self.follow(&endpoint, &mut known);
+                    self.follow(&endpoint, &labels, &mut known);
                 }
             }
         }
     }
 
     /// Makes a place one that is followed, if it is not already.
-    fn follow(&self, endpoint: &Endpoint, known: &mut HashSet<Endpoint>) {
+    fn follow(
+        &self,
+        endpoint: &Endpoint,
+        labels: &Arc<LabelSelection>,
+        known: &mut HashSet<Endpoint>,
+    ) {
         if known.contains(endpoint) || known.len() >= MAX_FOLLOWED {
             return;
         }
@@ -116,12 +122,11 @@ impl RuntimeThread {
         known.insert(endpoint.clone());
         let tally = Arc::new(Tally::default());
         let (asks, mut asked) = mpsc::channel(MAX_ASKS);
-        let (follower, mut clients) = mpsc::channel(1);
-        let labels: LabelSelection = self.config.labels.clone();
+        let (hand_over, mut clients) = mpsc::channel(1);
         let factory = EndpointFactory::new(
             connector(endpoint, labels),
             Arc::clone(&tally),
-            follower,
+            hand_over,
             RosterLookups::new(Arc::clone(&self.state) as Arc<dyn Told>),
         );
         let id = endpoint.to_string();

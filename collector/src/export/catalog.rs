@@ -164,13 +164,16 @@ families! {
         labels: &[
             labels::CONTAINER_ID,
             labels::RUNTIME,
+            labels::RUNTIME_FLAVOR,
             labels::POD_UID,
             labels::QOS,
             labels::CGROUP_VERSION,
             labels::LAST_READING,
         ],
         help: "Always 1: what is known of the cgroup and its container. A label that is not known, \
-               or that does not apply, is empty. Of a cgroup that is gone, last_reading says how the \
+               or that does not apply, is empty. Labels of containers and pods that were chosen \
+               (`--container-labels`, `--pod-labels`) are there as container_label_… and pod_label_…, \
+               all but letters and digits of their keys as underscores. Of a cgroup that is gone, last_reading says how the \
                figures of its files were had: after its last process had left (final); some after \
                and some before (partial); all before (earlier); not at all (events_only). Where they \
                are not final, CPU time, block I/O and OOM kills are those of the events if these have \

@@ -15,8 +15,8 @@ use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelSetEnco
 use super::labels::{
     ARCH, BY, CAUSE, CGROUP_VERSION, COMPARED_SIGNAL, CONTAINER_ID, CONTAINER_LABEL, CgroupState,
     DEVICE, DRIFT_OF, ERROR, LAST_READING, LEFT_OUT, Label, OPERATION, OomRole, PLACE, POD_LABEL,
-    POD_UID, PROGRAM, QOS, QUANTILE, QUANTITY, REASON, RESULT, ROLE, RUNTIME, SIGNAL, STAGE, STATE,
-    Stage, SwitchKind, TYPE, VERSION, WINDOW_SIGNAL, WaitCause,
+    POD_UID, PROGRAM, QOS, QUANTILE, QUANTITY, REASON, RESULT, ROLE, RUNTIME, RUNTIME_FLAVOR,
+    SIGNAL, STAGE, STATE, Stage, SwitchKind, TYPE, VERSION, WINDOW_SIGNAL, WaitCause,
 };
 use crate::{
     catalog::{Container, Identity, Qos},
@@ -197,10 +197,11 @@ impl EncodeLabelSet for Info<'_> {
             started: _,
         } = self.0;
         let last_reading = self.1;
-        let (id, runtime, pod_uid, qos) = match container {
+        let (id, runtime, flavor, pod_uid, qos) = match container {
             Some(Container {
                 id,
                 runtime,
+                flavor,
                 pod_uid,
                 qos,
                 id_namespace: _,
@@ -208,13 +209,15 @@ impl EncodeLabelSet for Info<'_> {
             }) => (
                 id.as_str(),
                 runtime.name(),
+                flavor.name(),
                 pod_uid.as_str(),
                 qos.map_or("", Qos::name),
             ),
-            None => ("", "", "", ""),
+            None => ("", "", "", "", ""),
         };
         encode_label(encoder, &CONTAINER_ID, &id)?;
         encode_label(encoder, &RUNTIME, &runtime)?;
+        encode_label(encoder, &RUNTIME_FLAVOR, &flavor)?;
         encode_label(encoder, &POD_UID, &pod_uid)?;
         encode_label(encoder, &QOS, &qos)?;
         match cgroup_version {

@@ -7,7 +7,7 @@ use collector_common::signal::{KernelLoss, Signal};
 
 use crate::{
     catalog::{
-        Qos, Runtime,
+        Flavor, Qos, Runtime,
         runtimes::{Call, CallError, Protocol},
     },
     host::cgroupfs::Reason,
@@ -78,6 +78,11 @@ pub const RUNTIME: Label = closed(
         Runtime::EcsFargate.name(),
         Runtime::Unknown.name(),
     ],
+);
+/// See [`Flavor`].
+pub const RUNTIME_FLAVOR: Label = closed(
+    "runtime_flavor",
+    &[Flavor::Kata.name(), Flavor::Default.name()],
 );
 /// The runtime's id of a container.
 pub const CONTAINER_ID: Label = open("container_id", "the runtime's id of the container");

@@ -145,8 +145,14 @@ impl EndpointFactory {
             .map(|flavor| Offer {
                 runtime: RuntimeMetadata { runtime, flavor },
                 collectors: Collectors {
-                    container_of_pid: Some(Ranked::new(PRIORITY, Arc::clone(&lookups) as _)),
-                    container_of_pod_name: Some(Ranked::new(PRIORITY, Arc::clone(&lookups) as _)),
+                    container_of_pid: Some(Ranked::new(
+                        PRIORITY,
+                        Arc::<RosterLookups>::clone(&lookups),
+                    )),
+                    container_of_pod_name: Some(Ranked::new(
+                        PRIORITY,
+                        Arc::<RosterLookups>::clone(&lookups),
+                    )),
                     ..client.collectors(PRIORITY)
                 },
             })

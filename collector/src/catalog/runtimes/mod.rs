@@ -39,6 +39,19 @@ use super::{
     provider::{Unavailable, collectors::Collectors},
 };
 
+mod grpc;
+
+pub mod containerd;
+mod containerd_container;
+mod containerd_event;
+mod oci_spec;
+
+pub mod cri;
+mod cri_container;
+mod cri_event;
+
+pub mod kata;
+
 /// The most bytes of one answer. A list of 5,000 containers of Docker has some 10 MB.
 pub const MAX_ANSWER: usize = 16 << 20;
 
@@ -160,8 +173,7 @@ pub trait RuntimeClient: fmt::Debug + Send + Sync {
     fn version(&self) -> &str;
 
     /// What it can tell besides: figures that this host does not have.
-    fn collectors(&self, priority: u8) -> Collectors {
-        let _none: u8 = priority;
+    fn collectors(&self, _priority: u8) -> Collectors {
         Collectors::default()
     }
 
@@ -323,8 +335,14 @@ impl CallError {
 
 /// What connects to an endpoint, and keeps these labels.
 #[must_use]
-pub fn connector(endpoint: &Endpoint, labels: LabelSelection) -> Arc<dyn Connector> {
+pub fn connector(endpoint: &Endpoint, labels: &Arc<LabelSelection>) -> Arc<dyn Connector> {
+    let (endpoint, labels) = (endpoint.clone(), Arc::clone(labels));
     match endpoint.protocol {
-        _ => todo!("{labels:?}"),
+        Protocol::Docker => Arc::new(docker::DockerConnector::new(endpoint, labels)),
+        Protocol::Podman => Arc::new(podman::PodmanConnector::new(endpoint, labels)),
+        Protocol::Containerd => Arc::new(containerd::ContainerdConnector::new(endpoint, labels)),
+        Protocol::Cri => Arc::new(cri::CriConnector::new(endpoint, labels)),
+        Protocol::Garden => todo!(),
+        Protocol::Ecs => todo!(),
     }
 }

@@ -168,6 +168,9 @@ pub struct ContainerEntry {
     /// The runtime.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub runtime: Option<String>,
+    /// What it runs in, if that is not this host: `kata`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flavor: Option<String>,
     /// The UID of its Kubernetes pod.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pod_uid: Option<String>,
@@ -428,6 +431,7 @@ fn container_entry(container: &Container, identity: &Identity) -> ContainerEntry
     let Container {
         id,
         runtime,
+        flavor,
         pod_uid,
         qos,
         id_namespace: _,
@@ -439,6 +443,7 @@ fn container_entry(container: &Container, identity: &Identity) -> ContainerEntry
         runtime: known(runtime.name()),
         pod_uid: known(pod_uid),
         qos: qos.map(|qos| qos.name().to_owned()),
+        flavor: known(flavor.name()),
         told: identity
             .told
             .as_deref()

@@ -5,14 +5,11 @@ use std::{collections::BTreeMap, time::SystemTime};
 use serde::{Deserialize, Serialize};
 
 use super::document::{NamesEntry, known, names_entry, seconds};
-use crate::catalog::{Flavor, Role, Runtime, RuntimeContainer, following::RuntimeStatus};
+use crate::catalog::{Role, Runtime, RuntimeContainer, following::RuntimeStatus};
 
 /// What its runtime tells of a container.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ToldEntry {
-    /// What it runs in, if that is not this host: `kata`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub flavor: Option<String>,
     /// The runtime's namespace of ids.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub runtime_namespace: Option<String>,
@@ -56,6 +53,9 @@ pub struct ElsewhereEntry {
     /// The runtime.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub runtime: Option<String>,
+    /// What it runs in, if that is not this host: `kata`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flavor: Option<String>,
     /// The UID of its Kubernetes pod.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pod_uid: Option<String>,
@@ -95,10 +95,6 @@ impl ToldEntry {
     pub(super) fn of(told: &RuntimeContainer) -> Self {
         let labels = |of: &[(String, String)]| of.iter().cloned().collect();
         Self {
-            flavor: known(match told.runtime.flavor {
-                Flavor::Default => "",
-                other => other.name(),
-            }),
             runtime_namespace: known(&told.id_namespace),
             sandbox: (told.role == Role::Sandbox).then_some(true),
             runtime_state: known(told.state.name()),
@@ -119,6 +115,7 @@ impl ElsewhereEntry {
         Self {
             id: told.id.clone(),
             runtime: known(told.runtime.runtime.name()),
+            flavor: known(told.runtime.flavor.name()),
             pod_uid: known(&told.pod_uid),
             names: names_entry(&told.names),
             told: ToldEntry::of(told),
