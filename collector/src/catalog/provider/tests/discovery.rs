@@ -168,6 +168,23 @@ async fn who_vanishes_is_withdrawn_and_a_candidate_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_vanishes_while_it_is_being_built_is_built_again() {
+    let factory = Scripted::slow("docker", Duration::from_secs(3), OFFERS);
+    let (registry, discovery, _run) = running(&[&factory]);
+    sleep(Duration::from_secs(1)).await;
+    assert!(!discovery.vanished("docker", "it ended"));
+    sleep(Duration::from_millis(2_100)).await;
+    assert!(registry.effective().of_runtime(DOCKER).is_none());
+    assert!(matches!(
+        standing(&discovery, 0),
+        Standing::Candidate { .. }
+    ));
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(factory.builds(), 2);
+    assert_eq!(standing(&discovery, 0), Standing::Present);
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_that_comes_and_goes_is_tried_no_oftener_than_others() {
     let factory = Scripted::new("docker", OFFERS);
     let (_, discovery, _run) = running(&[&factory]);
