@@ -1,7 +1,7 @@
 //! Which container is this? Paths and runtimes to identities.
 //!
-//! In: cgroup paths, and later what the runtimes say. Out: an [`Identity`] per cgroup. Never here: a
-//! measured number.
+//! In: cgroup paths, and what the runtimes say. Out: an [`Identity`] per cgroup; and one container's figures
+//! when they are asked for ([`provider`]). Never here: a sample, or what is added up over time.
 
 pub mod identity;
 

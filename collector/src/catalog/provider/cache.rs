@@ -78,7 +78,7 @@ impl<K: Eq + Hash, V: Clone> Cache<K, V> {
 mod tests {
     use super::*;
 
-    const COLLECTION: Duration = Duration::from_secs(60);
+    const COLLECTION: Duration = Duration::from_mins(1);
 
     fn seconds(seconds: u64) -> Duration {
         Duration::from_secs(seconds)

@@ -14,18 +14,14 @@ mod own_container;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{fs, io, path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
 use tokio::task::spawn_blocking;
 
 pub use places::Places;
 
-use self::container_files::ContainerFiles;
+use self::{container_files::ContainerFiles, own_container::OwnFiles};
 use super::{
     Recognizer, Runtime, RuntimeMetadata,
     provider::{
@@ -102,16 +98,21 @@ impl Factory for SystemFactory {
 impl SystemCollector {
     fn collectors(self: &Arc<Self>, sees_processes: bool) -> Collectors {
         let own = || Arc::<Self>::clone(self);
-        let with_processes = || sees_processes.then(own);
-        Collectors {
+        let of_cgroups = Collectors {
             container_stats: Some(Ranked::new(PRIORITY, own())),
-            network_stats: with_processes().map(|of| Ranked::new(PRIORITY, of as _)),
-            open_files: with_processes().map(|of| Ranked::new(PRIORITY, of as _)),
-            pids: with_processes().map(|of| Ranked::new(PRIORITY, of as _)),
-            container_of_pid: with_processes().map(|of| Ranked::new(PRIORITY, of as _)),
             container_of_cgroup: Some(Ranked::new(PRIORITY, own())),
-            container_of_pod_name: None,
             own_container: Some(Ranked::new(PRIORITY, own())),
+            ..Collectors::default()
+        };
+        if !sees_processes {
+            return of_cgroups;
+        }
+        Collectors {
+            network_stats: Some(Ranked::new(PRIORITY, own())),
+            open_files: Some(Ranked::new(PRIORITY, own())),
+            pids: Some(Ranked::new(PRIORITY, own())),
+            container_of_pid: Some(Ranked::new(PRIORITY, own())),
+            ..of_cgroups
         }
     }
 
@@ -185,7 +186,7 @@ impl CgroupLookup for SystemCollector {
 #[async_trait]
 impl OwnContainerLookup for SystemCollector {
     async fn own_container(&self) -> Answer<ContainerRef> {
-        own_container::find(Path::new("/proc/self"), &self.recognizer, &*self.places)
+        own_container::find(OwnFiles::default(), &self.recognizer, &*self.places)
             .map_err(CollectError::new)
     }
 }

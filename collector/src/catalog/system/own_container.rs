@@ -43,14 +43,33 @@ const OWN_FILES: [&str; 3] = ["/etc/hostname", "/etc/hosts", "/etc/resolv.conf"]
 /// What Podman mounts from it, and never from that of another container.
 const PODMANS_OWN_FILE: &str = "/run/.containerenv";
 
-/// The container of the process whose directory in `/proc` this is, and which runs this.
+/// Where the process that runs this has its own files.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OwnFiles<'a> {
+    /// Its directory in `/proc`.
+    pub(super) process: &'a Path,
+    /// Where its cgroups are mounted. The host's may be mounted elsewhere, of which its own paths are
+    /// none.
+    pub(super) cgroups: &'a Path,
+}
+
+impl Default for OwnFiles<'static> {
+    fn default() -> Self {
+        Self {
+            process: Path::new("/proc/self"),
+            cgroups: Path::new("/sys/fs/cgroup"),
+        }
+    }
+}
+
+/// The container that this process is in.
 pub(super) fn find(
-    process: &Path,
+    own: OwnFiles<'_>,
     recognizer: &Recognizer,
     places: &dyn Places,
 ) -> Result<Option<ContainerRef>, OwnFilesError> {
     let read = |name| {
-        let path = process.join(name);
+        let path = own.process.join(name);
         fs::read(&path).map_err(|source| OwnFilesError { path, source })
     };
     let memberships = read("cgroup")?;
@@ -58,18 +77,17 @@ pub(super) fn find(
         return Ok(Some(found));
     }
     let mounts = read("mountinfo")?;
-    let placed = || {
-        own_cgroups(&mounts, &memberships)
+    let by_number = || {
+        own_cgroups(&mounts, &memberships, own.cgroups)
             .into_iter()
             .find_map(|key| places.at(key))
     };
-    Ok(placed().or_else(|| mounted(&mounts)))
+    Ok(by_number().or_else(|| mounted(&mounts)))
 }
 
 /// Its own cgroups by number, in the hierarchies that are mounted as its namespace has them.
-fn own_cgroups(mounts: &[u8], memberships: &[u8]) -> Vec<CgroupKey> {
-    let root = Path::new("/");
-    let Ok(mounts) = CgroupMounts::parse(mounts, memberships, root, root) else {
+fn own_cgroups(mounts: &[u8], memberships: &[u8], below: &Path) -> Vec<CgroupKey> {
+    let Ok(mounts) = CgroupMounts::parse(mounts, memberships, Path::new("/"), below) else {
         return Vec::new();
     };
     let memberships = membership::parse(memberships);
@@ -101,7 +119,7 @@ fn mounted(mountinfo: &[u8]) -> Option<ContainerRef> {
         .split(|byte| *byte == b'\n')
         .filter_map(Mount::parse)
         .collect();
-    if mounts.iter().any(|mount| mount.is_kubernetes()) {
+    if mounts.iter().any(Mount::is_kubernetes) {
         return None;
     }
     // The last one covers those before.
@@ -181,14 +199,18 @@ mod tests {
         fs::write(process.path().join("cgroup"), cgroup).unwrap();
         fs::write(process.path().join("mountinfo"), mountinfo).unwrap();
         let recognizer = Recognizer::new(Path::new("/nonexistent"));
-        find(process.path(), &recognizer, places).unwrap()
+        let own = OwnFiles {
+            process: process.path(),
+            cgroups: &std::env::temp_dir(),
+        };
+        find(own, &recognizer, places).unwrap()
     }
 
-    fn of(id_namespace: &str, id: &str) -> Option<ContainerRef> {
-        Some(ContainerRef {
+    fn of(id_namespace: &str, id: &str) -> ContainerRef {
+        ContainerRef {
             id_namespace: id_namespace.to_owned(),
             id: id.to_owned(),
-        })
+        }
     }
 
     /// Of a namespace of its own on v2, with these mounts besides the usual ones.
@@ -226,13 +248,13 @@ mod tests {
         let v1 = format!(
             "9:memory:/docker/{ID}\n4:cpu,cpuacct:/docker/{ID}\n0::/system.slice/containerd.service\n"
         );
-        assert_eq!(own(&v1, "", &nobody), of("", ID));
+        assert_eq!(own(&v1, "", &nobody), Some(of("", ID)));
         let v2 = format!("0::/machine.slice/libpod-{ID}.scope/container\n");
-        assert_eq!(own(&v2, "", &nobody), of("", ID));
+        assert_eq!(own(&v2, "", &nobody), Some(of("", ID)));
         let pod = format!(
             "0::/kubepods.slice/kubepods-pod4a5b6c7d_1111_2222_3333_444455556666.slice/cri-containerd-{ID}.scope\n"
         );
-        assert_eq!(own(&pod, "", &nobody), of("", ID));
+        assert_eq!(own(&pod, "", &nobody), Some(of("", ID)));
     }
 
     #[test]
@@ -241,11 +263,14 @@ mod tests {
         fs::create_dir(tree.path().join("init.scope")).unwrap();
         let inode = |path: &str| fs::metadata(tree.path().join(path)).unwrap().ino();
         let place = tree.path().display();
-        let mountinfo = format!("815 814 0:30 / {place} ro - cgroup2 cgroup rw\n");
+        // The host's tree is mounted too, and before its own.
+        let elsewhere = "700 520 0:30 /../.. /host/sys/fs/cgroup ro - cgroup2 cgroup rw\n";
+        let own_mount = format!("815 814 0:30 / {place} ro - cgroup2 cgroup rw\n");
+        let mountinfo = format!("{elsewhere}{own_mount}");
         for (path, cgroup) in [("0::/\n", "."), ("0::/init.scope\n", "init.scope")] {
             let key = CgroupKey::new(HierarchyId::V2, inode(cgroup));
             let known = Known::default().with_key(key, ID);
-            assert_eq!(own(path, &mountinfo, &known), of("", ID), "{path}");
+            assert_eq!(own(path, &mountinfo, &known), Some(of("", ID)), "{path}");
         }
         // The host's whole tree, mounted there: its root is not this process's.
         let key = CgroupKey::new(HierarchyId::V2, inode("."));
@@ -258,9 +283,9 @@ mod tests {
     #[test]
     fn in_a_namespace_of_docker_podman_or_nerdctl_the_mounted_files_tell() {
         let docker = files(&format!("/var/lib/docker/containers/{ID}"));
-        assert_eq!(in_a_namespace(&docker), of("", ID));
+        assert_eq!(in_a_namespace(&docker), Some(of("", ID)));
         let podman = format!("/containers/storage/overlay-containers/{ID}/userdata");
-        assert_eq!(in_a_namespace(&files(&podman)), of("", ID));
+        assert_eq!(in_a_namespace(&files(&podman)), Some(of("", ID)));
         let nerdctl = [
             file(
                 &format!("/var/lib/nerdctl/1935db59/containers/default/{ID}/resolv.conf"),
@@ -271,10 +296,10 @@ mod tests {
                 OWN_FILES[1],
             ),
         ];
-        assert_eq!(in_a_namespace(&nerdctl), of("default", ID));
+        assert_eq!(in_a_namespace(&nerdctl), Some(of("default", ID)));
         // The user may mount some of them himself.
         let one = [docker[0].clone(), file("/home/me/hosts", OWN_FILES[1])];
-        assert_eq!(in_a_namespace(&one), of("", ID));
+        assert_eq!(in_a_namespace(&one), Some(of("", ID)));
     }
 
     #[test]
@@ -284,7 +309,7 @@ mod tests {
         ));
         let own = format!("/containers/storage/overlay-containers/{ID}/userdata/.containerenv");
         mounts.push(file(&own, PODMANS_OWN_FILE));
-        assert_eq!(in_a_namespace(&mounts), of("", ID));
+        assert_eq!(in_a_namespace(&mounts), Some(of("", ID)));
     }
 
     #[test]
@@ -341,7 +366,7 @@ mod tests {
             &format!("/var/lib/docker/containers/{ID}/hosts"),
             OWN_FILES[1],
         ));
-        assert_eq!(in_a_namespace(&mixed), of("", ID));
+        assert_eq!(in_a_namespace(&mixed), Some(of("", ID)));
         assert_eq!(
             in_a_namespace(&files("/var/lib/docker/containers/my-name")),
             None
@@ -353,7 +378,11 @@ mod tests {
     #[test]
     fn without_its_files_the_error_names_them() {
         let recognizer = Recognizer::new(Path::new("/"));
-        let error = find(Path::new("/nonexistent"), &recognizer, &Known::default()).unwrap_err();
+        let own = OwnFiles {
+            process: Path::new("/nonexistent"),
+            ..OwnFiles::default()
+        };
+        let error = find(own, &recognizer, &Known::default()).unwrap_err();
         assert!(error.to_string().contains("/nonexistent/cgroup"), "{error}");
     }
 }

@@ -13,9 +13,8 @@ use crate::catalog::provider::{
     discovery::{BUILD_TIME, INTERVAL, Standing},
 };
 
-fn offers() -> Result<Vec<Offer>, Unavailable> {
-    Ok(vec![Knows::new(Says::Nothing).look_ups(DOCKER, 5)])
-}
+const OFFERS: fn() -> Result<Vec<Offer>, Unavailable> =
+    || Ok(vec![Knows::new(Says::Nothing).look_ups(DOCKER, 5)]);
 
 fn not_yet() -> Result<Vec<Offer>, Unavailable> {
     Err(Unavailable::not_yet("no socket"))
@@ -54,7 +53,7 @@ async fn a_moment() {
 
 #[tokio::test(start_paused = true)]
 async fn at_the_start_all_are_tried_at_once_and_who_succeeds_is_no_candidate_any_more() {
-    let factory = Scripted::new("docker", offers);
+    let factory = Scripted::new("docker", OFFERS);
     let (registry, discovery, _run) = running(&[&factory]);
     let mut watcher = registry.watch();
     let began = Instant::now();
@@ -76,7 +75,7 @@ async fn who_is_not_there_yet_is_tried_every_two_seconds_until_it_is() {
         assert_eq!(standing(&discovery, 0), candidate("no socket"));
         sleep(Duration::from_secs(2)).await;
     }
-    factory.now(offers);
+    factory.now(OFFERS);
     let mut watcher = registry.watch();
     let began = Instant::now();
     watcher.changed().await.unwrap();
@@ -98,7 +97,7 @@ async fn who_will_never_be_there_is_dropped() {
 async fn one_that_panics_is_dropped_and_the_others_are_unharmed() {
     let (bad, good) = (
         Scripted::new("bad", || panic!("a bug")),
-        Scripted::new("good", offers),
+        Scripted::new("good", OFFERS),
     );
     let (_, discovery, _run) = running(&[&bad, &good]);
     sleep(INTERVAL * 3).await;
@@ -124,7 +123,7 @@ async fn who_succeeds_with_nothing_to_offer_stays_a_candidate() {
         Standing::Candidate { .. }
     ));
     assert_eq!(registry.effective().iter().count(), 0);
-    empty.now(offers);
+    empty.now(OFFERS);
     sleep(INTERVAL).await;
     assert_eq!(standing(&discovery, 1), Standing::Present);
 }
@@ -135,7 +134,7 @@ async fn one_that_hangs_keeps_no_other_waiting_and_is_tried_again() {
     let (_, discovery, _run) = running(&[&hangs, &late]);
     sleep(INTERVAL * 2 + INTERVAL / 2).await;
     assert_eq!((hangs.builds(), late.builds()), (1, 3));
-    late.now(offers);
+    late.now(OFFERS);
     sleep(INTERVAL).await;
     assert_eq!(standing(&discovery, 1), Standing::Present);
     sleep(BUILD_TIME).await;
@@ -148,7 +147,7 @@ async fn one_that_hangs_keeps_no_other_waiting_and_is_tried_again() {
 
 #[tokio::test(start_paused = true)]
 async fn who_vanishes_is_withdrawn_and_a_candidate_again() {
-    let factory = Scripted::new("docker", offers);
+    let factory = Scripted::new("docker", OFFERS);
     let (registry, discovery, _run) = running(&[&factory]);
     sleep(INTERVAL * 5).await;
     let watcher = registry.watch();
@@ -162,15 +161,32 @@ async fn who_vanishes_is_withdrawn_and_a_candidate_again() {
     // Nothing happens to who is gone already, or was never there.
     assert!(!discovery.vanished("docker", "again"));
     assert!(!discovery.vanished("podman", "who"));
-    factory.now(offers);
+    factory.now(OFFERS);
     sleep(INTERVAL).await;
     assert_eq!(standing(&discovery, 0), Standing::Present);
     assert!(registry.effective().of_runtime(DOCKER).is_some());
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_vanishes_while_it_is_being_built_is_built_again() {
+    let factory = Scripted::slow("docker", Duration::from_secs(3), OFFERS);
+    let (registry, discovery, _run) = running(&[&factory]);
+    sleep(Duration::from_secs(1)).await;
+    assert!(!discovery.vanished("docker", "it ended"));
+    sleep(Duration::from_millis(2_100)).await;
+    assert!(registry.effective().of_runtime(DOCKER).is_none());
+    assert!(matches!(
+        standing(&discovery, 0),
+        Standing::Candidate { .. }
+    ));
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(factory.builds(), 2);
+    assert_eq!(standing(&discovery, 0), Standing::Present);
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_that_comes_and_goes_is_tried_no_oftener_than_others() {
-    let factory = Scripted::new("docker", offers);
+    let factory = Scripted::new("docker", OFFERS);
     let (_, discovery, _run) = running(&[&factory]);
     for _ in 0..1_000 {
         discovery.vanished("docker", "it ended");
@@ -182,13 +198,13 @@ async fn one_that_comes_and_goes_is_tried_no_oftener_than_others() {
 
 #[tokio::test(start_paused = true)]
 async fn an_id_is_registered_once() {
-    let (_, discovery, _run) = running(&[&Scripted::new("docker", offers)]);
+    let (_, discovery, _run) = running(&[&Scripted::new("docker", OFFERS)]);
     let error = discovery
-        .register(Scripted::new("docker", offers))
+        .register(Scripted::new("docker", OFFERS))
         .unwrap_err();
     assert!(error.to_string().contains("\"docker\""), "{error}");
     assert_eq!(discovery.standings().len(), 1);
-    discovery.register(Scripted::new("podman", offers)).unwrap();
+    discovery.register(Scripted::new("podman", OFFERS)).unwrap();
     sleep(INTERVAL).await;
     assert_eq!(standing(&discovery, 1), Standing::Present);
 }

@@ -1,8 +1,11 @@
 //! The provider's rules, with collectors and factories that say what they are told to.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -40,7 +43,7 @@ fn container(id: &str) -> ContainerRef {
 pub(super) struct Scripted {
     id: &'static str,
     says: Mutex<fn() -> Built>,
-    hangs: bool,
+    takes: Duration,
     builds: AtomicUsize,
 }
 
@@ -48,20 +51,20 @@ type Built = Result<Vec<Offer>, Unavailable>;
 
 impl Scripted {
     pub(super) fn new(id: &'static str, says: fn() -> Built) -> Arc<Self> {
-        Arc::new(Self {
-            id,
-            says: Mutex::new(says),
-            hangs: false,
-            builds: AtomicUsize::new(0),
-        })
+        Self::slow(id, Duration::ZERO, says)
     }
 
     /// One that never says anything.
     pub(super) fn hanging(id: &'static str) -> Arc<Self> {
+        Self::slow(id, Duration::MAX, || Ok(Vec::new()))
+    }
+
+    /// One that takes its time.
+    fn slow(id: &'static str, takes: Duration, says: fn() -> Built) -> Arc<Self> {
         Arc::new(Self {
             id,
-            says: Mutex::new(|| Ok(Vec::new())),
-            hangs: true,
+            says: Mutex::new(says),
+            takes,
             builds: AtomicUsize::new(0),
         })
     }
@@ -83,9 +86,7 @@ impl Factory for Scripted {
 
     async fn build(&self) -> Built {
         self.builds.fetch_add(1, Ordering::Relaxed);
-        if self.hangs {
-            std::future::pending::<()>().await;
-        }
+        tokio::time::sleep(self.takes).await;
         let says = *self.says.lock().unwrap();
         says()
     }
