@@ -14,6 +14,10 @@ use super::{CallError, Endpoint, Protocol, http::CallLimits};
 
 mod docker;
 
+mod ecs;
+
+mod garden;
+
 mod hostile;
 
 mod podman;
