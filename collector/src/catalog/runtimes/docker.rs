@@ -249,6 +249,16 @@ impl Drop for DockerEvents {
 #[async_trait]
 impl EventStream for DockerEvents {
     async fn next(&mut self) -> Result<RuntimeEvent, CallError> {
+        let next = self.next_or_error().await;
+        if next.is_err() {
+            self.inner.details.end_stream(self.number);
+        }
+        next
+    }
+}
+
+impl DockerEvents {
+    async fn next_or_error(&mut self) -> Result<RuntimeEvent, CallError> {
         loop {
             let text = self.objects.next().await?;
             let event = serde_json::from_str::<Event<'_>>(&text)

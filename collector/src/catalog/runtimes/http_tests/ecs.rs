@@ -1,11 +1,8 @@
 //! The client of ECS and a server that answers as its task metadata endpoint does.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::sync::Arc;
 
-use super::{Server, short};
+use super::{Server, at, short};
 use crate::catalog::{
     LabelSelection, Role, Runtime, RuntimeState,
     provider::Unavailable,
@@ -37,10 +34,6 @@ fn connector(server: &Server) -> EcsConnector {
         pod: Vec::new(),
     };
     EcsConnector::with_limits(server.endpoint(Protocol::Ecs), Arc::new(labels), short())
-}
-
-fn at(seconds: u64, nanoseconds: u32) -> Option<SystemTime> {
-    Some(SystemTime::UNIX_EPOCH + Duration::new(seconds, nanoseconds))
 }
 
 #[tokio::test]
@@ -76,13 +69,13 @@ async fn a_task_is_a_pod_in_its_cluster() {
         (web.state, web.host_network),
         (RuntimeState::Running, Some(false))
     );
-    assert_eq!(web.started, at(1_602_187_751, 445_271_860));
+    assert_eq!(web.started, Some(at(1_602_187_751, 445_271_860)));
     assert_eq!(
         (pause.role, pause.state),
         (Role::Sandbox, RuntimeState::Running)
     );
     assert_eq!((job.exit_code, job.restarts), (Some(1), Some(2)));
-    assert_eq!(job.finished, at(1_602_187_800, 0));
+    assert_eq!(job.finished, Some(at(1_602_187_800, 0)));
 
     server.json("/task", &task("EC2"));
     let listed = client.list().await.unwrap();

@@ -7,7 +7,7 @@ use std::{
     path::PathBuf,
     sync::{Arc, Mutex},
     thread,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use super::{CallError, Endpoint, Protocol, http::CallLimits};
@@ -141,4 +141,8 @@ fn short() -> CallLimits {
 
 fn name<T: std::fmt::Debug>(result: Result<T, CallError>) -> &'static str {
     result.unwrap_err().name()
+}
+
+fn at(seconds: u64, nanoseconds: u32) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::new(seconds, nanoseconds)
 }
