@@ -14,7 +14,7 @@ use super::{
     details::{Details, TellsDetails, add_details, inspect},
     engine::Engine,
     http::{CallLimits, HttpClient, ObjectStream},
-    told_json::{Labels, is_id, read_list, told_epoch, told_time},
+    told_json::{Labels, first_text, is_id, read_list, told_epoch, told_time},
 };
 use crate::catalog::{
     Flavor, LabelSelection, Names, Role, Runtime, RuntimeContainer, RuntimeMetadata, RuntimeState,
@@ -249,6 +249,16 @@ impl Drop for DockerEvents {
 #[async_trait]
 impl EventStream for DockerEvents {
     async fn next(&mut self) -> Result<RuntimeEvent, CallError> {
+        let next = self.next_or_error().await;
+        if next.is_err() {
+            self.inner.details.end_stream(self.number);
+        }
+        next
+    }
+}
+
+impl DockerEvents {
+    async fn next_or_error(&mut self) -> Result<RuntimeEvent, CallError> {
         loop {
             let text = self.objects.next().await?;
             let event = serde_json::from_str::<Event<'_>>(&text)
@@ -400,7 +410,8 @@ pub(super) fn has_host_network(mode: &str) -> Option<bool> {
 #[serde(rename_all = "PascalCase")]
 struct Item<'a> {
     id: String,
-    names: Option<Vec<String>>,
+    #[serde(borrow)]
+    names: Option<&'a RawValue>,
     #[serde(default)]
     image: String,
     #[serde(borrow)]
@@ -417,16 +428,14 @@ impl Item<'_> {
         chosen: &LabelSelection,
     ) -> Result<RuntimeContainer, serde_json::Error> {
         let labels = Labels::read(self.labels, &key::ALL, chosen)?;
-        let names = self.names.unwrap_or_default();
         // Links have a slash more (`/other/alias`).
-        let name = names
-            .iter()
-            .find(|name| name.trim_start_matches('/').find('/').is_none())
-            .map_or("", String::as_str);
+        let name = first_text(self.names, |name| {
+            !name.trim_start_matches('/').contains('/')
+        });
         Ok(RuntimeContainer {
             state: state_of(&self.state),
             host_network: has_host_network(&self.host_config.network_mode),
-            ..container(self.id, name, &self.image, &labels, chosen)
+            ..container(self.id, &name, &self.image, &labels, chosen)
         })
     }
 }

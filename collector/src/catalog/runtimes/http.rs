@@ -257,7 +257,11 @@ impl HttpClient {
     }
 
     async fn send(&self, mut connection: Connection, call: &str) -> Result<Answer, CallError> {
-        let request = Request::get(format!("{}{call}", self.base))
+        let path = match format!("{}{call}", self.base) {
+            path if path.is_empty() => "/".to_owned(),
+            path => path,
+        };
+        let request = Request::get(path)
             .header(header::HOST, &self.host)
             .header(header::USER_AGENT, "cgscope")
             .body(Empty::new())

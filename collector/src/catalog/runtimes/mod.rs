@@ -11,7 +11,13 @@ mod details;
 
 pub mod docker;
 
+pub mod ecs;
+
+pub mod ecs_stats;
+
 mod engine;
+
+pub mod garden;
 
 pub mod http;
 

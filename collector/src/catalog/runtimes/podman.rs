@@ -19,7 +19,7 @@ use super::{
     docker::{events_call, has_host_network, state_of},
     engine::Engine,
     http::{CallLimits, HttpClient, ObjectStream},
-    told_json::{Labels, is_id, read_list, told_epoch, told_time},
+    told_json::{Labels, first_text, is_id, read_list, told_epoch, told_time},
 };
 use crate::catalog::{
     Flavor, LabelSelection, Names, Role, Runtime, RuntimeContainer, RuntimeMetadata, RuntimeState,
@@ -280,6 +280,16 @@ impl Drop for PodmanEvents {
 #[async_trait]
 impl EventStream for PodmanEvents {
     async fn next(&mut self) -> Result<RuntimeEvent, CallError> {
+        let next = self.next_or_error().await;
+        if next.is_err() {
+            self.inner.details.end_stream(self.number);
+        }
+        next
+    }
+}
+
+impl PodmanEvents {
+    async fn next_or_error(&mut self) -> Result<RuntimeEvent, CallError> {
         loop {
             let text = self.objects.next().await?;
             let event = serde_json::from_str::<Event<'_>>(&text)
@@ -387,7 +397,8 @@ fn state(text: &str) -> RuntimeState {
 #[serde(rename_all = "PascalCase")]
 struct Item<'a> {
     id: String,
-    names: Option<Vec<String>>,
+    #[serde(borrow)]
+    names: Option<&'a RawValue>,
     #[serde(default)]
     image: String,
     #[serde(borrow)]
@@ -416,11 +427,10 @@ impl Item<'_> {
         chosen: &LabelSelection,
     ) -> Result<RuntimeContainer, serde_json::Error> {
         let labels = Labels::read(self.labels, &[], chosen)?;
-        let names = self.names.unwrap_or_default();
         let state = state(&self.state);
         let role = role(self.is_infra);
         let mut names = Names {
-            name: told_text(names.first().map_or("", String::as_str)),
+            name: first_text(self.names, |_| true),
             image: told_text(&self.image),
             pod: told_text(&self.pod_name),
             ..Names::default()

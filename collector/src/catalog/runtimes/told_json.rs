@@ -26,10 +26,43 @@ pub(super) fn read_list(
     mut read: impl FnMut(&RawValue) -> Option<RuntimeContainer>,
 ) -> Result<Listed, serde_json::Error> {
     let mut gathering = Gathering::default();
-    let mut json = serde_json::Deserializer::from_str(text);
-    Items(|item: &RawValue| gathering.add(|| read(item))).deserialize(&mut json)?;
-    json.end()?;
+    each_item(text, |item| gathering.add(|| read(item)))?;
     Ok(gathering.listed)
+}
+
+/// Gives each entry of a JSON object to a function.
+pub(super) fn each_entry(
+    text: &str,
+    read: impl FnMut(&str, &RawValue),
+) -> Result<(), serde_json::Error> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    Entries(read).deserialize(&mut json)?;
+    json.end()
+}
+
+/// Gives each item of a JSON list to a function.
+pub(super) fn each_item(text: &str, read: impl FnMut(&RawValue)) -> Result<(), serde_json::Error> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    Items(read).deserialize(&mut json)?;
+    json.end()
+}
+
+/// The first text in a list that is fit; empty when there is none. A list can have millions.
+pub(super) fn first_text(list: Option<&RawValue>, is_fit: impl Fn(&str) -> bool) -> String {
+    let mut first = None;
+    if let Some(list) = list {
+        let look = |item: &RawValue| {
+            if first.is_none()
+                && let Ok(Text(text)) = serde_json::from_str(item.get())
+                && is_fit(&text)
+            {
+                first = Some(told_text(&text));
+            }
+        };
+        // What cannot be read ends it: what was found before stays.
+        drop(each_item(list.get(), look));
+    }
+    first.unwrap_or_default()
 }
 
 #[derive(Default)]

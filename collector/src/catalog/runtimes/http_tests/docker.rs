@@ -1,12 +1,13 @@
 //! Docker's client and a server that answers as Docker 20.10 does.
 
 use std::{
-    io::Write as _,
+    io::{Read as _, Write as _},
     sync::Arc,
-    time::{Duration, SystemTime},
+    thread,
+    time::{Duration, Instant},
 };
 
-use super::{STREAM_HEAD, Server, chunk, short};
+use super::{STREAM_HEAD, Server, at, chunk, response, short};
 use crate::catalog::{
     Flavor, LabelSelection, Role, Runtime, RuntimeContainer, RuntimeState,
     provider::Unavailable,
@@ -71,10 +72,6 @@ fn of(id: &str) -> ContainerRef {
     }
 }
 
-fn at(seconds: u64, nanoseconds: u32) -> Option<SystemTime> {
-    Some(SystemTime::UNIX_EPOCH + Duration::new(seconds, nanoseconds))
-}
-
 #[tokio::test]
 async fn a_list_has_what_is_told_of_each_container_alone() {
     let server = server();
@@ -92,7 +89,7 @@ async fn a_list_has_what_is_told_of_each_container_alone() {
     assert_eq!(web.names.image, "busybox");
     assert_eq!(web.labels, [("team".to_owned(), "a".to_owned())]);
     assert_eq!((web.state, web.pid), (RuntimeState::Running, Some(12534)));
-    assert_eq!(web.started, at(1_795_292_954, 183_455_285));
+    assert_eq!(web.started, Some(at(1_795_292_954, 183_455_285)));
     // It runs: that code is of the time before.
     assert_eq!((web.finished, web.exit_code), (None, None));
     assert_eq!((web.restarts, web.host_network), (Some(3), Some(true)));
@@ -115,7 +112,7 @@ async fn a_list_has_what_is_told_of_each_container_alone() {
     assert_eq!(sandbox.pod_labels, [("app".to_owned(), "shop".to_owned())]);
     assert_eq!((sandbox.state, sandbox.pid), (RuntimeState::Exited, None));
     assert_eq!(sandbox.exit_code, Some(2));
-    assert_eq!(sandbox.finished, at(1_795_292_954, 0));
+    assert_eq!(sandbox.finished, Some(at(1_795_292_954, 0)));
     assert_eq!(sandbox.host_network, Some(false));
     let asked = server.asked();
     assert!(
@@ -233,13 +230,13 @@ async fn events_name_a_container_that_is_gone_before_it_is_looked_at() {
     assert_eq!((&*names.name, &*names.image), ("short", "busybox"));
     assert_eq!((&*names.pod, &*names.container), ("p", "c"));
     assert_eq!(labels, &[("team".to_owned(), "a".to_owned())]);
-    assert_eq!(*started, at(1_795_292_953, 441_946_364));
+    assert_eq!(*started, Some(at(1_795_292_953, 441_946_364)));
     assert_eq!(
         events.next().await.unwrap(),
         RuntimeEvent::Exited {
             of: of(WEB),
             code: Some(1),
-            at: at(1_795_292_953, 441_946_364),
+            at: Some(at(1_795_292_953, 441_946_364)),
         }
     );
     assert_eq!(
@@ -305,4 +302,92 @@ async fn who_is_not_docker_is_not_yet_there() {
         assert!(matches!(why, Unavailable::NotYet { .. }), "{why:?}");
         assert!(why.to_string().contains(reason), "{why}");
     }
+}
+
+#[tokio::test]
+async fn a_daemon_that_stops_to_answer_during_a_listing_costs_no_names() {
+    let server = server();
+    for id in [WEB, SANDBOX] {
+        server.with(&format!("/v1.41/containers/{id}/json"), |stream| {
+            stream.read_exact(&mut [0])?;
+            Ok(())
+        });
+    }
+    let client = client(&server).await;
+    let start = Instant::now();
+    let listed = client.list().await.unwrap();
+    assert!(
+        start.elapsed() < short().answer * 3,
+        "{:?}",
+        start.elapsed()
+    );
+    let names: Vec<_> = listed.containers.iter().map(|of| &*of.names.name).collect();
+    assert_eq!(names, ["web2", "k8s_POD_web_default_u_0"]);
+}
+
+#[tokio::test]
+async fn what_was_told_before_it_changed_is_not_kept() {
+    let server = server();
+    let (tell, told) = std::sync::mpsc::sync_channel::<String>(1);
+    let told = std::sync::Mutex::new(told);
+    server.with("/v1.41/events", move |stream| {
+        stream.write_all(STREAM_HEAD)?;
+        for text in told.lock().unwrap().iter() {
+            stream.write_all(&chunk(&text))?;
+        }
+        Ok(())
+    });
+    server.with(&format!("/v1.41/containers/{WEB}/json"), move |stream| {
+        // It is started again before the answer comes.
+        tell.send(event("start", "")).unwrap();
+        thread::sleep(Duration::from_millis(200));
+        stream.write_all(&response("200 OK", &web("running", 1)))
+    });
+    let client = client(&server).await;
+    let mut events = client.events().await.unwrap().unwrap();
+    let (first, event) = tokio::join!(client.list(), events.next());
+    assert_eq!(first.unwrap().containers[0].pid, Some(1));
+    assert_eq!(event.unwrap().of(), &of(WEB));
+    server.json(&format!("/v1.41/containers/{WEB}/json"), &web("running", 2));
+    assert_eq!(client.list().await.unwrap().containers[0].pid, Some(2));
+    server.asked();
+    client.list().await.unwrap();
+    assert_eq!(server.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn a_container_with_a_bomb_of_labels_has_its_name_and_costs_no_other() {
+    let server = server();
+    let mut labels: Vec<_> = (0..10_000)
+        .map(|label| format!("\"l{label}\":\"\""))
+        .collect();
+    labels.extend((0..3).map(|label| format!("\"big{label}\":\"{}\"", "x".repeat(1 << 20))));
+    labels.push(format!("\"team\":\"{}\"", "t".repeat(1 << 20)));
+    labels.push(format!(
+        "\"io.kubernetes.pod.name\":\"{}\"",
+        "p".repeat(1 << 20)
+    ));
+    let bomb = format!(
+        r#"[{{"Id":"bomb","Names":["/bomb"],"State":"running","Labels":{{{}}}}},{}"#,
+        labels.join(","),
+        list().strip_prefix('[').unwrap()
+    );
+    server.json("/v1.41/containers/json", &bomb);
+    let inspected = format!(
+        r#"{{"Id":"bomb","State":{{"Status":"running","Pid":7}},"Config":{{"Labels":{{{}}}}}}}"#,
+        labels.join(",")
+    );
+    server.json("/v1.41/containers/bomb/json", &inspected);
+    let client = client(&server).await;
+    let listed = client.list().await.unwrap();
+    let bomb = &listed.containers[0];
+    assert_eq!((&*bomb.names.name, bomb.names.pod.len()), ("bomb", 512));
+    assert_eq!((bomb.labels.len(), bomb.labels[0].1.len()), (1, 512));
+    // Alone it has more bytes than one may have.
+    assert_eq!(bomb.pid, None);
+    assert_eq!(
+        client.inspect(&of("bomb")).await.unwrap_err().name(),
+        "too_large"
+    );
+    assert_eq!(listed.containers[1].pid, Some(12534));
 }

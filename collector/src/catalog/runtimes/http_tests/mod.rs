@@ -7,12 +7,16 @@ use std::{
     path::PathBuf,
     sync::{Arc, Mutex},
     thread,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use super::{CallError, Endpoint, Protocol, http::CallLimits};
 
 mod docker;
+
+mod ecs;
+
+mod garden;
 
 mod hostile;
 
@@ -137,4 +141,8 @@ fn short() -> CallLimits {
 
 fn name<T: std::fmt::Debug>(result: Result<T, CallError>) -> &'static str {
     result.unwrap_err().name()
+}
+
+fn at(seconds: u64, nanoseconds: u32) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::new(seconds, nanoseconds)
 }

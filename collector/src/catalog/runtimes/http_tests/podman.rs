@@ -1,11 +1,8 @@
 //! Podman's client and a server that answers as Podman 4.3 does.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::sync::Arc;
 
-use super::{STREAM_HEAD, Server, chunk, short};
+use super::{STREAM_HEAD, Server, at, chunk, short};
 use crate::catalog::{
     LabelSelection, Role, Runtime, RuntimeState,
     provider::Unavailable,
@@ -42,10 +39,6 @@ fn connector(server: &Server) -> PodmanConnector {
     PodmanConnector::with_limits(server.endpoint(Protocol::Podman), Arc::new(labels), short())
 }
 
-fn at(seconds: u64, nanoseconds: u32) -> Option<SystemTime> {
-    Some(SystemTime::UNIX_EPOCH + Duration::new(seconds, nanoseconds))
-}
-
 #[tokio::test]
 async fn a_list_has_the_pods_too() {
     let server = server();
@@ -72,7 +65,7 @@ async fn a_list_has_the_pods_too() {
     );
     assert_eq!(
         (web.started, web.finished),
-        (at(1_795_293_759, 26_010_349), None)
+        (Some(at(1_795_293_759, 26_010_349)), None)
     );
     assert_eq!(web.host_network, Some(true));
     let cgroup = web.cgroup_path.as_deref().unwrap();
@@ -85,7 +78,7 @@ async fn a_list_has_the_pods_too() {
         (infra.state, infra.exit_code),
         (RuntimeState::Exited, Some(3))
     );
-    assert_eq!(infra.finished, at(1_795_293_760, 0));
+    assert_eq!(infra.finished, Some(at(1_795_293_760, 0)));
     let asked = server.asked();
     assert!(
         asked.iter().all(|call| call.starts_with("GET ")),
@@ -122,12 +115,12 @@ async fn events_are_told_in_the_words_of_old_and_new_podman() {
     };
     assert_eq!((&*told.names.container, &*told.names.pod), ("web", "mypod"));
     assert_eq!(told.labels, [("team".to_owned(), "b".to_owned())]);
-    assert_eq!(told.started, at(1_795_293_759, 411_740_241));
+    assert_eq!(told.started, Some(at(1_795_293_759, 411_740_241)));
     for _ in 0..2 {
         let exited = RuntimeEvent::Exited {
             of: of.clone(),
             code: Some(1),
-            at: at(1_795_293_759, 411_740_241),
+            at: Some(at(1_795_293_759, 411_740_241)),
         };
         assert_eq!(events.next().await.unwrap(), exited);
     }
