@@ -130,9 +130,7 @@ impl GrpcServer {
         match status.code() {
             Code::DeadlineExceeded => self.timeout(&call, limit),
             // The deadline that a request tells the server is kept on this side too.
-            _ if causes(status).any(|cause| cause.is::<TimeoutExpired>()) => {
-                self.timeout(&call, limit)
-            }
+            _ if is_deadline(status) => self.timeout(&call, limit),
             // Ours says that an answer is too long before it is read, a server before it is sent.
             Code::OutOfRange | Code::ResourceExhausted => CallError::TooLarge {
                 address,
@@ -169,6 +167,12 @@ impl GrpcServer {
 fn reason(error: &dyn Error) -> Box<dyn Error + Send + Sync> {
     let innermost = causes(error).last().unwrap_or(error);
     told_text(&innermost.to_string()).into()
+}
+
+/// Whether it is this side that kept the deadline.
+fn is_deadline(status: &Status) -> bool {
+    let mut causes = causes(status);
+    causes.any(|cause| cause.downcast_ref::<TimeoutExpired>().is_some())
 }
 
 /// The causes of an error, from the outermost.

@@ -90,7 +90,7 @@ impl Shim {
 
     async fn answer(&self) -> Result<Bytes, CallError> {
         // A socket's address has 107 bytes, and its path more below a deep `host_root`.
-        let directory = self.socket.parent().unwrap_or(Path::new("/"));
+        let directory = self.socket.parent().unwrap_or(&self.socket);
         let directory = fs::File::open(directory).map_err(|error| self.unreachable(error))?;
         let address = short_address(&directory);
         let stream = UnixStream::connect(address)
@@ -204,16 +204,16 @@ mod tests {
         (host, shim)
     }
 
-    fn answer(body: &[u8]) -> Option<Vec<u8>> {
+    fn answer(body: &[u8]) -> Vec<u8> {
         let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
-        Some([head.as_bytes(), body].concat())
+        [head.as_bytes(), body].concat()
     }
 
     #[tokio::test]
     async fn a_shims_metrics_are_read_wherever_it_keeps_its_socket() {
         for directory in DIRECTORIES {
             let text = b"# TYPE kata_shim_threads gauge\nkata_shim_threads 11\n";
-            let (_host, shim) = host(directory, answer(text));
+            let (_host, shim) = host(directory, Some(answer(text)));
             assert_eq!(shim.sandbox, SANDBOX);
             let metrics = shim.metrics().await.unwrap();
             assert_eq!(metrics.families.len(), 1);
@@ -225,8 +225,8 @@ mod tests {
     async fn a_shim_that_misbehaves_is_one_error_in_bounded_time() {
         let cases = [
             (None, "timeout"),
-            (answer(&vec![b'#'; MAX_ANSWER + 1]), "too_large"),
-            (answer(b"kata_x\xff 1\n"), "malformed"),
+            (Some(answer(&vec![b'#'; MAX_ANSWER + 1])), "too_large"),
+            (Some(answer(b"kata_x\xff 1\n")), "malformed"),
             (Some(b"HTTP/1.1 500 Oh\r\n\r\n".to_vec()), "refused"),
             (Some(b"SSH-2.0-OpenSSH\r\n".to_vec()), "unreachable"),
             (Some(Vec::new()), "unreachable"),

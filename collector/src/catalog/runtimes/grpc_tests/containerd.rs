@@ -28,6 +28,17 @@ use crate::catalog::{
 const SANDBOX: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 const ID: &str = "4f1e7e2c6a9b3d5f8c0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60";
 
+/// All that is asked for, and it only reads.
+const READS: [&str; 7] = [
+    "Version/Version",
+    "Namespaces/List",
+    "Tasks/List",
+    "Tasks/Get",
+    "Containers/ListStream",
+    "Containers/List",
+    "Containers/Get",
+];
+
 /// What every containerd says, and else what `answer` says.
 fn server(answer: impl Fn(&Call) -> Option<Answer> + Send + Sync + 'static) -> Server {
     Server::start(move |call| {
@@ -183,16 +194,6 @@ async fn a_container_has_what_its_sandbox_tells_in_a_list_and_alone() {
 
     let calls = server.calls();
     assert!(calls.iter().all(|call| call.namespace != "moby"));
-    // All that there is in the interface that only reads.
-    const READS: [&str; 7] = [
-        "Version/Version",
-        "Namespaces/List",
-        "Tasks/List",
-        "Tasks/Get",
-        "Containers/ListStream",
-        "Containers/List",
-        "Containers/Get",
-    ];
     for call in &calls {
         assert!(READS.contains(&method(call)), "{}", call.path);
     }
