@@ -86,6 +86,7 @@ fn container(number: u64) -> CgroupStats {
             container: Some(Container {
                 id,
                 runtime: Runtime::Containerd,
+                flavor: collector::catalog::Flavor::Default,
                 pod_uid,
                 qos: Some(Qos::Burstable),
                 ..Container::default()

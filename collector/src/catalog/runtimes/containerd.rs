@@ -22,7 +22,7 @@ use containerd_client::{
     types::v1::{Process, Status as TaskStatus},
 };
 use tokio::time::{Instant, timeout_at};
-use tonic::{Request, Streaming, metadata::AsciiMetadataValue, transport::Channel};
+use tonic::{Request, metadata::AsciiMetadataValue, transport::Channel};
 
 use super::{
     ANSWER_TIME, CONNECT_TIME, CallError, Connector, ContainerRef, Endpoint, EventStream, Listed,
@@ -239,43 +239,33 @@ impl ContainerdClient {
             }
             into.containers.push(container);
         };
-        match self.stream(namespace).await {
-            Ok(mut stream) => {
-                while let Some(message) = self.next(&mut stream).await? {
-                    take(message.container, into);
-                }
-            }
+        // One by one: a container's specification can be long, and all at once more than a message may have.
+        match self.stream(namespace, |told| take(told, into)).await {
             Err(error) if is_unimplemented(&error) => {
                 for told in self.all(namespace).await? {
                     take(Some(told), into);
                 }
             }
-            Err(error) => return Err(error),
+            streamed => streamed?,
         }
         join_sandboxes(&mut into.containers[first..]);
         Ok(())
     }
 
-    /// The containers, one by one: a container's specification can be long, and all at once more than a
-    /// message may have.
+    /// The containers, one by one.
     async fn stream(
         &self,
         namespace: &Namespace,
-    ) -> Result<Streaming<containerd_client::services::v1::ListContainerMessage>, CallError> {
+        mut take: impl FnMut(Option<Container>) + Send,
+    ) -> Result<(), CallError> {
+        let call = "Containers.ListStream";
         let mut client = self.containers();
         let opened = client.list_stream(namespace.request(ListContainersRequest::default()));
-        self.server
-            .answer("Containers.ListStream", ANSWER_TIME, opened)
-            .await
-    }
-
-    async fn next<T>(&self, stream: &mut Streaming<T>) -> Result<Option<T>, CallError> {
-        let call = "Containers.ListStream";
-        match tokio::time::timeout(ANSWER_TIME, stream.message()).await {
-            Ok(Ok(message)) => Ok(message),
-            Ok(Err(status)) => Err(self.server.error(call, ANSWER_TIME, &status)),
-            Err(_elapsed) => Err(self.server.timeout(call, ANSWER_TIME)),
+        let mut stream = self.server.answer(call, ANSWER_TIME, opened).await?;
+        while let Some(message) = self.server.next(call, &mut stream).await? {
+            take(message.container);
         }
+        Ok(())
     }
 
     /// The containers, at once.

@@ -7,6 +7,7 @@
 //! happens.
 
 use std::{
+    error::Error,
     fmt,
     future::Future,
     pin::Pin,
@@ -19,7 +20,7 @@ use tokio::{
     net::UnixStream,
     time::{Instant, timeout, timeout_at},
 };
-use tonic::{Code, Request, Response, Status, Streaming, transport::Channel};
+use tonic::{Code, Request, Response, Status, Streaming, TimeoutExpired, transport::Channel};
 
 use super::{ANSWER_TIME, CONNECT_TIME, CallError, Endpoint, MAX_ANSWER, MAX_CONTAINERS};
 use crate::catalog::{provider::Unavailable, runtime_container::told_text};
@@ -66,7 +67,7 @@ impl GrpcServer {
             })?
             .map_err(|error| CallError::Unreachable {
                 address: address.to_owned(),
-                source: error.into(),
+                source: reason(&error),
             })?;
         Ok(Self {
             channel,
@@ -102,6 +103,19 @@ impl GrpcServer {
         }
     }
 
+    /// Waits for the next message of a list.
+    pub(super) async fn next<T>(
+        &self,
+        call: &str,
+        stream: &mut Streaming<T>,
+    ) -> Result<Option<T>, CallError> {
+        match timeout(ANSWER_TIME, stream.message()).await {
+            Ok(Ok(message)) => Ok(message),
+            Ok(Err(status)) => Err(self.error(call, ANSWER_TIME, &status)),
+            Err(_elapsed) => Err(self.timeout(call, ANSWER_TIME)),
+        }
+    }
+
     pub(super) fn timeout(&self, call: &str, limit: Duration) -> CallError {
         CallError::Timeout {
             address: self.address.to_string(),
@@ -114,11 +128,9 @@ impl GrpcServer {
     pub(super) fn error(&self, call: &str, limit: Duration, status: &Status) -> CallError {
         let (address, call) = (self.address.to_string(), call.to_owned());
         match status.code() {
-            Code::DeadlineExceeded => CallError::Timeout {
-                address,
-                call,
-                limit,
-            },
+            Code::DeadlineExceeded => self.timeout(&call, limit),
+            // The deadline that a request tells the server is kept on this side too.
+            _ if is_deadline(status) => self.timeout(&call, limit),
             // Ours says that an answer is too long before it is read, a server before it is sent.
             Code::OutOfRange | Code::ResourceExhausted => CallError::TooLarge {
                 address,
@@ -138,7 +150,7 @@ impl GrpcServer {
                 source: reason(status),
             },
             // Only what happens to the connection has a cause; what a server says has none.
-            _ if std::error::Error::source(status).is_some() => CallError::Unreachable {
+            _ if status.source().is_some() => CallError::Unreachable {
                 address,
                 source: reason(status),
             },
@@ -151,23 +163,27 @@ impl GrpcServer {
     }
 }
 
-/// Why, with the innermost cause, and without what could be kept alive by the status.
-fn reason(status: &Status) -> Box<dyn std::error::Error + Send + Sync> {
-    let mut text = status.message().to_owned();
-    let mut cause = std::error::Error::source(status);
-    while let Some(error) = cause {
-        cause = error.source();
-        if cause.is_none() {
-            text = format!("{text}: {error}");
-        }
-    }
-    told_text(&text).into()
+/// Why: the innermost cause, since those around it say that something is wrong with the transport.
+fn reason(error: &dyn Error) -> Box<dyn Error + Send + Sync> {
+    let innermost = causes(error).last().unwrap_or(error);
+    told_text(&innermost.to_string()).into()
+}
+
+/// Whether it is this side that kept the deadline.
+fn is_deadline(status: &Status) -> bool {
+    let mut causes = causes(status);
+    causes.any(|cause| cause.downcast_ref::<TimeoutExpired>().is_some())
+}
+
+/// The causes of an error, from the outermost.
+fn causes<'a>(error: &'a dyn Error) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(error.source(), |&error| error.source())
 }
 
 /// Whether a runtime that cannot be connected to may still come.
 pub(super) fn unavailable(error: &CallError) -> Unavailable {
     let mut reason = error.to_string();
-    if let Some(source) = std::error::Error::source(error) {
+    if let Some(source) = error.source() {
         reason = format!("{reason}: {source}");
     }
     match error {
@@ -222,6 +238,8 @@ pub(super) type StillThere =
 pub(super) struct Subscription<T> {
     server: GrpcServer,
     call: &'static str,
+    /// What came while it was opened.
+    first: Option<T>,
     state: State<T>,
     still_there: StillThere,
     quiet_until: Instant,
@@ -242,24 +260,28 @@ impl<T> fmt::Debug for Subscription<T> {
 }
 
 impl<T> Subscription<T> {
-    /// Asks for it; `None` when the server has none.
+    /// Asks for it; `None` when the server has none: it says so, or ends it at once.
     pub(super) async fn open(
         server: GrpcServer,
         call: &'static str,
-        mut opening: Opening<T>,
+        opening: Opening<T>,
         still_there: StillThere,
     ) -> Result<Option<Self>, CallError> {
-        // The call and its answer behind the request make it likely that the server has taken the request.
-        let refusal = async {
+        let mut state = State::Opening(opening);
+        let begun = async {
+            // The call and its answer behind the request make it likely that the server has taken it.
             tokio::select! {
                 biased;
-                opened = &mut opening => return Some(opened),
-                alive = still_there() => drop(alive),
+                told = state.next() => return Some(told),
+                // What is wrong shows with the stream too.
+                _alive = still_there() => {}
             }
-            timeout(REFUSAL_TIME, &mut opening).await.ok()
+            timeout(REFUSAL_TIME, state.next()).await.ok()
         };
-        let state = match refusal.await {
-            Some(Ok(opened)) => State::Open(Box::new(opened.into_inner())),
+        let first = match begun.await {
+            None => None,
+            Some(Ok(Some(message))) => Some(message),
+            Some(Ok(None)) => return Ok(None),
             Some(Err(status)) => {
                 let error = server.error(call, ANSWER_TIME, &status);
                 return if is_unimplemented(&error) {
@@ -268,11 +290,11 @@ impl<T> Subscription<T> {
                     Err(error)
                 };
             }
-            None => State::Opening(opening),
         };
         Ok(Some(Self {
             server,
             call,
+            first,
             state,
             still_there,
             quiet_until: Instant::now() + QUIET_TIME,
@@ -281,6 +303,9 @@ impl<T> Subscription<T> {
 
     /// The next message. May be dropped while it waits, without a loss.
     pub(super) async fn next(&mut self) -> Result<T, CallError> {
+        if let Some(first) = self.first.take() {
+            return Ok(first);
+        }
         loop {
             let Ok(told) = timeout_at(self.quiet_until, self.state.next()).await else {
                 (self.still_there)().await?;

@@ -46,6 +46,8 @@ use super::{
 };
 
 mod grpc;
+#[cfg(test)]
+mod grpc_tests;
 
 pub mod containerd;
 mod containerd_container;
@@ -57,6 +59,8 @@ mod cri_container;
 mod cri_event;
 
 pub mod kata;
+pub mod kata_metrics;
+pub mod kata_shim;
 
 /// The most bytes of one answer. A list of 5,000 containers of Docker has some 10 MB.
 pub const MAX_ANSWER: usize = 16 << 20;
