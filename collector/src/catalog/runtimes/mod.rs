@@ -18,6 +18,8 @@ use async_trait::async_trait;
 use super::{Runtime, RuntimeContainer, provider::Unavailable};
 
 mod grpc;
+mod grpc_list;
+mod grpc_stream;
 #[cfg(test)]
 mod grpc_tests;
 
