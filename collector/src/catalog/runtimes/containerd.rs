@@ -14,9 +14,9 @@ use std::{
 use async_trait::async_trait;
 use containerd_client::{
     services::v1::{
-        Container, GetContainerRequest, GetRequest, ListContainersRequest, ListNamespacesRequest,
-        ListTasksRequest, SubscribeRequest, containers_client::ContainersClient,
-        events_client::EventsClient, namespaces_client::NamespacesClient,
+        Container, GetContainerRequest, GetRequest, ListContainersRequest, ListContainersResponse,
+        ListNamespacesRequest, ListNamespacesResponse, ListTasksRequest, ListTasksResponse,
+        SubscribeRequest, containers_client::ContainersClient, events_client::EventsClient,
         tasks_client::TasksClient, version_client::VersionClient,
     },
     types::v1::{Process, Status as TaskStatus},
@@ -30,9 +30,9 @@ use super::{
     containerd_container::{join_sandbox, understand},
     containerd_event::{ContainerdEvents, filters},
     grpc::{
-        GrpcServer, MAX_MESSAGE, StillThere, Subscription, has_room, is_unimplemented, request,
-        told_time, unavailable,
+        GrpcServer, MAX_EVENT, MAX_ONE, has_room, is_unimplemented, request, told_time, unavailable,
     },
+    grpc_stream::{StillThere, Subscription},
 };
 use crate::catalog::{
     LabelSelection, Runtime, RuntimeContainer, RuntimeState, provider::Unavailable,
@@ -106,7 +106,7 @@ impl RuntimeClient for ContainerdClient {
 
     async fn events(&self) -> Result<Option<Box<dyn EventStream>>, CallError> {
         let mut events =
-            EventsClient::new(self.server.channel.clone()).max_decoding_message_size(MAX_MESSAGE);
+            EventsClient::new(self.server.channel.clone()).max_decoding_message_size(MAX_EVENT);
         let opening = Box::pin(async move {
             let filters = filters();
             events.subscribe(SubscribeRequest { filters }).await
@@ -174,22 +174,18 @@ impl RuntimeClient for ContainerdClient {
 
 impl ContainerdClient {
     fn containers(&self) -> ContainersClient<Channel> {
-        ContainersClient::new(self.server.channel.clone()).max_decoding_message_size(MAX_MESSAGE)
+        ContainersClient::new(self.server.channel.clone()).max_decoding_message_size(MAX_ONE)
     }
 
     fn tasks(&self) -> TasksClient<Channel> {
-        TasksClient::new(self.server.channel.clone()).max_decoding_message_size(MAX_MESSAGE)
+        TasksClient::new(self.server.channel.clone()).max_decoding_message_size(MAX_ONE)
     }
 
     /// All but Docker's.
     async fn namespaces(&self) -> Result<Vec<Namespace>, CallError> {
-        let mut client = NamespacesClient::new(self.server.channel.clone())
-            .max_decoding_message_size(MAX_MESSAGE);
-        let all = ListNamespacesRequest::default();
-        let listed = self
-            .server
-            .answer("Namespaces.List", ANSWER_TIME, client.list(request(all)))
-            .await?;
+        let all = request(ListNamespacesRequest::default());
+        let path = "/containerd.services.namespaces.v1.Namespaces/List";
+        let listed: ListNamespacesResponse = self.server.list("Namespaces.List", path, all).await?;
         let named = listed
             .namespaces
             .iter()
@@ -202,12 +198,12 @@ impl ContainerdClient {
         namespace: &Namespace,
         into: &mut Listed,
     ) -> Result<(), CallError> {
-        let mut client = self.tasks();
-        let tasks = client.list(namespace.request(ListTasksRequest::default()));
-        let tasks = self.server.answer("Tasks.List", ANSWER_TIME, tasks);
+        let tasks = namespace.request(ListTasksRequest::default());
+        let path = "/containerd.services.tasks.v1.Tasks/List";
+        let tasks = self.server.list("Tasks.List", path, tasks);
         // Names are worth having without what the containers do now: a shim that hangs must not cost them.
         let tasks = match tasks.await {
-            Ok(listed) => listed.tasks,
+            Ok(ListTasksResponse { tasks }) => tasks,
             Err(error @ CallError::Unreachable { .. }) => return Err(error),
             Err(error) => {
                 tracing::debug!(%error, namespace.name, "no states of containers");
@@ -270,13 +266,11 @@ impl ContainerdClient {
 
     /// The containers, at once.
     async fn all(&self, namespace: &Namespace) -> Result<Vec<Container>, CallError> {
-        let mut client = self.containers();
-        let listed = client.list(namespace.request(ListContainersRequest::default()));
-        let listed = self
-            .server
-            .answer("Containers.List", ANSWER_TIME, listed)
-            .await?;
-        Ok(listed.containers)
+        let all = namespace.request(ListContainersRequest::default());
+        let path = "/containerd.services.containers.v1.Containers/List";
+        let listed = self.server.list("Containers.List", path, all).await?;
+        let ListContainersResponse { containers } = listed;
+        Ok(containers)
     }
 
     async fn container(

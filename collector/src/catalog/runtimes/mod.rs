@@ -46,6 +46,8 @@ use super::{
 };
 
 mod grpc;
+mod grpc_list;
+mod grpc_stream;
 #[cfg(test)]
 mod grpc_tests;
 
