@@ -5,9 +5,8 @@ use std::sync::Arc;
 use super::{Server, at, short};
 use crate::catalog::{
     LabelSelection, Role, Runtime, RuntimeState,
-    provider::Unavailable,
     runtimes::{
-        Connector as _, Protocol, RuntimeClient as _,
+        Protocol, RuntimeClient as _,
         ecs::{EcsConnector, endpoint_in},
         ecs_stats::{EcsCpu, EcsDevice},
     },
