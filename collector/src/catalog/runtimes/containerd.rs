@@ -19,7 +19,7 @@ use containerd_client::{
         SubscribeRequest, containers_client::ContainersClient, events_client::EventsClient,
         tasks_client::TasksClient, version_client::VersionClient,
     },
-    types::v1::{Process, Status as TaskStatus},
+    types::v1::Process,
 };
 use tokio::time::{Instant, timeout_at};
 use tonic::{Request, metadata::AsciiMetadataValue, transport::Channel};
@@ -27,16 +27,13 @@ use tonic::{Request, metadata::AsciiMetadataValue, transport::Channel};
 use super::{
     ANSWER_TIME, CONNECT_TIME, CallError, Connector, ContainerRef, Endpoint, EventStream, Listed,
     RuntimeClient,
-    containerd_container::{join_sandbox, understand},
+    containerd_container::{apply_task, join_sandbox, join_sandboxes, understand},
     containerd_event::{ContainerdEvents, filters},
-    grpc::{
-        GrpcServer, MAX_EVENT, MAX_ONE, has_room, is_unimplemented, request, told_time, unavailable,
-    },
+    grpc::{GrpcServer, MAX_EVENT, MAX_ONE, has_room, is_unimplemented, request, unavailable},
     grpc_stream::{StillThere, Subscription},
 };
 use crate::catalog::{
-    LabelSelection, Runtime, RuntimeContainer, RuntimeState, provider::Unavailable,
-    runtime_container::told_text,
+    LabelSelection, Runtime, RuntimeContainer, provider::Unavailable, runtime_container::told_text,
 };
 
 /// Docker's namespaces: of containers, and of plug-ins.
@@ -322,40 +319,4 @@ impl Namespace {
 /// Whether a namespace is Docker's.
 pub(super) fn is_dockers(namespace: &str) -> bool {
     DOCKERS.contains(&namespace)
-}
-
-/// What the container's first process does.
-fn apply_task(container: &mut RuntimeContainer, task: &Process) {
-    container.state = match task.status() {
-        TaskStatus::Created => RuntimeState::Created,
-        TaskStatus::Running => RuntimeState::Running,
-        TaskStatus::Stopped => RuntimeState::Exited,
-        TaskStatus::Paused | TaskStatus::Pausing => RuntimeState::Paused,
-        TaskStatus::Unknown => RuntimeState::Unknown,
-    };
-    if container.state == RuntimeState::Exited {
-        container.exit_code = i32::try_from(task.exit_status).ok();
-        container.finished = task
-            .exited_at
-            .as_ref()
-            .and_then(|at| told_time(at.seconds, at.nanos.into()));
-    } else {
-        container.pid = Some(task.pid).filter(|pid| *pid != 0);
-    }
-}
-
-/// Gives the containers of pods what their sandboxes tell.
-fn join_sandboxes(containers: &mut [RuntimeContainer]) {
-    let of_id: HashMap<_, _> = containers
-        .iter()
-        .enumerate()
-        .map(|(index, of)| (of.id.clone(), index))
-        .collect();
-    for index in 0..containers.len() {
-        if let Some(&sandbox) = of_id.get(&containers[index].sandbox)
-            && let Ok([container, sandbox]) = containers.get_disjoint_mut([index, sandbox])
-        {
-            join_sandbox(container, sandbox);
-        }
-    }
 }
