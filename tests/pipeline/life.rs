@@ -7,7 +7,7 @@ use std::{
 };
 
 use collector_tests::{
-    daemon::{Daemon, cgscope, run_to_end},
+    daemon::{Daemon, cgscope, free_address, run_to_end},
     switching::ping_pong,
 };
 
@@ -103,7 +103,11 @@ fn pages_say_what_they_should() {
 
 #[test]
 fn doctor_says_what_works_here() {
-    let output = cgscope().args(["doctor", "--json"]).output().unwrap();
+    let address = free_address();
+    let output = cgscope()
+        .args(["doctor", "--json", "--listen", &address])
+        .output()
+        .unwrap();
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0), "{report}");
     let signals = report["signals"].as_array().unwrap();
@@ -111,6 +115,8 @@ fn doctor_says_what_works_here() {
     for signal in signals {
         assert_eq!(signal["on"], true, "{report}");
     }
+    assert!(report["runtimes"].is_array(), "{report}");
+    assert_eq!(report["daemon"]["answers"], false, "{report}");
     let words = cgscope().arg("doctor").output().unwrap();
     let words = String::from_utf8(words.stdout).unwrap();
     assert!(words.contains("sched        on"), "{words}");

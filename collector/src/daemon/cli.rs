@@ -27,6 +27,7 @@ pub enum Command {
     ///
     /// Loads and attaches the kernel programs for a moment. Exit code 0: all signals are on;
     /// 1: some are off, or all, and `run` starts all the same; 2: `run` cannot start.
+    /// The container runtimes are listed too, and do not change the exit code.
     Doctor(DoctorArgs),
     /// List every cgroup and container that is known: its ids, state, and last reading.
     ///

@@ -68,7 +68,7 @@ pub fn execute(cli: Cli) -> ExitCode {
             .and_then(|config| run::run(&config))
             .map(|()| ExitCode::SUCCESS),
         Command::Doctor(args) => {
-            prepare(&args.run).map(|config| doctor::doctor(&config, args.json))
+            prepare(&args.run).and_then(|config| doctor::doctor(&config, args.json))
         }
         Command::Catalog(args) => Config::load(&args.as_run_args())
             .map_err(|error| Failure::Usage(error_chain(&error)))

@@ -45,7 +45,7 @@ pub struct RuntimeThread {
 }
 
 /// The most places that are followed.
-const MAX_FOLLOWED: usize = 64;
+pub(super) const MAX_FOLLOWED: usize = 64;
 
 /// How often containers without names are looked for, while there are such.
 const ASK_EVERY: Duration = Duration::from_millis(250);

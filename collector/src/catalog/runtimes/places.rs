@@ -92,6 +92,21 @@ pub fn found(host_root: &Path) -> Vec<Endpoint> {
         .collect()
 }
 
+/// The places that are looked at, for people; what is below `/var/run` is below `/run` too.
+pub fn looked_at() -> impl Iterator<Item = String> {
+    let mut seen = HashSet::new();
+    let fixed = SOCKETS
+        .iter()
+        .map(|(_, socket)| *socket)
+        .filter(|socket| !socket.starts_with("var/run/"))
+        .filter(move |socket| seen.insert(*socket))
+        .map(|socket| format!("/{socket}"));
+    let of_users = USERS_SOCKETS
+        .iter()
+        .map(|(_, folder, socket)| format!("/{folder}/*/{socket}"));
+    fixed.chain(of_users)
+}
+
 fn folders(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries.map(|entry| entry.path()).take(MAX_USERS).collect()

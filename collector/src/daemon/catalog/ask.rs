@@ -24,7 +24,7 @@ const MAX_ANSWER: usize = 256 << 20;
 
 /// The daemon does not tell.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum AskError {
+pub(in crate::daemon) enum AskError {
     /// Nobody listens.
     #[error("no daemon answers at {address} (--listen says where it does)")]
     Connect {
@@ -80,7 +80,7 @@ struct SchemaOnly {
 }
 
 /// The catalog of the daemon at `address`, and its text.
-pub(super) fn ask(address: SocketAddr) -> Result<(CatalogDocument, Vec<u8>), AskError> {
+pub(in crate::daemon) fn ask(address: SocketAddr) -> Result<(CatalogDocument, Vec<u8>), AskError> {
     let answer = exchange(address)?;
     let body = body(&answer).map_err(|found| AskError::Refused { address, found })?;
     let unknown = |source| AskError::Unknown { address, source };

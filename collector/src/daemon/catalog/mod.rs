@@ -6,7 +6,7 @@ mod walk;
 
 use std::io::{self, Write as _};
 
-use self::ask::ask;
+pub(super) use self::ask::ask;
 use super::{config::Config, exit::Failure};
 use crate::{
     error_chain,

@@ -16,3 +16,4 @@ pub use document::{
     ReadingEntry, SCHEMA, SourceEntry, StateEntry,
 };
 pub use table::table;
+pub use told::{ElsewhereEntry, RuntimeEntry, ToldEntry};

@@ -1,11 +1,21 @@
 //! `cgscope doctor`: what works on this host, why not, and what to do about it.
+//!
+//! The exit code is about the signals alone: without a container runtime everything is measured all the
+//! same, and only names are missing.
+
+mod runtimes;
+
+#[cfg(test)]
+mod tests;
 
 use std::process::ExitCode;
 
 use serde::Serialize;
 
+use self::runtimes::{Runtimes, Search};
 use super::{
     config::Config,
+    exit::Failure,
     host_view::{Host, Trial},
 };
 use crate::attach::{Entry, SignalState};
@@ -31,6 +41,8 @@ struct Report {
     raw_tracepoints: bool,
     signals: Vec<SignalReport>,
     programs: Vec<ProgramReport>,
+    #[serde(flatten)]
+    runtimes: Runtimes,
 }
 
 #[derive(Debug, Serialize)]
@@ -54,10 +66,9 @@ struct ProgramReport {
 }
 
 /// Tries everything that `run` would, prints what came of it, and undoes it.
-#[must_use]
 #[expect(clippy::print_stdout, reason = "this command's output")]
-pub fn doctor(config: &Config, json: bool) -> ExitCode {
-    let (report, would_run) = examine(config);
+pub fn doctor(config: &Config, json: bool) -> Result<ExitCode, Failure> {
+    let (report, would_run) = examine(config)?;
     let all_on = report.signals.iter().all(|signal| signal.on);
     if json {
         // Strings and booleans cannot fail to serialize.
@@ -68,15 +79,15 @@ pub fn doctor(config: &Config, json: bool) -> ExitCode {
     } else {
         print!("{}", in_words(&report));
     }
-    ExitCode::from(match (would_run, all_on) {
+    Ok(ExitCode::from(match (would_run, all_on) {
         (false, _) => CANNOT_RUN,
         (true, true) => ALL_ON,
         (true, false) => SOME_OFF,
-    })
+    }))
 }
 
 /// What is to be printed, and whether `run` would start.
-fn examine(config: &Config) -> (Report, bool) {
+fn examine(config: &Config) -> Result<(Report, bool), Failure> {
     let host = Host::probe(config);
     let Trial {
         signals,
@@ -118,8 +129,11 @@ fn examine(config: &Config) -> (Report, bool) {
                 attached: program.attached,
             })
             .collect(),
+        runtimes: Search::of(config)
+            .run()
+            .map_err(|error| Failure::internal(&error))?,
     };
-    (report, would_run)
+    Ok((report, would_run))
 }
 
 fn in_words(report: &Report) -> String {
@@ -163,5 +177,7 @@ fn in_words(report: &Report) -> String {
                 .map(|line| format!("{:12}   {line}", "")),
         );
     }
+    lines.push(String::new());
+    lines.extend(report.runtimes.lines());
     lines.join("\n") + "\n"
 }
