@@ -59,6 +59,12 @@ pub struct CatalogArgs {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
+    /// Show the daemon's catalog again and again, every 2 s; into a pipe or file, when something changed.
+    /// With --json a line for each cgroup, container or runtime that came, changed or went:
+    /// {"event":"added|changed|removed","time_seconds":…,"cgroup|container_elsewhere|runtime":{…}}; what is
+    /// there at first is `added`, and a new reading is no change.
+    #[arg(long)]
+    pub watch: bool,
     /// Configuration file (TOML) of the daemon.
     #[arg(long, env = "CGSCOPE_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,

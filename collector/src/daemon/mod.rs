@@ -72,7 +72,7 @@ pub fn execute(cli: Cli) -> ExitCode {
         }
         Command::Catalog(args) => Config::load(&args.as_run_args())
             .map_err(|error| Failure::Usage(error_chain(&error)))
-            .and_then(|config| catalog::catalog(&config, args.json))
+            .and_then(|config| catalog::catalog(&config, args.json, args.watch))
             .map(|()| ExitCode::SUCCESS),
         Command::Completions { shell } => {
             clap_complete::generate(

@@ -4,6 +4,8 @@ mod ask;
 
 mod walk;
 
+mod watch;
+
 use std::io::{self, Write as _};
 
 pub(super) use self::ask::ask;
@@ -15,7 +17,10 @@ use crate::{
 
 /// Asks the daemon, or where none answers, looks itself; and prints.
 #[expect(clippy::print_stderr, reason = "why it is not the daemon's catalog")]
-pub fn catalog(config: &Config, json: bool) -> Result<(), Failure> {
+pub fn catalog(config: &Config, json: bool, watch: bool) -> Result<(), Failure> {
+    if watch {
+        return watch::watch(config.listen, json);
+    }
     let (document, text) = match ask(config.listen) {
         Ok((document, text)) => (document, text),
         Err(error) => {
@@ -42,9 +47,13 @@ fn print(text: &[u8]) -> Result<(), Failure> {
     match output.write_all(text).and_then(|()| output.flush()) {
         // Who reads it has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        Err(error) => Err(Failure::Unavailable(format!(
-            "cannot write the catalog to standard output: {error}"
-        ))),
+        Err(error) => Err(cannot_write(&error)),
         Ok(()) => Ok(()),
     }
+}
+
+fn cannot_write(error: &io::Error) -> Failure {
+    Failure::Unavailable(format!(
+        "cannot write the catalog to standard output: {error}"
+    ))
 }

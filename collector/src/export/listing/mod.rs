@@ -3,6 +3,7 @@
 //! In: a [`Listing`](crate::reconcile::Listing), or a document that the daemon sent. Out: text. Never
 //! here: a metric, or where a figure is from.
 
+mod changes;
 mod document;
 mod table;
 
@@ -11,6 +12,7 @@ mod told;
 #[cfg(test)]
 pub(super) mod tests;
 
+pub use changes::{Change, ChangeEvent, Changes, Entry};
 pub use document::{
     CatalogDocument, CgroupEntry, ContainerEntry, HierarchyEntry, IdEntry, NamesEntry,
     ReadingEntry, SCHEMA, SourceEntry, StateEntry,

@@ -1,19 +1,29 @@
 //! The catalog as a table for people.
 
-use super::{CatalogDocument, CgroupEntry, ReadingEntry, SourceEntry, StateEntry};
+use super::{
+    CatalogDocument, CgroupEntry, ElsewhereEntry, NamesEntry, ReadingEntry, RuntimeEntry,
+    SourceEntry, StateEntry,
+};
 use crate::catalog::path_text::path_text;
 
-const HEADS: [&str; 9] = [
+const HEADS: [&str; COLUMNS] = [
     "STATE",
     "GENERATION",
     "ID",
     "NAME",
+    "IMAGE",
+    "POD",
     "RUNTIME",
     "AGE",
     "CPU",
     "MEMORY",
     "LAST READING",
 ];
+
+const COLUMNS: usize = 11;
+
+/// Columns that are there only where something is in them: without a container's runtime nothing ever is.
+const OPTIONAL: [&str; 2] = ["IMAGE", "POD"];
 
 /// A longer cell is not cut, but the others of its column do not become wider for it: anyone can make a
 /// cgroup with a long name.
@@ -25,35 +35,116 @@ const SHORT_ID: usize = 12;
 /// What is not known.
 const UNKNOWN: &str = "-";
 
-/// A line for each cgroup, below one of heads, and one that says how many there are and who knows them.
+/// A line for each cgroup, below one of heads; one for each container without a cgroup, and for each
+/// runtime; and one that says how many cgroups there are and who knows them.
 #[must_use]
 pub fn table(document: &CatalogDocument) -> String {
-    let rows: Vec<[String; 9]> = document
+    let now = document.taken_seconds;
+    let rows: Vec<[String; COLUMNS]> = document
         .cgroups
         .iter()
-        .map(|cgroup| row(cgroup, document.taken_seconds))
+        .map(|cgroup| row(cgroup, now))
         .collect();
+    // Nothing where the column is left out.
     let width = |column: usize| {
-        rows.iter()
-            .map(|row| row[column].chars().count().min(MAX_ALIGNED))
-            .fold(HEADS[column].len(), usize::max)
+        let head = HEADS[column];
+        let is_empty = || rows.iter().all(|row| row[column] == UNKNOWN);
+        if OPTIONAL.contains(&head) && is_empty() {
+            return None;
+        }
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        Some(cells.fold(head.len(), |width, cell| width.max(cell.min(MAX_ALIGNED))))
     };
-    let widths: [usize; 9] = std::array::from_fn(width);
+    let widths: [Option<usize>; COLUMNS] = std::array::from_fn(width);
     let mut text = line(&HEADS, &widths);
     for row in &rows {
         text.push_str(&line(&row.each_ref().map(String::as_str), &widths));
     }
+    let elsewhere = document.containers_elsewhere.iter();
+    text.extend(elsewhere.map(|container| elsewhere_line(container, now)));
+    let runtimes = document.runtimes.iter();
+    text.extend(runtimes.map(|runtime| runtime_line(runtime, now)));
     text.push_str(&last_line(document));
     text
 }
 
-fn line(cells: &[&str; 9], widths: &[usize; 9]) -> String {
+fn line(cells: &[&str; COLUMNS], widths: &[Option<usize>; COLUMNS]) -> String {
     let padded: Vec<String> = cells
         .iter()
         .zip(widths)
-        .map(|(cell, width)| format!("{cell:width$}"))
+        .filter_map(|(cell, width)| width.map(|width| format!("{cell:width$}")))
         .collect();
     format!("{}\n", padded.join("  ").trim_end())
+}
+
+/// `exited container without a cgroup here: web, image busybox, in pod shop/web-0/web, of docker, exit code 1`
+fn elsewhere_line(container: &ElsewhereEntry, now: f64) -> String {
+    let told = &container.told;
+    let state = told
+        .runtime_state
+        .as_deref()
+        .map_or_else(String::new, |state| format!("{} ", clean(state)));
+    let names = container.names.as_ref();
+    let name = names.and_then(|names| names.name.as_deref()).map(clean);
+    let parts = [
+        Some(name.unwrap_or_else(|| clean(&short(&container.id)))),
+        names.and_then(image).map(|image| format!("image {image}")),
+        names.and_then(pod).map(|pod| format!("in pod {pod}")),
+        container
+            .runtime
+            .as_deref()
+            .map(|runtime| format!("of {}", clean(runtime))),
+        container
+            .flavor
+            .as_deref()
+            .map(|flavor| format!("in {}", clean(flavor))),
+        told.exit_code.map(|code| format!("exit code {code}")),
+        told.process_exit_time_seconds
+            .map(|exit| format!("ended {} ago", age(now - exit))),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    format!(
+        "{state}container without a cgroup here: {}\n",
+        parts.join(", ")
+    )
+}
+
+/// `runtime docker 20.10.24 at docker=/run/docker.sock, answers for 3m12s`
+fn runtime_line(runtime: &RuntimeEntry, now: f64) -> String {
+    let RuntimeEntry {
+        protocol,
+        address,
+        runtime,
+        version,
+        since_seconds,
+        last_error,
+        last_error_time_seconds,
+    } = runtime;
+    let place = format!("{}={}", clean(protocol), clean(address));
+    let who: Vec<String> = [runtime, version]
+        .into_iter()
+        .flatten()
+        .map(|word| clean(word))
+        .collect();
+    let state = match (who.is_empty(), since_seconds) {
+        (true, _) => format!("runtime {place}: nobody answers"),
+        (false, None) => format!("runtime {} at {place}", who.join(" ")),
+        (false, Some(since)) => {
+            let answers = age(now - since);
+            format!(
+                "runtime {} at {place}, answers for {answers}",
+                who.join(" ")
+            )
+        }
+    };
+    let error = match (last_error, last_error_time_seconds) {
+        (None, _) => String::new(),
+        (Some(error), None) => format!("; last error: {}", clean(error)),
+        (Some(error), Some(time)) => {
+            format!("; last error {} ago: {}", age(now - time), clean(error))
+        }
+    };
+    format!("{state}{error}\n")
 }
 
 fn last_line(document: &CatalogDocument) -> String {
@@ -71,15 +162,14 @@ fn last_line(document: &CatalogDocument) -> String {
     )
 }
 
-fn row(cgroup: &CgroupEntry, now: f64) -> [String; 9] {
+fn row(cgroup: &CgroupEntry, now: f64) -> [String; COLUMNS] {
     let container = cgroup.container.as_ref();
     let reading = cgroup.last_reading.as_ref();
-    let name = cgroup
-        .names
-        .as_ref()
+    let names = cgroup.names.as_ref();
+    let name = names
         .and_then(|names| names.name.clone())
-        .or_else(|| Some(container?.id.as_ref()?.chars().take(SHORT_ID).collect()));
-    let runtime = container.and_then(|container| container.runtime.clone());
+        .or_else(|| Some(short(container?.id.as_ref()?)));
+    let runtime = container.and_then(|container| container.runtime.as_deref());
     let or_unknown = |cell: Option<String>| cell.unwrap_or_else(|| UNKNOWN.to_owned());
     [
         match cgroup.state {
@@ -88,10 +178,11 @@ fn row(cgroup: &CgroupEntry, now: f64) -> [String; 9] {
         }
         .to_owned(),
         cgroup.generation.to_string(),
-        // A document can come from anyone who listens there: its text is made fit for a terminal again.
-        path_text(cgroup.path.as_bytes()),
-        or_unknown(name.map(|name| path_text(name.as_bytes()))),
-        or_unknown(runtime.map(|runtime| path_text(runtime.as_bytes()))),
+        clean(&cgroup.path),
+        or_unknown(name.map(|name| clean(&name))),
+        or_unknown(names.and_then(image)),
+        or_unknown(names.and_then(pod)),
+        or_unknown(runtime.map(clean)),
         or_unknown(cgroup.start_time_seconds.map(|start| age(now - start))),
         or_unknown(
             reading
@@ -101,6 +192,31 @@ fn row(cgroup: &CgroupEntry, now: f64) -> [String; 9] {
         or_unknown(reading.and_then(memory)),
         or_unknown(reading.map(|reading| when(reading, now))),
     ]
+}
+
+/// A document can come from anyone who listens there: its text is made fit for a terminal again.
+fn clean(text: &str) -> String {
+    path_text(text.as_bytes())
+}
+
+fn short(id: &str) -> String {
+    id.chars().take(SHORT_ID).collect()
+}
+
+fn image(names: &NamesEntry) -> Option<String> {
+    names.image.as_deref().map(clean)
+}
+
+/// `namespace/pod/container`, of one that is in a pod.
+fn pod(names: &NamesEntry) -> Option<String> {
+    names.pod.as_ref()?;
+    let parts = [&names.namespace, &names.pod, &names.container];
+    let parts: Vec<String> = parts
+        .into_iter()
+        .flatten()
+        .map(|part| clean(part))
+        .collect();
+    Some(parts.join("/"))
 }
 
 fn memory(reading: &ReadingEntry) -> Option<String> {

@@ -5,9 +5,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{CatalogDocument, document::MAX_CGROUPS, table};
+use super::{CatalogDocument, Change, ChangeEvent, Changes, Entry, document::MAX_CGROUPS, table};
 use crate::{
-    catalog::{Container, Identity, Names, Qos, Runtime},
+    catalog::{Container, Identity, Names, Qos, Runtime, path_text::path_text},
     host::{CgroupKey, HierarchyId, cgroup_mounts::Hierarchy, clock::Ktime},
     reconcile::{
         Listing,
@@ -233,14 +233,102 @@ fn a_document_is_read_back_as_it_was() {
 fn the_table_is_aligned_and_says_who_knows() {
     let text = table(&CatalogDocument::of(listing()));
     let expected = "\
-STATE    GENERATION  ID                               NAME     RUNTIME     AGE   CPU      MEMORY            LAST READING
-running  1           /                                -        -           -     -        -                 -
-exited   1           /a \"b\" \\                         -        -           1d2h  -        -                 events only
-running  1           /docker                          -        -           1d2h  90.000s  1.0MiB            running, 1m24s ago
-exited   3           /kubepods/burstable/pod1/c0ffee  k8s_web  containerd  1d2h  1.235s   0B, peak 30.5MiB  final, 1d2h ago
+STATE    GENERATION  ID                               NAME     IMAGE  POD             RUNTIME     AGE   CPU      MEMORY            LAST READING
+running  1           /                                -        -      -               -           -     -        -                 -
+exited   1           /a \"b\" \\                         -        -      -               -           1d2h  -        -                 events only
+running  1           /docker                          -        -      -               -           1d2h  90.000s  1.0MiB            running, 1m24s ago
+exited   3           /kubepods/burstable/pod1/c0ffee  k8s_web  web:1  shop/web-0/web  containerd  1d2h  1.235s   0B, peak 30.5MiB  final, 1d2h ago
 4 cgroups and 5 that are not listed, source: daemon
 ";
     assert_eq!(text, expected, "\n{text}");
+}
+
+#[test]
+fn where_no_runtime_tells_the_table_has_no_columns_for_what_it_would_tell() {
+    let mut listing = listing();
+    listing
+        .cgroups
+        .retain(|cgroup| cgroup.identity.names == Names::default());
+    let text = table(&CatalogDocument::of(listing));
+    let expected = "\
+STATE    GENERATION  ID        NAME  RUNTIME  AGE   CPU      MEMORY  LAST READING
+running  1           /         -     -        -     -        -       -
+exited   1           /a \"b\" \\  -     -        1d2h  -        -       events only
+running  1           /docker   -     -        1d2h  90.000s  1.0MiB  running, 1m24s ago
+3 cgroups and 5 that are not listed, source: daemon
+";
+    assert_eq!(text, expected, "\n{text}");
+}
+
+/// As a daemon tells, with containers and runtimes besides.
+fn told_besides() -> CatalogDocument {
+    let mut document = CatalogDocument::of(listing());
+    document.cgroups.clear();
+    document.left_out = 0;
+    let elsewhere = r#"[
+        {"id":"0123456789abcdef","runtime":"docker","runtime_state":"exited","exit_code":137,"process_exit_time_seconds":1700093724.5},
+        {"id":"feed","runtime":"containerd","flavor":"kata","runtime_state":"running","names":{"name":"app","image":"shop:2","namespace":"shop","pod":"web-1","container":"app"}},
+        {"id":"bare\u001b[2J"}]"#;
+    document.containers_elsewhere = serde_json::from_str(elsewhere).unwrap();
+    let runtimes = r#"[
+        {"protocol":"docker","address":"/run/docker.sock","runtime":"docker","version":"20.10.24","since_seconds":1700093592.5},
+        {"protocol":"cri","address":"/run/crio/crio.sock","last_error":"no answer","last_error_time_seconds":1700093779.5}]"#;
+    document.runtimes = serde_json::from_str(runtimes).unwrap();
+    document
+}
+
+#[test]
+fn below_the_table_are_containers_without_a_cgroup_and_the_runtimes() {
+    let text = table(&told_besides());
+    let expected = "\
+STATE  GENERATION  ID  NAME  RUNTIME  AGE  CPU  MEMORY  LAST READING
+exited container without a cgroup here: 0123456789ab, of docker, exit code 137, ended 1m0s ago
+running container without a cgroup here: app, image shop:2, in pod shop/web-1/app, of containerd, in kata
+container without a cgroup here: BARE
+runtime docker 20.10.24 at docker=/run/docker.sock, answers for 3m12s
+runtime cri=/run/crio/crio.sock: nobody answers; last error 5s ago: no answer
+0 cgroups, source: daemon
+";
+    // What had to be made fit for a terminal ends in a hash.
+    let bare = path_text(b"bare\x1b[2J");
+    assert!(bare.starts_with("bare\\x1b[2J"), "{bare}");
+    let expected = expected.replace("BARE", &bare);
+    assert_eq!(text, expected, "\n{text}");
+}
+
+#[test]
+fn what_came_changed_and_went_is_told_and_what_was_read_and_when_is_not() {
+    use ChangeEvent::{Added, Changed, Removed};
+    let mut changes = Changes::default();
+    let first = told_besides();
+    let told = changes.take(&first);
+    assert_eq!(told.len(), 5);
+    assert!(told.iter().all(|of| of.event == Added));
+    assert!(told.iter().all(|of| of.time_seconds == first.taken_seconds));
+
+    let mut next = first.clone();
+    next.taken_seconds += 2.0;
+    next.runtimes[1].last_error_time_seconds = Some(1_700_093_786.0);
+    assert_eq!(changes.take(&next), []);
+
+    next.runtimes[1].runtime = Some("cri-o".to_owned());
+    next.containers_elsewhere.remove(0);
+    next.cgroups = CatalogDocument::of(listing()).cgroups;
+    let told = changes.take(&next);
+    let events: Vec<_> = told.iter().map(|of| of.event).collect();
+    assert_eq!(events, [Removed, Changed, Added, Added, Added, Added]);
+    let (gone, came) = (&told[0].entry, &told[2].entry);
+    assert!(matches!(gone, Entry::ContainerElsewhere(of) if of.id == "0123456789abcdef"));
+    assert!(matches!(came, Entry::Cgroup(of) if of.last_reading.is_none()));
+
+    next.cgroups[1].state = super::StateEntry::Running;
+    next.cgroups[2].last_reading = None;
+    next.cgroups[2].start_time_seconds = Some(1.0);
+    let told = changes.take(&next);
+    assert!(
+        matches!(&told[..], [Change { event: Changed, entry: Entry::Cgroup(of), .. }] if of.path == next.cgroups[1].path),
+        "{told:?}"
+    );
 }
 
 #[test]
