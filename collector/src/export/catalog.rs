@@ -92,7 +92,9 @@ families! {
         scope: Scope::Cgroup,
         labels: &[labels::BY],
         help: "Involuntary switches away from a task of the cgroup, by who got the CPU. Switches to \
-               the idle task (a throttled cgroup) are in none of them.",
+               the idle task (a throttled cgroup) are in none of them, and with \
+               `--count-own-preemptions=false` neither are those to cgscope itself: then they are the \
+               rest up to the involuntary switches.",
         source: "`sched_switch`: the cgroups of both tasks",
         since: V0_1,
     },

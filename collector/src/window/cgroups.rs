@@ -50,6 +50,20 @@ pub enum Class {
     System,
     /// The container's that has this number.
     Container(NonZeroU32),
+    /// cgscope's own, where its taking of the CPU is not to be counted as a preemption; its container's
+    /// number, if it is in one.
+    Own(Option<NonZeroU32>),
+}
+
+impl Class {
+    /// The number of the container, if it is one's.
+    pub(super) const fn container(self) -> Option<NonZeroU32> {
+        match self {
+            Self::System => None,
+            Self::Container(number) => Some(number),
+            Self::Own(number) => number,
+        }
+    }
 }
 
 /// The windows and totals of every cgroup.
@@ -97,14 +111,14 @@ impl CgroupWindows {
         }
     }
 
-    /// Says what a cgroup is. One that is a container's gets its slot now, so that its first sample
+    /// Says what a cgroup is. One that is a container's, or cgscope's own, gets its slot now, so that its first sample
     /// finds the class there; being known to the caller, it is not handed over as new. Call it for
     /// the hierarchies that samples are attributed in, not for all that the container is in.
     pub fn set_class(&mut self, key: CgroupKey, class: Class) {
         let slot = match (self.index.get(&key), class) {
             (Some(&slot), _) => slot,
             (None, Class::System) => return,
-            (None, Class::Container(_)) => self.admit(key),
+            (None, Class::Container(_) | Class::Own(_)) => self.admit(key),
         };
         if slot != OVERFLOW {
             self.slots[slot as usize].class = class;

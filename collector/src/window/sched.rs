@@ -176,8 +176,10 @@ impl CgroupWindows {
                 }
                 if sample.has(SchedSample::FLAG_INVOLUNTARY) {
                     sched.involuntary += 1;
-                    if let Some(next_class) = next_class {
-                        sched.preempted_by[preemptor(sample, prev_class, next_class) as usize] += 1;
+                    if let Some(next_class) = next_class
+                        && let Some(by) = preemptor(sample, prev_class, next_class)
+                    {
+                        sched.preempted_by[by as usize] += 1;
                     }
                 } else {
                     sched.voluntary += 1;
@@ -219,20 +221,21 @@ const fn unknown_span(sample: &SchedSample) -> LossReason {
     })
 }
 
-/// Who took the CPU, where neither task is the idle one.
-fn preemptor(sample: &SchedSample, prev: Class, next: Class) -> Preemptor {
+/// Who took the CPU, where neither task is the idle one; `None` when it is not to be counted.
+fn preemptor(sample: &SchedSample, prev: Class, next: Class) -> Option<Preemptor> {
     if sample.has(SchedSample::FLAG_NEXT_KTHREAD) {
-        return Preemptor::Kernel;
+        return Some(Preemptor::Kernel);
     }
     // The ids, not the slots: two that share the overflow slot are not the same.
     if sample.prev_cgroup == sample.next_cgroup {
-        return Preemptor::SameContainer;
+        return Some(Preemptor::SameContainer);
     }
-    match (next, prev) {
-        (Class::System, _) => Preemptor::System,
-        (Class::Container(next), Class::Container(prev)) if next == prev => {
-            Preemptor::SameContainer
+    match (next, prev.container()) {
+        (Class::System, _) => Some(Preemptor::System),
+        (Class::Container(next) | Class::Own(Some(next)), Some(prev)) if next == prev => {
+            Some(Preemptor::SameContainer)
         }
-        (Class::Container(_), _) => Preemptor::OtherContainer,
+        (Class::Container(_), _) => Some(Preemptor::OtherContainer),
+        (Class::Own(_), _) => None,
     }
 }

@@ -1,6 +1,6 @@
 //! What comes in: batches of samples, and events.
 
-use std::{num::NonZeroU32, path::Path, time::SystemTime};
+use std::{path::Path, time::SystemTime};
 
 use collector_common::event::OomEvent;
 
@@ -96,16 +96,18 @@ impl Pipeline {
             .table
             .owner_of(key)
             .filter(|(id, _)| *id == owner)
-            .and_then(|(_, of)| of.class);
+            .map_or(Class::System, |(_, of)| self.own.class(key, of));
         self.set_class(key, class);
+        if self.own.cgroup == Some(key) {
+            self.meet_own_container(owner);
+        }
         self.misses_names |= self.table.owner(owner).is_some_and(Owner::is_unnamed);
     }
 
     /// Containers get their place now, so that the first sample finds them known.
-    fn set_class(&mut self, key: CgroupKey, class: Option<NonZeroU32>) {
+    pub(super) fn set_class(&mut self, key: CgroupKey, class: Class) {
         if key.hierarchy == self.tasks || key.hierarchy == self.block {
-            self.windows
-                .set_class(key, class.map_or(Class::System, Class::Container));
+            self.windows.set_class(key, class);
         }
     }
 
@@ -114,14 +116,20 @@ impl Pipeline {
         let Some(of) = self.table.owner(owner) else {
             return;
         };
-        let class = of.class;
-        let keys: Vec<_> = of.live_keys().collect();
-        let notes: Vec<_> = keys
-            .iter()
-            .filter_map(|key| there(owner, of, *key, None))
+        let classes: Vec<_> = of
+            .live_keys()
+            .map(|key| (key, self.own.class(key, of)))
             .collect();
-        for key in keys {
+        let notes: Vec<_> = classes
+            .iter()
+            .filter_map(|(key, _)| there(owner, of, *key, None))
+            .collect();
+        let is_own = classes.iter().any(|(key, _)| self.own.cgroup == Some(*key));
+        for (key, class) in classes {
             self.set_class(key, class);
+        }
+        if is_own {
+            self.meet_own_container(owner);
         }
         // Its processes may have a network to themselves, now that it is known to be a container.
         for note in notes {

@@ -5,6 +5,7 @@
 //! path in several hierarchies, and in several lives, are one row of the export.
 
 mod intake;
+mod own;
 mod views;
 
 use std::{
@@ -13,6 +14,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use self::own::Own;
 use super::{
     roll_up::RollUp,
     snapshot::{CgroupCounts, CgroupStats, SchedSums},
@@ -57,6 +59,8 @@ pub struct Pipeline {
     memory: HierarchyId,
     /// The hierarchies whose cgroups get an identity. Events of the others are noted and pass.
     attributed: Vec<HierarchyId>,
+    /// Which of all is cgscope itself.
+    own: Own,
     /// Totals that are no longer under a cgroup's id: of earlier lives.
     put_aside: HashMap<OwnerId, CgroupTotals>,
     /// Totals of cgroups that found no place in the table.
@@ -137,6 +141,7 @@ impl Pipeline {
                 .iter()
                 .map(|hierarchy| hierarchy.id)
                 .collect(),
+            own: Own::default(),
             put_aside: HashMap::new(),
             homeless: CgroupTotals::default(),
             roll_up: RollUp::default(),

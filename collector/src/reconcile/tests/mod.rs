@@ -2,6 +2,7 @@
 
 mod drift;
 mod life;
+mod own;
 mod roll_up;
 
 use std::{

@@ -325,3 +325,53 @@ fn cgroup_id_zero_is_an_id_like_others() {
     assert_eq!(windows.take_new(), [key(0)]);
     assert_eq!(count_and_sum(&totals(&windows, 0).slice), (1, 500));
 }
+
+#[test]
+fn cgscopes_own_taking_of_the_cpu_is_in_no_preemptor_and_what_it_suffers_is_counted() {
+    const OWN: u64 = 1;
+    const OWN_CONTAINERS: u64 = 2;
+    const SYSTEM: u64 = 3;
+    const CONTAINER: u64 = 4;
+    let involuntary = |prev, next| switch(prev, next, 10, 10, SchedSample::FLAG_INVOLUNTARY);
+    let taken = |prev: u64, next: u64, own_number: Option<NonZeroU32>| {
+        let mut windows = windows();
+        windows.set_class(key(OWN), Class::Own(own_number));
+        windows.set_class(key(OWN_CONTAINERS), Class::Own(own_number));
+        windows.set_class(key(CONTAINER), container(9));
+        record(&mut windows, &[involuntary(prev, next)]);
+        let sched = totals(&windows, prev);
+        assert_eq!(sched.involuntary, 1);
+        assert_eq!(count_and_sum(&totals(&windows, next).wait), (1, 10));
+        let by: Vec<_> = Preemptor::ALL
+            .into_iter()
+            .filter(|by| sched.preempted_by[*by as usize] == 1)
+            .collect();
+        assert_eq!(by.len() as u64, sched.preempted_by.iter().sum::<u64>());
+        by
+    };
+    for number in [None, NonZeroU32::new(7)] {
+        assert_eq!(taken(CONTAINER, OWN, number), []);
+        assert_eq!(taken(SYSTEM, OWN, number), []);
+        assert_eq!(taken(OWN, OWN, number), [Preemptor::SameContainer]);
+        assert_eq!(taken(OWN, CONTAINER, number), [Preemptor::OtherContainer]);
+        assert_eq!(taken(OWN, SYSTEM, number), [Preemptor::System]);
+    }
+    let number = NonZeroU32::new(7);
+    assert_eq!(
+        taken(OWN, OWN_CONTAINERS, number),
+        [Preemptor::SameContainer]
+    );
+    assert_eq!(taken(OWN, OWN_CONTAINERS, None), []);
+}
+
+#[test]
+fn a_cgroup_that_is_cgscopes_no_more_counts_again() {
+    let mut windows = windows();
+    let taken = switch(1, 2, 10, 10, SchedSample::FLAG_INVOLUNTARY);
+    windows.set_class(key(2), Class::Own(None));
+    record(&mut windows, &[taken]);
+    windows.set_class(key(2), Class::System);
+    record(&mut windows, &[taken]);
+    let sched = totals(&windows, 1);
+    assert_eq!((sched.involuntary, sched.preempted_by), (2, [0, 0, 1, 0]));
+}
