@@ -1,7 +1,9 @@
 //! The daemons of container runtimes, started by hand with folders of their own.
 
 use std::{
+    ffi::OsString,
     fs,
+    os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
@@ -13,9 +15,13 @@ use nix::{
     unistd::Pid,
 };
 
+use crate::image::IMAGE;
+
 /// A runtime's daemon; ended, with all it mounted, when this is dropped.
 pub(crate) struct Server {
-    child: Child,
+    program: &'static str,
+    arguments: Vec<OsString>,
+    child: Option<Child>,
     folder: tempfile::TempDir,
     socket: PathBuf,
 }
@@ -23,54 +29,128 @@ pub(crate) struct Server {
 impl Server {
     /// Docker's, with a containerd of its own.
     pub(crate) fn dockerd() -> Self {
+        let mut server = Self::dockerd_to_be();
+        server.begin();
+        server
+    }
+
+    /// The same, not started yet.
+    pub(crate) fn dockerd_to_be() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("docker.sock");
+        Self::dockerd_at(folder, socket, &[])
+    }
+
+    /// The same, at a place of the caller's choice, on a containerd that runs already.
+    pub(crate) fn dockerd_on(containerd: &Self, socket: &Path) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let containerd = format!("--containerd={}", containerd.socket.display());
+        let mut server = Self::dockerd_at(folder, socket.to_owned(), &[&containerd]);
+        server.begin();
+        server
+    }
+
+    fn dockerd_at(folder: tempfile::TempDir, socket: PathBuf, more: &[&str]) -> Self {
         let config = folder.path().join("daemon.json");
         fs::write(&config, "{}").unwrap();
-        let mut dockerd = Command::new("dockerd");
-        dockerd
-            .arg(format!("--config-file={}", config.display()))
-            .arg(format!("--host=unix://{}", socket.display()))
-            .arg(format!(
-                "--data-root={}",
-                folder.path().join("data").display()
-            ))
-            .arg(format!(
-                "--exec-root={}",
-                folder.path().join("exec").display()
-            ))
-            .arg(format!("--pidfile={}", folder.path().join("pid").display()))
-            .args(["--bridge=none", "--iptables=false", "--ip-masq=false"])
-            .args([
-                "--storage-driver=vfs",
-                "--exec-opt=native.cgroupdriver=cgroupfs",
-            ]);
-        Self::start(dockerd, folder, socket)
+        let below = |name: &str| folder.path().join(name).display().to_string();
+        let mut arguments = vec![
+            format!("--config-file={}", config.display()),
+            format!("--host=unix://{}", socket.display()),
+            format!("--data-root={}", below("data")),
+            format!("--exec-root={}", below("exec")),
+            format!("--pidfile={}", below("pid")),
+        ];
+        let fixed = [
+            "--bridge=none",
+            "--iptables=false",
+            "--ip-masq=false",
+            "--storage-driver=vfs",
+            "--exec-opt=native.cgroupdriver=cgroupfs",
+        ];
+        arguments.extend(fixed.iter().chain(more).map(ToString::to_string));
+        Self::to_be("dockerd", arguments, folder, socket)
     }
 
-    /// containerd. Its state is where containerd's always is: that is how its tasks are told.
+    /// containerd. Its state is where containerd's always is: that is how its tasks are told, and why
+    /// there is one at a time ([`Parents`](crate::parents::Parents)).
     pub(crate) fn containerd() -> Self {
+        let mut server = Self::containerd_to_be();
+        server.begin();
+        server
+    }
+
+    /// The same, not started yet.
+    pub(crate) fn containerd_to_be() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("containerd.sock");
-        let config = folder.path().join("config.toml");
-        fs::write(
-            &config,
-            "version = 2\ndisabled_plugins = ['io.containerd.grpc.v1.cri']\n",
-        )
-        .unwrap();
-        let mut containerd = Command::new("containerd");
-        containerd
-            .arg("--config")
-            .arg(&config)
-            .arg("--address")
-            .arg(&socket)
-            .arg("--root")
-            .arg(folder.path().join("root"));
-        Self::start(containerd, folder, socket)
+        let config = "disabled_plugins = ['io.containerd.grpc.v1.cri']\n";
+        Self::containerd_at(folder, socket, config)
     }
 
-    fn start(mut command: Command, folder: tempfile::TempDir, socket: PathBuf) -> Self {
-        let log = folder.path().join("log");
+    /// containerd as Kubernetes uses it, with [`IMAGE`] as its pods' pause image. At `socket`, where
+    /// given.
+    pub(crate) fn containerd_with_cri(socket: Option<&Path>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let own = folder.path().join("containerd.sock");
+        let socket = socket.map_or(own, Path::to_owned);
+        let config = format!(
+            "[plugins.'io.containerd.grpc.v1.cri']\nsandbox_image = '{IMAGE}'\n\
+             [plugins.'io.containerd.grpc.v1.cri'.containerd]\nsnapshotter = 'native'\n"
+        );
+        let mut server = Self::containerd_at(folder, socket, &config);
+        server.begin();
+        server
+    }
+
+    fn containerd_at(folder: tempfile::TempDir, socket: PathBuf, settings: &str) -> Self {
+        let config = folder.path().join("config.toml");
+        fs::write(&config, format!("version = 2\n{settings}")).unwrap();
+        let root = folder.path().join("root");
+        let arguments = [
+            format!("--config={}", config.display()),
+            format!("--address={}", socket.display()),
+            format!("--root={}", root.display()),
+        ];
+        Self::to_be("containerd", arguments, folder, socket)
+    }
+
+    /// Podman's API, of the containers that commands with these arguments make.
+    pub(crate) fn podman(arguments: &[OsString], socket: Option<&Path>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let own = folder.path().join("podman.sock");
+        let socket = socket.map_or(own, Path::to_owned);
+        let service = ["system", "service", "--time=0"].map(OsString::from);
+        let address = OsString::from(format!("unix://{}", socket.display()));
+        let arguments = arguments.iter().cloned().chain(service).chain([address]);
+        let mut server = Self::to_be("podman", arguments, folder, socket);
+        server.begin();
+        server
+    }
+
+    fn to_be(
+        program: &'static str,
+        arguments: impl IntoIterator<Item = impl Into<OsString>>,
+        folder: tempfile::TempDir,
+        socket: PathBuf,
+    ) -> Self {
+        Self {
+            program,
+            arguments: arguments.into_iter().map(Into::into).collect(),
+            child: None,
+            folder,
+            socket,
+        }
+    }
+
+    /// Starts it, or starts it again with the folders that it had.
+    pub(crate) fn begin(&mut self) {
+        assert!(self.child.is_none(), "{} runs", self.program);
+        // One that was killed leaves its socket, to which nobody answers.
+        drop(fs::remove_file(&self.socket));
+        let log = self.folder.path().join("log");
+        let mut command = Command::new(self.program);
+        command.args(&self.arguments);
         let child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -79,14 +159,10 @@ impl Server {
             .unwrap_or_else(|error| {
                 panic!("{command:?}: {error}; `cargo xtask setup --tests` installs it")
             });
-        let mut server = Self {
-            child,
-            folder,
-            socket,
-        };
+        let child = self.child.insert(child);
         let start = Instant::now();
-        while std::os::unix::net::UnixStream::connect(&server.socket).is_err() {
-            let ended = server.child.try_wait().unwrap();
+        while UnixStream::connect(&self.socket).is_err() {
+            let ended = child.try_wait().unwrap();
             let log = || fs::read_to_string(&log).unwrap_or_default();
             assert!(ended.is_none(), "{command:?} ended: {}", log());
             assert!(
@@ -96,7 +172,41 @@ impl Server {
             );
             thread::sleep(Duration::from_millis(50));
         }
-        server
+    }
+
+    /// Ends it, as an init system would; its containers and folders stay, as far as it lets them.
+    pub(crate) fn end(&mut self) {
+        let Some(mut child) = self.child.take() else {
+            return;
+        };
+        // It may have ended already.
+        let _ended = kill(pid(&child), Signal::SIGTERM);
+        let start = Instant::now();
+        while matches!(child.try_wait(), Ok(None)) {
+            if start.elapsed() > Duration::from_secs(10) {
+                drop(child.kill());
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Ends it without a chance to do anything more.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            drop(child.kill());
+            drop(child.wait());
+        }
+    }
+
+    /// Keeps it from doing anything, or lets it go on: its socket takes what is sent to it, and nobody
+    /// answers.
+    pub(crate) fn freeze(&self, frozen: bool) {
+        let signal = if frozen {
+            Signal::SIGSTOP
+        } else {
+            Signal::SIGCONT
+        };
+        kill(pid(self.child.as_ref().expect("it runs")), signal).expect("it runs");
     }
 
     /// Its socket.
@@ -110,18 +220,29 @@ impl Server {
     }
 }
 
+fn pid(child: &Child) -> Pid {
+    Pid::from_raw(child.id().try_into().unwrap())
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
-        let pid = Pid::from_raw(self.child.id().try_into().unwrap());
-        // It may have ended already.
-        let _ended = kill(pid, Signal::SIGTERM);
-        let start = Instant::now();
-        while matches!(self.child.try_wait(), Ok(None)) {
-            if start.elapsed() > Duration::from_secs(10) {
-                drop(self.child.kill());
-            }
-            thread::sleep(Duration::from_millis(50));
+        if let Some(child) = &self.child {
+            // A frozen one would not hear that it is to end.
+            let _ended = kill(pid(child), Signal::SIGCONT);
         }
+        self.end();
+        // The containerd of a dockerd that was killed.
+        let orphan = self.folder.path().join("exec/containerd/containerd.pid");
+        if let Some(orphan) = fs::read_to_string(orphan)
+            .ok()
+            .and_then(|pid| pid.trim().parse().ok())
+            && fs::read_to_string(format!("/proc/{orphan}/comm"))
+                .is_ok_and(|name| name.trim() == "containerd")
+        {
+            let _ended = kill(Pid::from_raw(orphan), Signal::SIGTERM);
+        }
+        // At one of the known places it would be found by others.
+        drop(fs::remove_file(&self.socket));
         // What it left mounted in its folder would keep the folder from going.
         let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
         for mount in mounts.lines().filter_map(|line| line.split(' ').nth(1)) {
