@@ -103,6 +103,16 @@ impl Server {
         server
     }
 
+    /// The same, and its own counters are served at an address.
+    pub(crate) fn containerd_with_metrics(address: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("containerd.sock");
+        let config = format!("[metrics]\naddress = '{address}'\n");
+        let mut server = Self::containerd_at(folder, socket, &config);
+        server.begin();
+        server
+    }
+
     fn containerd_at(folder: tempfile::TempDir, socket: PathBuf, settings: &str) -> Self {
         let config = folder.path().join("config.toml");
         fs::write(&config, format!("version = 2\n{settings}")).unwrap();

@@ -4,12 +4,16 @@
 //! they answer, and each file says which. The cgroups are real, at the paths that those runtimes give
 //! them, with a process in each.
 
+pub(crate) mod broken;
 pub(crate) mod cri;
+mod cri_service;
 mod crio;
+pub(crate) mod docker;
 mod ecs;
 mod garden;
 pub(crate) mod http;
 mod kata;
+pub(crate) mod witness;
 
 use std::process::{Child, Stdio};
 
