@@ -105,3 +105,42 @@ fn a_rename_a_stop_a_restart_and_a_removal_are_followed_by_events() {
     }
     .see(&daemon);
 }
+
+#[test]
+fn a_container_that_fails_and_is_started_again_is_counted() {
+    let _parents = Parents::of(&["docker"]);
+    let image = Image::new();
+    let dockerd = Server::dockerd();
+    run(docker(&dockerd)
+        .arg("load")
+        .arg("--input")
+        .arg(image.archive()));
+    let endpoint = format!("docker={}", dockerd.socket().display());
+    let daemon = daemon_of(&[endpoint], &[]);
+    let made = Container {
+        id: run(docker_run(&dockerd, "failing")
+            .args(["--restart=on-failure:2", IMAGE, "/bin/busybox", "sh", "-c"])
+            .arg("/bin/busybox sleep 0.5; exit 3")),
+        remove: || {
+            let mut remove = docker(&dockerd);
+            remove.args(["rm", "--force"]);
+            remove
+        },
+    };
+    let path = format!("/docker/{}", made.id);
+    let of = [("id", path.as_str())];
+    let _counted = daemon.scrape_until("two restarts", Duration::from_secs(10), |exposition| {
+        exposition.sum("cgscope_container_restarts_total", &of) == Some(2.0)
+            && exposition.sum("cgscope_container_exited", &of) == Some(1.0)
+    });
+    let start = Instant::now();
+    loop {
+        let found = entry(&catalog(&daemon), &path).expect("it does not go");
+        if found["exit_code"] == json!(3) {
+            assert_eq!(found["generation"], 3, "{found}");
+            return;
+        }
+        assert!(start.elapsed() < IN_TIME, "{found}");
+        thread::sleep(Duration::from_millis(50));
+    }
+}

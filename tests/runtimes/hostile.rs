@@ -107,11 +107,11 @@ fn peak(daemon: &Daemon) -> u64 {
 }
 
 /// Starts a container of the real Docker and waits for its name, while nothing else is as it should be.
-fn unharmed(
-    dockerd: &Server,
+fn unharmed<'a>(
+    dockerd: &'a Server,
     daemon: &Daemon,
     name: &str,
-) -> Container<impl Fn() -> Command + use<'_>> {
+) -> Container<impl Fn() -> Command + use<'a>> {
     let made = Container {
         id: run(docker_run(dockerd, name).args([IMAGE, "/bin/busybox", "sleep", "300"])),
         remove: move || {
