@@ -82,7 +82,6 @@ fn every_container_of_three_runtimes_and_of_a_pod_has_its_names_in_time() {
         return;
     }
     let [docker_socket, containerd_socket, podman_socket] = KNOWN_PLACES.map(Path::new);
-    std::fs::create_dir_all(podman_socket.parent().unwrap()).unwrap();
     let image = Image::new();
     let archive = image.archive();
     let containerd = Server::containerd_with_cri(Some(containerd_socket));

@@ -24,6 +24,8 @@ pub(crate) struct Server {
     child: Option<Child>,
     folder: tempfile::TempDir,
     socket: PathBuf,
+    /// The folder of its socket, if that was missing.
+    made: Option<PathBuf>,
 }
 
 impl Server {
@@ -89,13 +91,15 @@ impl Server {
     }
 
     /// containerd as Kubernetes uses it, with [`IMAGE`] as its pods' pause image. At `socket`, where
-    /// given.
+    /// given. Its pods are no safer from the kernel's OOM killer than the tests are themselves, who may
+    /// not be permitted to make them so.
     pub(crate) fn containerd_with_cri(socket: Option<&Path>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let own = folder.path().join("containerd.sock");
         let socket = socket.map_or(own, Path::to_owned);
         let config = format!(
             "[plugins.'io.containerd.grpc.v1.cri']\nsandbox_image = '{IMAGE}'\n\
+             restrict_oom_score_adj = true\n\
              [plugins.'io.containerd.grpc.v1.cri'.containerd]\nsnapshotter = 'native'\n"
         );
         let mut server = Self::containerd_at(folder, socket, &config);
@@ -144,7 +148,11 @@ impl Server {
         folder: tempfile::TempDir,
         socket: PathBuf,
     ) -> Self {
+        let parent = socket.parent().unwrap();
+        let made = (!parent.exists()).then(|| parent.to_owned());
+        fs::create_dir_all(parent).unwrap();
         Self {
+            made,
             program,
             arguments: arguments.into_iter().map(Into::into).collect(),
             child: None,
@@ -156,8 +164,15 @@ impl Server {
     /// Starts it, or starts it again with the folders that it had.
     pub(crate) fn begin(&mut self) {
         assert!(self.child.is_none(), "{} runs", self.program);
-        // One that was killed leaves its socket, to which nobody answers.
+        // One that was killed leaves its socket, to which nobody answers, and the numbers of processes
+        // that are gone. dockerd takes one that nobody has waited for to be running.
         drop(fs::remove_file(&self.socket));
+        for file in PID_FILES {
+            let file = self.folder.path().join(file);
+            if fs::read_to_string(&file).is_ok_and(|pid| !runs(pid.trim())) {
+                fs::remove_file(&file).unwrap();
+            }
+        }
         let log = self.folder.path().join("log");
         let mut command = Command::new(self.program);
         command.args(&self.arguments);
@@ -230,6 +245,16 @@ impl Server {
     }
 }
 
+/// Where dockerd writes its own number, and that of its containerd, which ends with it.
+const PID_FILES: [&str; 2] = ["pid", "exec/containerd/containerd.pid"];
+
+/// Whether a process is there, and more than its exit code.
+fn runs(pid: &str) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let state = status.lines().find_map(|line| line.strip_prefix("State:"));
+    state.is_some_and(|state| !state.trim().starts_with('Z'))
+}
+
 fn pid(child: &Child) -> Pid {
     Pid::from_raw(child.id().try_into().unwrap())
 }
@@ -241,18 +266,12 @@ impl Drop for Server {
             let _ended = kill(pid(child), Signal::SIGCONT);
         }
         self.end();
-        // The containerd of a dockerd that was killed.
-        let orphan = self.folder.path().join("exec/containerd/containerd.pid");
-        if let Some(orphan) = fs::read_to_string(orphan)
-            .ok()
-            .and_then(|pid| pid.trim().parse().ok())
-            && fs::read_to_string(format!("/proc/{orphan}/comm"))
-                .is_ok_and(|name| name.trim() == "containerd")
-        {
-            let _ended = kill(Pid::from_raw(orphan), Signal::SIGTERM);
-        }
-        // At one of the known places it would be found by others.
+        // At one of the known places they would be found by others.
         drop(fs::remove_file(&self.socket));
+        drop(fs::remove_file(self.socket.with_extension("sock.ttrpc")));
+        if let Some(made) = &self.made {
+            drop(fs::remove_dir(made));
+        }
         // What it left mounted in its folder would keep the folder from going.
         let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
         for mount in mounts.lines().filter_map(|line| line.split(' ').nth(1)) {
