@@ -118,7 +118,7 @@ fn serve(
             "events" => {
                 http::stream(to)?;
                 // For as long as a test may last, nothing happens.
-                thread::sleep(Duration::from_secs(600));
+                thread::sleep(Duration::from_mins(10));
                 Ok(())
             }
             "containers/json" => list(to),

@@ -89,7 +89,7 @@ fn task() -> Value {
         "LaunchType": "FARGATE",
         "Containers": CONTAINERS.map(container),
         "ClockDrift": {
-            "ClockErrorBound": 0.5458234999999999,
+            "ClockErrorBound": 0.545_823,
             "ReferenceTimestamp": "2026-11-20T22:09:04Z",
             "ClockSynchronizationStatus": "SYNCHRONIZED",
         },
