@@ -151,7 +151,10 @@ fn containers_of_a_fargate_task_have_their_names_and_images() {
             names: Names {
                 name,
                 image: &image(name),
-                ..Names::default()
+                // The cluster, and the task.
+                namespace: "default",
+                pod: TASK,
+                container: name,
             },
         };
         let (info, _) = expected.see(&daemon);

@@ -23,8 +23,17 @@ const HANDLES: [&str; 2] = [
     "f3b0a7a4-88c1-4f6f-47b1-9e0d",
 ];
 
+const APP: &str = "9e1f7a30-0d52-4c6e-a8f1-5a2f40d5f0aa";
+
 /// A container's information.
 fn information(handle: &str) -> Value {
+    // Cloud Foundry's executor keeps here, as text, how the output of a process is marked.
+    let log_config = json!({
+        "guid": APP,
+        "index": 0,
+        "source_name": "APP/PROC/WEB",
+        "tags": {"app_name": "checkout", "app_id": APP, "space_name": "shop", "organization_name": "acme"},
+    });
     json!({
         "State": "active",
         "Events": [],
@@ -34,9 +43,10 @@ fn information(handle: &str) -> Value {
         "ContainerPath": format!("/var/vcap/data/garden/depot/{handle}"),
         "ProcessIDs": ["6d5fe6fb-7f3c-4b0e-6d3c-1b9a"],
         "Properties": {
-            "network.app_id": "9e1f7a30-0d52-4c6e-a8f1-5a2f40d5f0aa",
+            "network.app_id": APP,
             "network.space_id": "b1a2f5be-7b61-49b7-9c7e-9cf3f4c2a3a4",
             "executor:owner": "executor",
+            "log_config": log_config.to_string(),
             "team": "blue",
         },
         "MappedPorts": [{"HostPort": 61001, "ContainerPort": 8080}],
@@ -84,7 +94,7 @@ fn garden() -> Http {
 }
 
 #[test]
-fn containers_of_garden_are_called_by_their_handles() {
+fn containers_of_garden_are_called_by_their_handles_and_by_the_application_in_them() {
     let _parents = Parents::of(&[]);
     let [plain, entitled] = HANDLES;
     let paths = [
@@ -102,6 +112,9 @@ fn containers_of_garden_are_called_by_their_handles() {
             runtime: "garden",
             names: Names {
                 name: handle,
+                namespace: "shop",
+                pod: "checkout",
+                container: "APP/PROC/WEB/0",
                 ..Names::default()
             },
         };
