@@ -86,9 +86,12 @@ fn container(number: u64) -> CgroupStats {
             container: Some(Container {
                 id,
                 runtime: Runtime::Containerd,
+                flavor: collector::catalog::Flavor::Default,
                 pod_uid,
                 qos: Some(Qos::Burstable),
+                ..Container::default()
             }),
+            told: None,
             cgroup_version: 2,
             generation: 1,
             started: SystemTime::UNIX_EPOCH,
@@ -187,6 +190,7 @@ fn snapshot() -> Snapshot {
         left_out: [0; 5],
         drift: Vec::new(),
         read_errors: ReadErrors::default(),
+        runtimes: Vec::new(),
         timings: vec![(Timing::Reconcile, latencies(7))],
         process: ProcessStats::default(),
     }
@@ -261,6 +265,8 @@ impl Source for Fixed {
 
     fn listing(&self) -> Listing {
         Listing {
+            elsewhere: Vec::new(),
+            runtimes: Vec::new(),
             taken: self.0.taken,
             origin: Origin::Daemon,
             hierarchies: Vec::new(),

@@ -4,7 +4,7 @@
 //! own (the cgroupfs driver), or in a scope's name (the systemd driver). The outermost container wins:
 //! what runs in a container that runs containers is, to this host, the outer one's.
 
-use super::{Container, Qos, Runtime};
+use super::{Container, Flavor, Qos, Runtime, runtimes::kata};
 
 /// What a path tells.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub struct Candidate {
     pub namespace: String,
     /// The id there.
     pub id: String,
+    /// What the path tells of the flavor.
+    pub flavor: Flavor,
 }
 
 /// Names of scopes, and the runtime that makes them.
@@ -52,24 +54,27 @@ pub fn recognize(path: &[u8]) -> Recognition {
         return Recognition::default();
     };
     let mut pod = Pod::default();
-    let mut previous = "";
+    let mut above = Above::default();
     for component in path.split('/').filter(|component| !component.is_empty()) {
-        if let Some((id, runtime)) = container_id(component, previous) {
+        if let Some((id, runtime, flavor)) = container_id(component, &above) {
             let found = Container {
                 id: id.to_owned(),
                 runtime,
+                flavor,
                 pod_uid: pod.uid.clone(),
                 qos: pod.qos(),
+                ..Container::default()
             };
             let namespace = if pod.in_kubepods {
                 KUBERNETES_NAMESPACE
             } else {
-                previous
+                above.parent
             };
             let candidate =
                 (runtime == Runtime::Unknown && !namespace.is_empty()).then(|| Candidate {
                     namespace: namespace.to_owned(),
                     id: id.to_owned(),
+                    flavor,
                 });
             return Recognition {
                 container: Some(found),
@@ -77,14 +82,13 @@ pub fn recognize(path: &[u8]) -> Recognition {
             };
         }
         pod.descend(component);
-        previous = component;
+        above.descend(component);
     }
     if !pod.uid.is_empty() {
         let container = Container {
-            id: String::new(),
-            runtime: Runtime::Unknown,
             pod_uid: pod.uid.clone(),
             qos: pod.qos(),
+            ..Container::default()
         };
         return Recognition {
             container: Some(container),
@@ -97,13 +101,53 @@ pub fn recognize(path: &[u8]) -> Recognition {
     }
 }
 
+/// What is above a component.
+#[derive(Clone, Copy, Debug, Default)]
+struct Above<'a> {
+    /// Right above it.
+    parent: &'a str,
+    /// Above that.
+    grandparent: &'a str,
+    /// Whether it is below what Kata has for what it keeps out of pods' cgroups.
+    in_kata_overhead: bool,
+}
+
+impl<'a> Above<'a> {
+    fn descend(&mut self, component: &'a str) {
+        self.in_kata_overhead |= component == kata::OVERHEAD_CGROUP;
+        self.grandparent = std::mem::replace(&mut self.parent, component);
+    }
+}
+
+/// The id in a component, whose it is, and of which flavor.
+fn container_id<'a>(component: &'a str, above: &Above<'_>) -> Option<(&'a str, Runtime, Flavor)> {
+    if let Some(component) = component.strip_prefix(kata::CGROUP_PREFIX)
+        && let Some((id, runtime)) = id_of_runtime(component, above)
+    {
+        return Some((id, runtime, Flavor::Kata));
+    }
+    let (id, runtime) = if is_fargates(component, above) {
+        (component, Runtime::EcsFargate)
+    } else if is_gardens(component, above) {
+        (component, Runtime::Garden)
+    } else {
+        id_of_runtime(component, above)?
+    };
+    let flavor = if above.in_kata_overhead {
+        Flavor::Kata
+    } else {
+        Flavor::Default
+    };
+    Some((id, runtime, flavor))
+}
+
 /// The id in a component, and whose it is.
-fn container_id<'a>(component: &'a str, previous: &str) -> Option<(&'a str, Runtime)> {
+fn id_of_runtime<'a>(component: &'a str, above: &Above<'_>) -> Option<(&'a str, Runtime)> {
     if is_id(component) {
-        let runtime = if previous == "docker" {
-            Runtime::Docker
-        } else {
-            Runtime::Unknown
+        let runtime = match (above.grandparent, above.parent) {
+            // ECS gives Docker a parent for each task.
+            (_, "docker") | ("ecs", _) => Runtime::Docker,
+            _ => Runtime::Unknown,
         };
         return Some((component, runtime));
     }
@@ -126,6 +170,30 @@ fn container_id<'a>(component: &'a str, previous: &str) -> Option<(&'a str, Runt
     })
 }
 
+/// Whether it is a container's in `/ecs/<task>/<task>-<number>`.
+fn is_fargates(component: &str, above: &Above<'_>) -> bool {
+    above.grandparent == "ecs"
+        && component
+            .strip_prefix(above.parent)
+            .and_then(|rest| rest.strip_prefix('-'))
+            .is_some_and(|number| {
+                !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+            })
+}
+
+/// Whether it is a container's in `/garden/<handle>`, or in one of the two that Garden has where it
+/// throttles: `/garden/good/<handle>`, `/garden/bad/<handle>`. A handle is what its user chose.
+fn is_gardens(component: &str, above: &Above<'_>) -> bool {
+    const OWN: [&str; 3] = ["good", "bad", "init"];
+    let is_garden = |name: &str| {
+        // With the tag of two letters that tells two Gardens of a host apart.
+        name.strip_prefix("garden")
+            .is_some_and(|tag| tag.is_empty() || tag.starts_with('-') && matches!(tag.len(), 2 | 3))
+    };
+    let is_throttled = is_garden(above.grandparent) && matches!(above.parent, "good" | "bad");
+    (is_throttled || is_garden(above.parent)) && !OWN.contains(&component)
+}
+
 /// Whether it is what Docker, containerd's CRI, CRI-O and Podman make: 64 lower-case hexadecimal
 /// digits.
 fn is_id(text: &str) -> bool {
@@ -138,11 +206,16 @@ fn is_id(text: &str) -> bool {
 /// The names in `/<namespace>/<id>`, which is where `ctr` puts a container. So do others.
 fn two_levels(path: &str) -> Option<Candidate> {
     let mut components = path.split('/').filter(|component| !component.is_empty());
-    let (namespace, id) = (components.next()?, components.next()?);
+    let (namespace, name) = (components.next()?, components.next()?);
+    let (id, flavor) = match name.strip_prefix(kata::CGROUP_PREFIX) {
+        Some(id) => (id, Flavor::Kata),
+        None => (name, Flavor::Default),
+    };
     // What is below belongs to the container too.
     Some(Candidate {
         namespace: namespace.to_owned(),
         id: id.to_owned(),
+        flavor,
     })
 }
 
@@ -342,6 +415,7 @@ mod tests {
             Some(Candidate {
                 namespace: namespace.to_owned(),
                 id: id.to_owned(),
+                flavor: Flavor::Default,
             })
         };
         assert_eq!(candidate("/default/my-task"), of("default", "my-task"));
@@ -355,5 +429,83 @@ mod tests {
         );
         assert_eq!(candidate(&format!("/docker/{ID}")), None);
         assert_eq!(candidate("/user.slice"), None);
+    }
+
+    #[test]
+    fn katas_sandboxes_are_known_by_both_of_their_cgroups() {
+        use Runtime::{Containerd, Unknown};
+        for (path, runtime, uid) in [
+            ("/kubepods/burstable/pod{uid}/kata_{id}", Unknown, UID),
+            ("/kata_overhead/{id}", Unknown, ""),
+            (
+                "/kata_overhead/kubepods/burstable/pod{uid}/{id}",
+                Unknown,
+                UID,
+            ),
+            (
+                "/kata_kubepods-burstable-pod{_uid}.slice:cri-containerd:{id}",
+                Containerd,
+                "",
+            ),
+        ] {
+            let found = container(path).unwrap_or_else(|| panic!("{path}"));
+            assert_eq!(
+                (found.id.as_str(), found.runtime, found.pod_uid.as_str()),
+                (ID, runtime, uid),
+                "{path}"
+            );
+            assert_eq!(found.flavor, Flavor::Kata, "{path}");
+        }
+        for path in [
+            "/kubepods/pod{uid}/{id}",
+            "/kubepods/pod{uid}/{id}/kata_{other}",
+        ] {
+            let found = container(path).unwrap();
+            assert_eq!((found.id.as_str(), found.flavor), (ID, Flavor::Default));
+        }
+        assert_eq!(container("/kata_overhead"), None);
+        assert_eq!(container("/kata_overhead/kubepods"), None);
+        let task = recognize(b"/default/kata_my-task").candidate.unwrap();
+        assert_eq!((task.id.as_str(), task.flavor), ("my-task", Flavor::Kata));
+    }
+
+    #[test]
+    fn gardens_and_ecs_containers_are_theirs() {
+        use Runtime::{Docker, EcsFargate, Garden};
+        let handle = "3b1c6c1e-7f0c-4d4e-6d5f-a1b2";
+        for (path, id, runtime) in [
+            ("/garden/{handle}", handle, Garden),
+            ("/garden/{handle}/init", handle, Garden),
+            ("/garden/good/{handle}", handle, Garden),
+            (
+                "/system.slice/garden.service/garden-g1/bad/{handle}",
+                handle,
+                Garden,
+            ),
+            ("/ecs/{static}/{id}", ID, Docker),
+            ("/ecs/{uid}/{id}/below", ID, Docker),
+            (
+                "/ecs/{static}/{static}-2495160603",
+                "0123456789abcdef0123456789abcdef-2495160603",
+                EcsFargate,
+            ),
+        ] {
+            let found = container(&path.replace("{handle}", handle));
+            let found = found.unwrap_or_else(|| panic!("{path}"));
+            assert_eq!((found.id.as_str(), found.runtime), (id, runtime), "{path}");
+        }
+        for path in [
+            "/garden",
+            "/garden/good",
+            "/garden/init",
+            "/gardener/x",
+            "/garden-tools/x",
+            "/ecs/{static}",
+            "/ecs/{static}/{static}-",
+            "/ecs/{static}/{static}-2x",
+            "/ecs/{static}/other-1",
+        ] {
+            assert_eq!(container(path), None, "{path}");
+        }
     }
 }

@@ -6,12 +6,14 @@
 use std::{
     collections::{HashMap, HashSet},
     mem,
-    num::NonZeroU32,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
-use super::{Identity, Names, Owner, Recognizer, path_text::path_text};
+use super::{
+    Container, Identity, Informant, Names, News, Owner, Recognizer, Roster, naming::Naming,
+    path_text::path_text, runtimes::ContainerRef,
+};
 use crate::host::{CgroupId, CgroupKey, HierarchyId, clock::Ktime};
 
 /// Names an owner in the table. Never used again.
@@ -57,6 +59,10 @@ pub struct CgroupCounts {
     pub unresolved: u64,
     /// Folded into the overflow row because the bound was reached.
     pub overflowed: u64,
+    /// Containers that are there and of which no runtime has told.
+    pub unnamed: u64,
+    /// Containers and pods of which runtimes have told and that found no room.
+    pub names_left_out: u64,
 }
 
 /// What a change means for those who keep numbers by cgroup.
@@ -111,14 +117,11 @@ pub type Moment = (Ktime, SystemTime);
 #[derive(Debug)]
 pub struct CgroupTable {
     settings: TableSettings,
-    recognizer: Recognizer,
+    naming: Naming,
     owners: HashMap<OwnerId, Owner>,
     by_path: HashMap<String, OwnerId>,
     by_key: HashMap<CgroupKey, OwnerId>,
-    /// Numbers of containers, by id, and how many owners share each.
-    classes: HashMap<String, (NonZeroU32, usize)>,
     next_owner: u64,
-    next_class: NonZeroU32,
     /// Cgroups that found no place.
     refused: HashSet<CgroupKey>,
     /// Tombstones that went before their time.
@@ -133,13 +136,11 @@ impl CgroupTable {
     pub fn new(settings: TableSettings, recognizer: Recognizer) -> Self {
         Self {
             settings,
-            recognizer,
+            naming: Naming::new(recognizer, settings.max_owners),
             owners: HashMap::new(),
             by_path: HashMap::new(),
             by_key: HashMap::new(),
-            classes: HashMap::new(),
             next_owner: 0,
-            next_class: NonZeroU32::MIN,
             refused: HashSet::new(),
             evicted: 0,
             newly_exited: Vec::new(),
@@ -214,6 +215,10 @@ impl CgroupTable {
                 let identity = Arc::make_mut(&mut owner.identity);
                 identity.generation += 1;
                 identity.started = now.1;
+                // A container of the same name is not the same container.
+                identity.told = None;
+                identity.names = Names::default();
+                self.naming.name(identity);
                 // The windows of the life before are not this one's; its totals are kept.
                 change
                     .put_aside
@@ -224,21 +229,18 @@ impl CgroupTable {
         if self.is_full() {
             return None;
         }
-        let container = self.recognizer.container(path);
-        let class = container
-            .as_ref()
-            .filter(|container| !container.id.is_empty())
-            .map(|container| self.class_of(&container.id));
         let id = OwnerId(self.next_owner);
         self.next_owner += 1;
-        let identity = Identity {
+        let mut identity = Identity {
             path: text.clone(),
             names: Names::default(),
-            container,
+            container: self.naming.container(path),
+            told: None,
             cgroup_version: self.settings.cgroup_version,
             generation: 1,
             started: now.1,
         };
+        let class = self.naming.join(id, &mut identity);
         self.by_path.insert(text, id);
         self.owners.insert(
             id,
@@ -256,16 +258,61 @@ impl CgroupTable {
         Some(id)
     }
 
-    fn class_of(&mut self, container: &str) -> NonZeroU32 {
-        if let Some((class, owners)) = self.classes.get_mut(container) {
-            *owners += 1;
-            return *class;
+    /// Takes what a runtime tells, and names those whom it is about. The owners that are another
+    /// container's now.
+    pub fn tell(&mut self, informant: Informant, news: News) -> Vec<OwnerId> {
+        let (renamed, is_placed) = self.naming.tell(informant, news);
+        for owner in &renamed {
+            if let Some(owner) = self.owners.get_mut(owner) {
+                self.naming.name(Arc::make_mut(&mut owner.identity));
+            }
         }
-        let class = self.next_class;
-        // After 2^32 containers two that are long apart may share a number.
-        self.next_class = class.checked_add(1).unwrap_or(NonZeroU32::MIN);
-        self.classes.insert(container.to_owned(), (class, 1));
-        class
+        if is_placed {
+            self.recognize_again()
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// The first process of a container is in this cgroup. The owners that are another container's now.
+    pub fn place(&mut self, container: &ContainerRef, path: &[u8]) -> Vec<OwnerId> {
+        if self.naming.place(path, container) {
+            self.recognize_again()
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// Looks again whose cgroups are, now that more is known of where containers are.
+    fn recognize_again(&mut self) -> Vec<OwnerId> {
+        let mut changed = Vec::new();
+        for (id, owner) in &mut self.owners {
+            let container = self.naming.container(&owner.path);
+            let key = |of: &Option<Container>| of.as_ref().and_then(Container::key);
+            if key(&container) == key(&owner.identity.container) {
+                continue;
+            }
+            let identity = Arc::make_mut(&mut owner.identity);
+            self.naming.leave(*id, identity);
+            identity.container = container;
+            identity.told = None;
+            identity.names = Names::default();
+            owner.class = self.naming.join(*id, identity);
+            changed.push(*id);
+        }
+        changed
+    }
+
+    /// What the runtimes have told.
+    #[must_use]
+    pub const fn roster(&self) -> &Roster {
+        self.naming.roster()
+    }
+
+    /// Whether cgroups of a container are known.
+    #[must_use]
+    pub fn has_cgroups_of(&self, container: &ContainerRef) -> bool {
+        self.naming.has_members(container)
     }
 
     /// A cgroup is gone. Its owner, if it was known and this was the last of its cgroups.
@@ -432,14 +479,7 @@ impl CgroupTable {
         for key in &keys {
             self.by_key.remove(key);
         }
-        if let (Some(container), Some(_)) = (&owner.identity.container, owner.class)
-            && let Some((_, owners)) = self.classes.get_mut(&container.id)
-        {
-            *owners -= 1;
-            if *owners == 0 {
-                self.classes.remove(&container.id);
-            }
-        }
+        self.naming.leave(id, &owner.identity);
         keys
     }
 
@@ -505,6 +545,7 @@ impl CgroupTable {
     pub fn counts(&self) -> CgroupCounts {
         let mut counts = CgroupCounts {
             overflowed: self.refused.len() as u64 + self.evicted,
+            names_left_out: self.roster().refused(),
             ..CgroupCounts::default()
         };
         for owner in self.owners.values() {
@@ -515,6 +556,7 @@ impl CgroupTable {
             } else {
                 counts.live += 1;
             }
+            counts.unnamed += u64::from(owner.is_unnamed());
         }
         counts
     }

@@ -1,8 +1,8 @@
 //! Who a cgroup is, for those who read its numbers.
 
-use std::time::SystemTime;
+use std::{sync::Arc, time::SystemTime};
 
-use super::Runtime;
+use super::{Flavor, Runtime, RuntimeContainer, runtimes::ContainerRef};
 
 /// Who a cgroup is. One per path: the hierarchies of a hybrid host each have the cgroup, and an
 /// identity stands for all of them.
@@ -16,6 +16,8 @@ pub struct Identity {
     pub names: Names,
     /// The container that the cgroup belongs to, if it is one's.
     pub container: Option<Container>,
+    /// What the runtimes tell of that container, once they do; it stays when the container is gone.
+    pub told: Option<Arc<RuntimeContainer>>,
     /// 1 or 2: the version of the hierarchy that tasks are attributed in; 0 when the cgroup was
     /// seen in none.
     pub cgroup_version: u8,
@@ -33,6 +35,9 @@ impl Identity {
     #[must_use]
     pub fn own_container(&self) -> Option<&Container> {
         let container = self.container.as_ref()?;
+        if let Some(place) = &container.place {
+            return (*place == self.path).then_some(container);
+        }
         let (above, last) = self.path.rsplit_once('/')?;
         let ends_in_id = |component: &str| {
             component
@@ -63,17 +68,35 @@ pub struct Names {
     pub container: String,
 }
 
-/// A container, as far as its cgroup's path tells.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// Which container: as its cgroup's path tells, or its runtime, which knows better.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Container {
     /// The runtime's id of it; empty for a pod's own cgroup.
     pub id: String,
+    /// The runtime's namespace of ids, where the id was chosen in one: containerd's.
+    pub id_namespace: String,
+    /// The path of its own cgroup, where that does not have the id.
+    pub place: Option<String>,
     /// The runtime.
     pub runtime: Runtime,
+    /// What it runs in.
+    pub flavor: Flavor,
     /// The UID of its Kubernetes pod, with dashes; empty when there is none.
     pub pod_uid: String,
     /// The pod's quality of service.
     pub qos: Option<Qos>,
+}
+
+impl Container {
+    /// What tells it from all others of this host; `None` for a pod.
+    #[must_use]
+    pub fn key(&self) -> Option<ContainerRef> {
+        let key = || ContainerRef {
+            id_namespace: self.id_namespace.clone(),
+            id: self.id.clone(),
+        };
+        (!self.id.is_empty()).then(|| key().key())
+    }
 }
 
 /// A pod's quality of service.

@@ -1,7 +1,7 @@
 //! Which container is this? Paths and runtimes to identities.
 //!
-//! In: cgroup paths, and later what the runtimes say. Out: an [`Identity`] per cgroup. Never here: a
-//! measured number.
+//! In: cgroup paths, and what the runtimes say. Out: an [`Identity`] per cgroup; and one container's figures
+//! when they are asked for ([`provider`]). Never here: a sample, or what is added up over time.
 
 pub mod identity;
 
@@ -13,11 +13,19 @@ pub mod provider;
 
 pub mod runtimes;
 
+pub mod following;
+
+pub mod system;
+
 pub mod cgroup_path;
 
 pub mod path_text;
 
 mod recognizer;
+
+pub mod roster;
+
+mod naming;
 
 pub mod cgroup_table;
 
@@ -31,7 +39,9 @@ mod tests;
 pub use cgroup_table::{CgroupCounts, CgroupTable, MAX_CROWD, OwnerId, TableSettings};
 pub use identity::{Container, Identity, Names, Qos};
 pub use life::LifeNote;
+pub use naming::News;
 pub use owner::Owner;
 pub use recognizer::Recognizer;
+pub use roster::{Informant, Roster};
 pub use runtime::{Flavor, Runtime, RuntimeMetadata};
 pub use runtime_container::{LabelSelection, Role, RuntimeContainer, RuntimeState};

@@ -95,6 +95,13 @@ impl Owner {
         self.path.is_empty()
     }
 
+    /// Whether it is there, is a container's own, and no runtime has told of it.
+    #[must_use]
+    pub fn is_unnamed(&self) -> bool {
+        let identity = &self.identity;
+        self.exited.is_none() && identity.told.is_none() && identity.own_container().is_some()
+    }
+
     /// All its cgroups, those that are gone included.
     pub fn keys(&self) -> impl Iterator<Item = CgroupKey> + '_ {
         self.live.iter().chain(&self.gone).map(|(key, _)| *key)

@@ -51,15 +51,16 @@ impl Recognizer {
             }
             (None, Some(candidate)) if self.is_containerds(&candidate) => Some(Container {
                 id: candidate.id,
+                id_namespace: candidate.namespace,
                 runtime: Runtime::Containerd,
-                pod_uid: String::new(),
-                qos: None,
+                flavor: candidate.flavor,
+                ..Container::default()
             }),
             (container, _) => container,
         }
     }
 
-    fn is_containerds(&self, Candidate { namespace, id }: &Candidate) -> bool {
+    fn is_containerds(&self, Candidate { namespace, id, .. }: &Candidate) -> bool {
         is_plain_name(namespace)
             && is_plain_name(id)
             && self

@@ -4,7 +4,7 @@
 
 use std::time::SystemTime;
 
-use super::{Names, RuntimeMetadata, path_text::text_within};
+use super::{Flavor, Names, Runtime, RuntimeMetadata, path_text::text_within};
 
 /// A container, or a pod's sandbox, as its runtime tells of it. What the runtime does not tell is empty or
 /// absent.
@@ -44,6 +44,77 @@ pub struct RuntimeContainer {
     pub restarts: Option<u32>,
     /// Whether it has the host's network.
     pub host_network: Option<bool>,
+}
+
+impl RuntimeContainer {
+    /// Takes from another telling of the same container what this one leaves out.
+    pub fn complete(&mut self, other: &Self) {
+        let Self {
+            id: _,
+            id_namespace,
+            runtime,
+            role: _,
+            names,
+            pod_uid,
+            sandbox,
+            labels,
+            pod_labels,
+            state,
+            pid,
+            cgroup_path,
+            started,
+            finished,
+            exit_code,
+            restarts,
+            host_network,
+        } = self;
+        text(id_namespace, &other.id_namespace);
+        text(&mut names.name, &other.names.name);
+        text(&mut names.image, &other.names.image);
+        text(&mut names.namespace, &other.names.namespace);
+        text(&mut names.pod, &other.names.pod);
+        text(&mut names.container, &other.names.container);
+        text(pod_uid, &other.pod_uid);
+        text(sandbox, &other.sandbox);
+        list(labels, &other.labels);
+        list(pod_labels, &other.pod_labels);
+        value(cgroup_path, other.cgroup_path.as_ref());
+        value(started, other.started.as_ref());
+        value(finished, other.finished.as_ref());
+        value(exit_code, other.exit_code.as_ref());
+        value(restarts, other.restarts.as_ref());
+        value(host_network, other.host_network.as_ref());
+        if runtime.runtime == Runtime::Unknown {
+            runtime.runtime = other.runtime.runtime;
+        }
+        if runtime.flavor == Flavor::Default {
+            runtime.flavor = other.runtime.flavor;
+        }
+        if *state == RuntimeState::Unknown {
+            *state = other.state;
+        }
+        if *state != RuntimeState::Exited {
+            value(pid, other.pid.as_ref());
+        }
+    }
+}
+
+fn text(own: &mut String, other: &str) {
+    if own.is_empty() {
+        other.clone_into(own);
+    }
+}
+
+fn value<T: Clone>(own: &mut Option<T>, other: Option<&T>) {
+    if own.is_none() {
+        *own = other.cloned();
+    }
+}
+
+fn list(own: &mut Vec<(String, String)>, other: &[(String, String)]) {
+    if own.is_empty() {
+        other.clone_into(own);
+    }
 }
 
 /// What a [`RuntimeContainer`] is.

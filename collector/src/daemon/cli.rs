@@ -2,9 +2,12 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgAction, Args, Parser, Subcommand};
 
-use super::config::value::{ByteSize, SignalSet, parse_duration};
+use super::config::{
+    EndpointValue,
+    value::{ByteSize, SignalSet, parse_duration},
+};
 
 /// Latency, block I/O and OOM of every container, from the kernel.
 #[derive(Debug, Parser)]
@@ -139,4 +142,35 @@ pub struct RunArgs {
     #[arg(long, env = "CGSCOPE_EXPORT_CADVISOR", value_name = "BOOL", num_args = 0..=1,
         require_equals = true, default_missing_value = "true")]
     pub export_cadvisor: Option<bool>,
+    /// Where a container runtime is, besides the known places: PROTOCOL=ADDRESS, of docker, podman,
+    /// containerd, cri, garden and ecs, like `docker=/run/docker.sock`; can be given more than once. In the
+    /// file this and the following are below `[catalog]`.
+    #[arg(long = "runtime-endpoint", env = "CGSCOPE_RUNTIME_ENDPOINTS", value_name = "ENDPOINT",
+        value_delimiter = ',', action = ArgAction::Append)]
+    pub runtime_endpoints: Option<Vec<EndpointValue>>,
+    /// Look for container runtimes' sockets at the known places below --host-root [default: true].
+    #[arg(long, env = "CGSCOPE_RUNTIME_DISCOVERY", value_name = "BOOL", num_args = 0..=1,
+        require_equals = true, default_missing_value = "true")]
+    pub runtime_discovery: Option<bool>,
+    /// Labels of containers to have on `cgscope_container_info`, by their keys, at most 32
+    /// [default: none].
+    #[arg(
+        long,
+        env = "CGSCOPE_CONTAINER_LABELS",
+        value_name = "LIST",
+        value_delimiter = ','
+    )]
+    pub container_labels: Option<Vec<String>>,
+    /// Labels of pods to have on `cgscope_container_info`, by their keys, at most 32 [default: none].
+    #[arg(
+        long,
+        env = "CGSCOPE_POD_LABELS",
+        value_name = "LIST",
+        value_delimiter = ','
+    )]
+    pub pod_labels: Option<Vec<String>>,
+    /// Count it as a preemption when cgscope itself takes the CPU from a container [default: true].
+    #[arg(long, env = "CGSCOPE_COUNT_OWN_PREEMPTIONS", value_name = "BOOL", num_args = 0..=1,
+        require_equals = true, default_missing_value = "true")]
+    pub count_own_preemptions: Option<bool>,
 }

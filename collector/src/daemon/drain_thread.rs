@@ -75,7 +75,13 @@ fn without_programs(state: &State, rotation: Duration, mut last_reader: LastRead
 /// Hands over what happened to cgroups. This thread alone does, so that it is in its order.
 fn follow_life(state: &State, last_reader: &mut LastReader) {
     let is_walked = state.is_walked();
-    let notes = state.pipeline().take_life();
+    let (notes, misses_names) = {
+        let mut pipeline = state.pipeline();
+        (pipeline.take_life(), pipeline.misses_names())
+    };
+    if misses_names {
+        state.miss_names();
+    }
     last_reader.follow(notes, state);
     if is_walked {
         state.set_told_of_all();

@@ -215,7 +215,7 @@ mod tests {
             });
             let pipeline = Pipeline::new(settings, SystemTime::UNIX_EPOCH);
             let own = Backend::new(BackendSettings::default());
-            let state = State::new(pipeline, readings, own, Vec::new());
+            let state = State::new(pipeline, readings, own, Vec::new(), "/".into());
             let sources = FileSources {
                 roots: Arc::new(HierarchyRoots::open(&mounts)),
                 budget: DescriptorBudget::new(100, 100),

@@ -37,6 +37,10 @@ pub mod reader_thread;
 
 pub mod resync_thread;
 
+pub mod names;
+
+pub mod runtime_thread;
+
 pub mod source;
 
 pub mod run;

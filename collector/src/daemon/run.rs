@@ -21,12 +21,16 @@ use super::{
     reader_thread::ReaderThread,
     resync_thread::ResyncThread,
     rotation::Rotation,
+    runtime_thread::RuntimeThread,
     source::DaemonSource,
     state::State,
 };
 use crate::{
     attach::{Attached, ProgramState, SignalState},
-    catalog::{MAX_CROWD, Recognizer},
+    catalog::{
+        MAX_CROWD, Recognizer,
+        provider::{discovery::Discovery, registry::Registry},
+    },
     drain::Drainer,
     error_chain, export,
     host::{
@@ -119,6 +123,15 @@ pub fn run(config: &Config) -> Result<(), Failure> {
         life_is_told: source.is_on(Signal::CgroupLife),
     };
 
+    let registry = Arc::new(Registry::default());
+    let runtimes = RuntimeThread {
+        state: Arc::clone(&state),
+        config: config.catalog.clone(),
+        host_root: config.host_root.clone(),
+        interval: config.interval,
+        discovery: Arc::new(Discovery::new(Arc::clone(&registry))),
+    };
+
     thread::scope(|threads| {
         let drain = spawn(threads, "drain", &state, || drain.run())?;
         spawn(threads, "reader", &state, || reader.run())?;
@@ -126,6 +139,7 @@ pub fn run(config: &Config) -> Result<(), Failure> {
             resync.walk_all();
             resync.run();
         })?;
+        spawn(threads, "runtimes", &state, || runtimes.run())?;
         tracing::info!("serving on http://{}/metrics", config.listen);
         let served = runtime.block_on(async {
             let rotation = Rotation::start(state.own.clone(), config.interval);
@@ -285,7 +299,7 @@ fn prepare(
         last: ReadPlan::for_names(config.names).last(),
         versions: stand_in_versions(mounts),
     });
-    State::new(pipeline, readings, own, programs)
+    State::new(pipeline, readings, own, programs, config.host_root.clone())
 }
 
 /// From which version the kernel's figures are that events stand in for.

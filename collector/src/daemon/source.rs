@@ -110,6 +110,7 @@ impl Source for DaemonSource {
             left_out: self.state.readings.left_out(),
             drift: self.state.drift().clone(),
             read_errors: self.state.read_errors(),
+            runtimes: self.state.runtimes(),
             timings: timings.collect(),
             process: read_own_process(),
         }
@@ -121,7 +122,11 @@ impl Source for DaemonSource {
             cpus: online_cpus::count(),
             stacked: block_devices::stacked(),
         };
-        let (listed, left_out) = self.state.pipeline().list();
+        let (listed, left_out, elsewhere) = {
+            let pipeline = self.state.pipeline();
+            let (listed, left_out) = pipeline.list();
+            (listed, left_out, pipeline.containers_elsewhere())
+        };
         // Outside of the pipeline's lock, as above; and of each reading the main figures only are kept.
         let readings = &self.state.readings;
         let cgroups = listed.into_iter().map(|(cgroup, life)| {
@@ -139,6 +144,8 @@ impl Source for DaemonSource {
             origin: Origin::Daemon,
             hierarchies: self.hierarchies.clone(),
             left_out,
+            elsewhere,
+            runtimes: self.state.runtimes(),
         }
     }
 

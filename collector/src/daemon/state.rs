@@ -1,6 +1,7 @@
 //! What the daemon's threads share.
 
 use std::{
+    path::PathBuf,
     sync::{
         Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -10,6 +11,7 @@ use std::{
 
 use crate::{
     attach::ProgramState,
+    catalog::following::{Followed, RuntimeStatus},
     drain::Accounts,
     reconcile::{
         Pipeline,
@@ -42,6 +44,10 @@ pub struct State {
     stopping: AtomicBool,
     resync: Mutex<bool>,
     resync_wanted: Condvar,
+    names_missed: tokio::sync::Notify,
+    followed: Mutex<Vec<Followed>>,
+    /// Where the host's `/` is.
+    pub host_root: PathBuf,
 }
 
 /// Who reads cgroups' files.
@@ -61,6 +67,7 @@ impl State {
         readings: Readings,
         own: Backend,
         programs: Vec<(ProgramState, Option<i32>)>,
+        host_root: PathBuf,
     ) -> Self {
         Self {
             pipeline: Mutex::new(pipeline),
@@ -78,6 +85,9 @@ impl State {
             stopping: AtomicBool::new(false),
             resync: Mutex::new(false),
             resync_wanted: Condvar::new(),
+            names_missed: tokio::sync::Notify::new(),
+            followed: Mutex::default(),
+            host_root,
         }
     }
 
@@ -90,6 +100,27 @@ impl State {
     /// The accounts as of the last look at the kernel's counters.
     pub fn accounts(&self) -> MutexGuard<'_, Accounts> {
         self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The places at which container runtimes are or were found.
+    pub fn followed(&self) -> MutexGuard<'_, Vec<Followed>> {
+        self.followed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What became of them.
+    pub fn runtimes(&self) -> Vec<RuntimeStatus> {
+        let followed = self.followed();
+        followed.iter().map(Followed::status).collect()
+    }
+
+    /// Says that a container may have come of which no runtime has told.
+    pub fn miss_names(&self) {
+        self.names_missed.notify_one();
+    }
+
+    /// Waits until [`miss_names`](Self::miss_names) is called, or it was since the last time.
+    pub async fn wait_for_missed_names(&self) {
+        self.names_missed.notified().await;
     }
 
     /// Says what went wrong for a thread that reads cgroups' files, since it began.

@@ -164,13 +164,16 @@ families! {
         labels: &[
             labels::CONTAINER_ID,
             labels::RUNTIME,
+            labels::RUNTIME_FLAVOR,
             labels::POD_UID,
             labels::QOS,
             labels::CGROUP_VERSION,
             labels::LAST_READING,
         ],
         help: "Always 1: what is known of the cgroup and its container. A label that is not known, \
-               or that does not apply, is empty. Of a cgroup that is gone, last_reading says how the \
+               or that does not apply, is empty. Labels of containers and pods that were chosen \
+               (`--container-labels`, `--pod-labels`) are there as container_label_… and pod_label_…, \
+               all but letters and digits of their keys as underscores. Of a cgroup that is gone, last_reading says how the \
                figures of its files were had: after its last process had left (final); some after \
                and some before (partial); all before (earlier); not at all (events_only). Where they \
                are not final, CPU time, block I/O and OOM kills are those of the events if these have \
@@ -197,6 +200,38 @@ families! {
         labels: &[],
         help: "1 when the cgroup has been removed and its last numbers are kept for a while, else 0.",
         source: "`cgroup_rmdir`, and walks of the cgroup file systems",
+        since: V0_1,
+    },
+    CONTAINER_EXIT_TIME: Family {
+        name: "cgscope_container_exit_time_seconds",
+        kind: Kind::Gauge,
+        unit: Some(Unit::Seconds),
+        scope: Scope::Cgroup,
+        labels: &[],
+        help: "When the cgroup was removed, in seconds since the Unix epoch; absent while it is there.",
+        source: "`cgroup_rmdir`, and walks of the cgroup file systems",
+        since: V0_1,
+    },
+    CONTAINER_EXIT_CODE: Family {
+        name: "cgscope_container_exit_code",
+        kind: Kind::Gauge,
+        unit: None,
+        scope: Scope::Cgroup,
+        labels: &[],
+        help: "The exit code of the container's first process, the last time it ended, as the runtime \
+               tells it: 137 after SIGKILL. Absent before, and when it is not told.",
+        source: "the container runtime",
+        since: V0_1,
+    },
+    CONTAINER_RESTARTS: Family {
+        name: "cgscope_container_restarts_total",
+        kind: Kind::Counter,
+        unit: None,
+        scope: Scope::Cgroup,
+        labels: &[],
+        help: "How often the container has been started again because it ended: Docker's and Podman's \
+               restart count, or the attempt that Kubernetes counts. Absent when it is not told.",
+        source: "the container runtime",
         since: V0_1,
     },
     EVENTS_OBSERVED: Family {
@@ -432,6 +467,71 @@ families! {
                of a container with too many processes (processes); or how often more happened to cgroups \
                at once than could be noted (notes).",
         source: "counted by the daemon",
+        since: V0_1,
+    },
+    RUNTIME_CONNECTED: Family {
+        name: "cgscope_runtime_connected",
+        kind: Kind::Gauge,
+        unit: None,
+        scope: Scope::Collector,
+        labels: &[labels::PROTOCOL, labels::ENDPOINT],
+        help: "1 while a container runtime answers at a place where one was found or configured, else 0. \
+               Containers keep the names that it has told.",
+        source: "the container runtimes",
+        since: V0_1,
+    },
+    CATALOG_CALLS: Family {
+        name: "cgscope_catalog_calls_total",
+        kind: Kind::Counter,
+        unit: None,
+        scope: Scope::Collector,
+        labels: &[labels::PROTOCOL, labels::CALL],
+        help: "Calls to container runtimes. `cri` is spoken by containerd and CRI-O.",
+        source: "counted by the daemon",
+        since: V0_1,
+    },
+    CATALOG_ERRORS: Family {
+        name: "cgscope_catalog_errors_total",
+        kind: Kind::Counter,
+        unit: None,
+        scope: Scope::Collector,
+        labels: &[labels::PROTOCOL, labels::CALL_ERROR],
+        help: "Calls to container runtimes that failed: nobody answers (unreachable), or not in time \
+               (timeout); the answer is an error (refused), too long (too_large) or not understood \
+               (malformed); or it tells no more events (ended), as when it is stopped.",
+        source: "counted by the daemon",
+        since: V0_1,
+    },
+    CATALOG_LEFT_OUT: Family {
+        name: "cgscope_catalog_left_out_total",
+        kind: Kind::Counter,
+        unit: None,
+        scope: Scope::Collector,
+        labels: &[labels::PROTOCOL],
+        help: "Containers in runtimes' lists that could not be understood, were there twice, or were too \
+               many; each time that they are listed.",
+        source: "counted by the daemon",
+        since: V0_1,
+    },
+    CONTAINERS_UNNAMED: Family {
+        name: "cgscope_containers_unnamed",
+        kind: Kind::Gauge,
+        unit: None,
+        scope: Scope::Collector,
+        labels: &[],
+        help: "Containers that are there and of which no runtime has told: their series have their cgroup's \
+               path and no names.",
+        source: "the catalog",
+        since: V0_1,
+    },
+    CONTAINERS_LEFT_OUT: Family {
+        name: "cgscope_containers_left_out_total",
+        kind: Kind::Counter,
+        unit: None,
+        scope: Scope::Collector,
+        labels: &[],
+        help: "Containers and pods of which runtimes have told, and that are more than are kept.",
+        source: "the catalog",
         since: V0_1,
     },
     DRAIN_DURATION: Family {

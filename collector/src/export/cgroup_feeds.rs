@@ -12,6 +12,7 @@ use super::{
     series::Series,
 };
 use crate::{
+    catalog::RuntimeContainer,
     reconcile::snapshot::CgroupStats,
     window::{BlockTotals, Device, OomTotals, Preemptor},
 };
@@ -177,15 +178,38 @@ pub(super) fn container_info(out: &mut Series<'_, '_>, cgroup: &Cgroup<'_>) -> f
 }
 
 pub(super) fn container_start_time(out: &mut Series<'_, '_>, cgroup: &Cgroup<'_>) -> fmt::Result {
+    time(out, cgroup, Some(cgroup.stats.identity.started))
+}
+
+pub(super) fn container_exit_time(out: &mut Series<'_, '_>, cgroup: &Cgroup<'_>) -> fmt::Result {
+    time(out, cgroup, cgroup.stats.exited)
+}
+
+fn time(out: &mut Series<'_, '_>, cgroup: &Cgroup<'_>, time: Option<SystemTime>) -> fmt::Result {
     // A time before the epoch comes from a clock that is not set: then it is not known.
-    match cgroup
-        .stats
-        .identity
-        .started
-        .duration_since(SystemTime::UNIX_EPOCH)
-    {
-        Ok(since_epoch) => out.gauge(&cgroup.labels, &since_epoch.as_secs_f64()),
-        Err(_) => Ok(()),
+    match time.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok()) {
+        Some(since_epoch) => out.gauge(&cgroup.labels, &since_epoch.as_secs_f64()),
+        None => Ok(()),
+    }
+}
+
+/// What a runtime tells of a container, at the container's own cgroup.
+fn told<'a>(cgroup: &Cgroup<'a>) -> Option<&'a RuntimeContainer> {
+    cgroup.stats.identity.own_container()?;
+    cgroup.stats.identity.told.as_deref()
+}
+
+pub(super) fn container_exit_code(out: &mut Series<'_, '_>, cgroup: &Cgroup<'_>) -> fmt::Result {
+    match told(cgroup).and_then(|told| told.exit_code) {
+        Some(code) => out.gauge(&cgroup.labels, &i64::from(code)),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn container_restarts(out: &mut Series<'_, '_>, cgroup: &Cgroup<'_>) -> fmt::Result {
+    match told(cgroup).and_then(|told| told.restarts) {
+        Some(restarts) => out.counter(&cgroup.labels, &u64::from(restarts)),
+        None => Ok(()),
     }
 }
 

@@ -88,6 +88,7 @@ const fn values(identity: &Identity) -> [&String; CGROUP.len()] {
         path,
         names,
         container: _,
+        told: _,
         cgroup_version: _,
         generation: _,
         started: _,

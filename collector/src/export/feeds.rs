@@ -15,7 +15,7 @@ use super::{
         Build, DriftOf, LeftOutOf, Lost, OfPlace, OfProgram, OfSignal, ReadError, ReadingResult,
     },
     labels::{CgroupState, reason_name},
-    peers,
+    peers, runtime_feeds,
     series::Series,
 };
 use crate::{
@@ -93,6 +93,18 @@ pub(super) const ALL: &[(Family, Feed)] = &[
         Feed::Cgroup(cgroup_feeds::container_exited),
     ),
     (
+        catalog::CONTAINER_EXIT_TIME,
+        Feed::Cgroup(cgroup_feeds::container_exit_time),
+    ),
+    (
+        catalog::CONTAINER_EXIT_CODE,
+        Feed::Cgroup(cgroup_feeds::container_exit_code),
+    ),
+    (
+        catalog::CONTAINER_RESTARTS,
+        Feed::Cgroup(cgroup_feeds::container_restarts),
+    ),
+    (
         catalog::EVENTS_OBSERVED,
         Feed::Snapshot(|out, s| accounts(out, s, |account| account.observed)),
     ),
@@ -146,6 +158,27 @@ pub(super) const ALL: &[(Family, Feed)] = &[
     (
         catalog::READINGS_LEFT_OUT,
         Feed::Snapshot(readings_left_out),
+    ),
+    (
+        catalog::RUNTIME_CONNECTED,
+        Feed::Snapshot(runtime_feeds::connected),
+    ),
+    (catalog::CATALOG_CALLS, Feed::Snapshot(runtime_feeds::calls)),
+    (
+        catalog::CATALOG_ERRORS,
+        Feed::Snapshot(runtime_feeds::errors),
+    ),
+    (
+        catalog::CATALOG_LEFT_OUT,
+        Feed::Snapshot(runtime_feeds::left_out),
+    ),
+    (
+        catalog::CONTAINERS_UNNAMED,
+        Feed::Snapshot(|out, s| out.plain_gauge(Some(s.counts.unnamed))),
+    ),
+    (
+        catalog::CONTAINERS_LEFT_OUT,
+        Feed::Snapshot(|out, s| out.plain_counter(Some(s.counts.names_left_out))),
     ),
     (
         catalog::DRAIN_DURATION,
@@ -256,6 +289,8 @@ fn cgroups(out: &mut Series<'_, '_>, snapshot: &Snapshot) -> fmt::Result {
         exited,
         unresolved: _,
         overflowed,
+        unnamed: _,
+        names_left_out: _,
     } = snapshot.counts;
     out.gauge(&CgroupState::Live, &live)?;
     out.gauge(&CgroupState::Exited, &exited)?;

@@ -4,16 +4,19 @@
 //! text. A set is a struct that is destructured exhaustively where it is encoded, so that a new field
 //! cannot be forgotten.
 
-use std::fmt::{self, Write as _};
+use std::{
+    collections::HashMap,
+    fmt::{self, Write as _},
+};
 
 use collector_common::signal::Signal;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelSetEncoder};
 
 use super::labels::{
-    ARCH, BY, CAUSE, CGROUP_VERSION, COMPARED_SIGNAL, CONTAINER_ID, CgroupState, DEVICE, DRIFT_OF,
-    ERROR, LAST_READING, LEFT_OUT, Label, OPERATION, OomRole, PLACE, POD_UID, PROGRAM, QOS,
-    QUANTILE, QUANTITY, REASON, RESULT, ROLE, RUNTIME, SIGNAL, STAGE, STATE, Stage, SwitchKind,
-    TYPE, VERSION, WINDOW_SIGNAL, WaitCause,
+    ARCH, BY, CAUSE, CGROUP_VERSION, COMPARED_SIGNAL, CONTAINER_ID, CONTAINER_LABEL, CgroupState,
+    DEVICE, DRIFT_OF, ERROR, LAST_READING, LEFT_OUT, Label, OPERATION, OomRole, PLACE, POD_LABEL,
+    POD_UID, PROGRAM, QOS, QUANTILE, QUANTITY, REASON, RESULT, ROLE, RUNTIME, RUNTIME_FLAVOR,
+    SIGNAL, STAGE, STATE, Stage, SwitchKind, TYPE, VERSION, WINDOW_SIGNAL, WaitCause,
 };
 use crate::{
     catalog::{Container, Identity, Qos},
@@ -188,35 +191,76 @@ impl EncodeLabelSet for Info<'_> {
             path: _,
             names: _,
             container,
+            told,
             cgroup_version,
             generation: _,
             started: _,
         } = self.0;
         let last_reading = self.1;
-        let (id, runtime, pod_uid, qos) = match container {
+        let (id, runtime, flavor, pod_uid, qos) = match container {
             Some(Container {
                 id,
                 runtime,
+                flavor,
                 pod_uid,
                 qos,
+                id_namespace: _,
+                place: _,
             }) => (
                 id.as_str(),
                 runtime.name(),
+                flavor.name(),
                 pod_uid.as_str(),
                 qos.map_or("", Qos::name),
             ),
-            None => ("", "", "", ""),
+            None => ("", "", "", "", ""),
         };
         encode_label(encoder, &CONTAINER_ID, &id)?;
         encode_label(encoder, &RUNTIME, &runtime)?;
+        encode_label(encoder, &RUNTIME_FLAVOR, &flavor)?;
         encode_label(encoder, &POD_UID, &pod_uid)?;
         encode_label(encoder, &QOS, &qos)?;
         match cgroup_version {
             0 => encode_label(encoder, &CGROUP_VERSION, &"")?,
             version => encode_label(encoder, &CGROUP_VERSION, version)?,
         }
-        encode_label(encoder, &LAST_READING, &last_reading.name())
+        encode_label(encoder, &LAST_READING, &last_reading.name())?;
+        let Some(told) = told else {
+            return Ok(());
+        };
+        for (prefix, labels) in [
+            (CONTAINER_LABEL, &told.labels),
+            (POD_LABEL, &told.pod_labels),
+        ] {
+            for (key, value) in labels {
+                encode_pair(encoder, &chosen_label(prefix, key), value)?;
+            }
+        }
+        Ok(())
     }
+}
+
+/// The name that a label of a container or pod has here: what Prometheus does not allow is `_`.
+#[must_use]
+pub(super) fn chosen_label(prefix: &str, key: &str) -> String {
+    let allowed = |character: char| {
+        if character.is_ascii_alphanumeric() {
+            character
+        } else {
+            '_'
+        }
+    };
+    prefix.chars().chain(key.chars().map(allowed)).collect()
+}
+
+/// Two keys that would have the same name here, if there are such.
+#[must_use]
+pub fn chosen_labels_clash(keys: &[String]) -> Option<(&str, &str)> {
+    let mut seen = HashMap::new();
+    keys.iter().find_map(|key| {
+        let before = seen.insert(chosen_label("", key), key.as_str())?;
+        Some((before, key.as_str()))
+    })
 }
 
 /// What we are.

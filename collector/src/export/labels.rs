@@ -6,7 +6,10 @@
 use collector_common::signal::{KernelLoss, Signal};
 
 use crate::{
-    catalog::{Qos, Runtime},
+    catalog::{
+        Flavor, Qos, Runtime,
+        runtimes::{Call, CallError, Protocol},
+    },
     host::cgroupfs::Reason,
     reconcile::{drift::DriftQuantity, readings::LeftOut, snapshot::LastReading},
     window::{LossReason, Operation, Preemptor, WindowSignal},
@@ -76,8 +79,43 @@ pub const RUNTIME: Label = closed(
         Runtime::Unknown.name(),
     ],
 );
+/// See [`Flavor`].
+pub const RUNTIME_FLAVOR: Label = closed(
+    "runtime_flavor",
+    &[Flavor::Kata.name(), Flavor::Default.name()],
+);
 /// The runtime's id of a container.
 pub const CONTAINER_ID: Label = open("container_id", "the runtime's id of the container");
+/// Begins the names of labels that the user chose of containers.
+pub const CONTAINER_LABEL: &str = "container_label_";
+/// Begins the names of labels that the user chose of pods.
+pub const POD_LABEL: &str = "pod_label_";
+/// How a runtime is spoken to.
+pub const PROTOCOL: Label = closed(
+    "runtime",
+    &[
+        Protocol::Docker.name(),
+        Protocol::Podman.name(),
+        Protocol::Containerd.name(),
+        Protocol::Cri.name(),
+        Protocol::Garden.name(),
+        Protocol::Ecs.name(),
+    ],
+);
+/// Where a runtime is.
+pub const ENDPOINT: Label = open("endpoint", "the socket's path, or the URL");
+/// A call to a runtime.
+pub const CALL: Label = closed(
+    "call",
+    &[
+        Call::Connect.name(),
+        Call::Events.name(),
+        Call::List.name(),
+        Call::Inspect.name(),
+    ],
+);
+/// What went wrong with a call to a runtime.
+pub const CALL_ERROR: Label = closed("error", &CallError::NAMES);
 /// The UID of a pod.
 pub const POD_UID: Label = open("pod_uid", "the UID of the Kubernetes pod");
 /// See [`Qos`].

@@ -18,6 +18,7 @@ mod feeds;
 mod histogram;
 mod label_sets;
 mod peers;
+mod runtime_feeds;
 mod series;
 
 pub mod reference;
@@ -34,6 +35,7 @@ mod http;
 pub use exposition::{EncodeError, encode, encode_in_pieces};
 pub use format::Format;
 pub use http::{ServeError, Source, serve};
+pub use label_sets::chosen_labels_clash;
 pub use peers::{NameSets, otel};
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::{
     fs,
     os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
+    path::Path,
 };
 
 use procfs::{WithCurrentSystemInfo as _, process::Process};
@@ -59,10 +60,11 @@ pub fn read_own_process() -> ProcessStats {
     }
 }
 
-/// The path of a process's cgroup in a hierarchy, from the hierarchy's root.
+/// The path of a process's cgroup in a hierarchy, from the hierarchy's root; of a process of the host
+/// whose `/` is at `host_root`.
 #[must_use]
-pub fn cgroup_of(pid: u32, hierarchy: HierarchyId) -> Option<Vec<u8>> {
-    let lines = fs::read(format!("/proc/{pid}/cgroup")).ok()?;
+pub fn cgroup_of(host_root: &Path, pid: u32, hierarchy: HierarchyId) -> Option<Vec<u8>> {
+    let lines = fs::read(host_root.join(format!("proc/{pid}/cgroup"))).ok()?;
     membership::parse(&lines)
         .into_iter()
         .find(|of| of.hierarchy == hierarchy)
@@ -73,7 +75,7 @@ pub fn cgroup_of(pid: u32, hierarchy: HierarchyId) -> Option<Vec<u8>> {
 #[must_use]
 pub fn own_cgroup(mounts: &CgroupMounts) -> Option<CgroupKey> {
     let hierarchy = mounts.task_hierarchy()?;
-    let path = cgroup_of(std::process::id(), hierarchy.id)?;
+    let path = cgroup_of(Path::new("/"), std::process::id(), hierarchy.id)?;
     let below = path.strip_prefix(b"/")?;
     let directory = hierarchy
         .mount_point

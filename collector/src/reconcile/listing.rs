@@ -5,10 +5,10 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-pub use super::figures::{Figures, Machine};
 use super::snapshot::{KernelReading, LastReading};
+pub use crate::catalog::provider::figures::{Figures, Machine};
 use crate::{
-    catalog::{Identity, Owner},
+    catalog::{Identity, Owner, RuntimeContainer, following::RuntimeStatus},
     host::{CgroupKey, cgroup_mounts::Hierarchy, clock::Ktime},
 };
 
@@ -25,6 +25,11 @@ pub struct Listing {
     pub cgroups: Vec<ListedCgroup>,
     /// Those that found no place in the table.
     pub left_out: u64,
+    /// Containers that have no cgroup here: that have not been started, or have ended, or are in a virtual
+    /// machine.
+    pub elsewhere: Vec<Arc<RuntimeContainer>>,
+    /// The container runtimes that were found.
+    pub runtimes: Vec<RuntimeStatus>,
 }
 
 /// Who knows them.
@@ -108,7 +113,12 @@ impl ListedReading {
             at: kernel.at.map(&wall),
             network_at: kernel.network.as_ref().map(|network| wall(network.at)),
             processes_at: kernel.processes.as_ref().map(|of| wall(of.at)),
-            figures: Figures::of(kernel, machine),
+            figures: Figures::of(
+                kernel.statistics.as_deref(),
+                kernel.network.as_deref(),
+                kernel.processes,
+                machine,
+            ),
         })
     }
 }

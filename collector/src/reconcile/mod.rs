@@ -10,8 +10,6 @@ pub mod drift;
 
 pub mod readings;
 
-mod figures;
-
 pub mod listing;
 
 pub mod snapshot;

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::SystemTime};
 
 use crate::{
-    catalog::Identity,
+    catalog::{Identity, following::RuntimeStatus},
     host::{
         cgroupfs::{CgroupStatistics, ReadAccount, Reason},
         clock::Ktime,
@@ -54,6 +54,8 @@ pub struct Snapshot {
     pub drift: Vec<DriftRatio>,
     /// What went wrong in reading cgroups' files.
     pub read_errors: ReadErrors,
+    /// The container runtimes that were found.
+    pub runtimes: Vec<RuntimeStatus>,
     /// Our own timings.
     pub timings: Vec<(Timing, Cumulative)>,
     /// Our own process.

@@ -3,6 +3,37 @@
 //! In: factories of collectors. Out: for each runtime and capability the best collector there is, and
 //! answers that are kept for as long as who asks allows. Never here: a runtime's protocol.
 
+pub mod capability;
+
+pub mod collectors;
+
+pub mod registry;
+
+pub mod discovery;
+
+pub mod retry;
+
+pub mod cache;
+
+pub mod answers;
+
+pub mod meta;
+
+pub mod figures;
+
+pub mod statistics;
+
+#[cfg(test)]
+mod tests;
+
+pub use answers::Provider;
+pub use capability::{Answer, Capability, CollectError, PodContainer};
+pub use collectors::{Collectors, Offer, Priority, Ranked};
+pub use discovery::{Discovery, Factory};
+pub use meta::MetaCollector;
+pub use registry::Registry;
+pub use statistics::{ContainerStats, NetworkStats, OpenFiles, Pids};
+
 /// Why a runtime or a collector is not there.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unavailable {

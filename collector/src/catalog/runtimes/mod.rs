@@ -7,6 +7,31 @@
 //! What a runtime answers is not trusted: an answer has a most bytes ([`MAX_ANSWER`]) and a time by which
 //! it must be there ([`ANSWER_TIME`]), and one that cannot be used is one [`CallError`].
 
+mod details;
+
+pub mod docker;
+
+pub mod ecs;
+
+pub mod ecs_stats;
+
+mod engine;
+
+pub mod garden;
+
+pub mod http;
+
+mod json_objects;
+
+pub mod podman;
+
+mod told_json;
+
+#[cfg(test)]
+mod http_tests;
+
+pub mod places;
+
 use std::{
     fmt,
     sync::Arc,
@@ -15,7 +40,27 @@ use std::{
 
 use async_trait::async_trait;
 
-use super::{Runtime, RuntimeContainer, provider::Unavailable};
+use super::{
+    LabelSelection, Runtime, RuntimeContainer,
+    provider::{Unavailable, collectors::Collectors},
+};
+
+mod grpc;
+#[cfg(test)]
+mod grpc_tests;
+
+pub mod containerd;
+mod containerd_container;
+mod containerd_event;
+mod oci_spec;
+
+pub mod cri;
+mod cri_container;
+mod cri_event;
+
+pub mod kata;
+pub mod kata_metrics;
+pub mod kata_shim;
 
 /// The most bytes of one answer. A list of 5,000 containers of Docker has some 10 MB.
 pub const MAX_ANSWER: usize = 16 << 20;
@@ -55,6 +100,69 @@ pub enum Protocol {
     Ecs,
 }
 
+impl Protocol {
+    /// Every one, the better told first: of two that know a container, the earlier is believed. Who runs a
+    /// container knows more of it than what that one is built on.
+    pub const ALL: [Self; 6] = [
+        Self::Docker,
+        Self::Podman,
+        Self::Ecs,
+        Self::Garden,
+        Self::Cri,
+        Self::Containerd,
+    ];
+
+    /// The name in flags and labels.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Docker => "docker",
+            Self::Podman => "podman",
+            Self::Containerd => "containerd",
+            Self::Cri => "cri",
+            Self::Garden => "garden",
+            Self::Ecs => "ecs",
+        }
+    }
+}
+
+/// `docker=/run/docker.sock`, as it is configured.
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { protocol, address } = self;
+        write!(f, "{}={address}", protocol.name())
+    }
+}
+
+/// What a runtime is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Call {
+    /// Who answers.
+    Connect,
+    /// What happens.
+    Events,
+    /// What there is.
+    List,
+    /// One container.
+    Inspect,
+}
+
+impl Call {
+    /// Every one.
+    pub const ALL: [Self; 4] = [Self::Connect, Self::Events, Self::List, Self::Inspect];
+
+    /// The name in the label `call`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Events => "events",
+            Self::List => "list",
+            Self::Inspect => "inspect",
+        }
+    }
+}
+
 /// Brings about a connection to a runtime.
 #[async_trait]
 pub trait Connector: fmt::Debug + Send + Sync {
@@ -73,6 +181,11 @@ pub trait RuntimeClient: fmt::Debug + Send + Sync {
 
     /// Its version, as it says.
     fn version(&self) -> &str;
+
+    /// What it can tell besides: figures that this host does not have.
+    fn collectors(&self, _priority: u8) -> Collectors {
+        Collectors::default()
+    }
 
     /// What happens from now on; `None` for a runtime that does not tell.
     async fn events(&self) -> Result<Option<Box<dyn EventStream>>, CallError>;
@@ -133,6 +246,16 @@ pub enum RuntimeEvent {
         /// Which.
         of: ContainerRef,
     },
+}
+
+impl RuntimeEvent {
+    /// To which it happened.
+    #[must_use]
+    pub const fn of(&self) -> &ContainerRef {
+        match self {
+            Self::Changed { of, .. } | Self::Exited { of, .. } | Self::Removed { of } => of,
+        }
+    }
 }
 
 /// A call to a runtime failed.
@@ -217,5 +340,19 @@ impl CallError {
             Self::Malformed { .. } => 4,
             Self::Ended { .. } => 5,
         }]
+    }
+}
+
+/// What connects to an endpoint, and keeps these labels.
+#[must_use]
+pub fn connector(endpoint: &Endpoint, labels: &Arc<LabelSelection>) -> Arc<dyn Connector> {
+    let (endpoint, labels) = (endpoint.clone(), Arc::clone(labels));
+    match endpoint.protocol {
+        Protocol::Docker => Arc::new(docker::DockerConnector::new(endpoint, labels)),
+        Protocol::Podman => Arc::new(podman::PodmanConnector::new(endpoint, labels)),
+        Protocol::Containerd => Arc::new(containerd::ContainerdConnector::new(endpoint, labels)),
+        Protocol::Cri => Arc::new(cri::CriConnector::new(endpoint, labels)),
+        Protocol::Garden => todo!(),
+        Protocol::Ecs => todo!(),
     }
 }

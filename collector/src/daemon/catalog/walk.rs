@@ -44,6 +44,8 @@ pub(super) fn walk_all(config: &Config) -> Result<Listing, Failure> {
         taken: SystemTime::now(),
         origin: Origin::Walk,
         left_out: table.counts().overflowed,
+        elsewhere: Vec::new(),
+        runtimes: Vec::new(),
         hierarchies: listed_hierarchies(&mounts, &files.roots),
     })
 }

@@ -73,6 +73,7 @@ impl Bench {
             Readings::new(readings),
             Backend::new(BackendSettings::default()),
             Vec::new(),
+            "/".into(),
         );
         let sources = FileSources {
             roots: Arc::new(HierarchyRoots::open(&mounts)),

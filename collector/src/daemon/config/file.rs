@@ -10,10 +10,13 @@ use std::{
 
 use serde::Deserialize;
 
-use super::value::{ByteSize, SignalSet, duration};
+use super::{
+    catalog::CatalogFileConfig,
+    value::{ByteSize, SignalSet, duration},
+};
 
-/// The keys of the file: those of `run`'s flags, and `export.<set>.enabled` for
-/// `--export-<set>`. All optional, none else allowed.
+/// The keys of the file: those of `run`'s flags, those about containers' names below `[catalog]`, and
+/// `export.<set>.enabled` for `--export-<set>`. All optional, none else allowed.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileConfig {
@@ -32,6 +35,8 @@ pub struct FileConfig {
     pub(super) lock_file: Option<PathBuf>,
     #[serde(default)]
     pub(super) export: ExportConfig,
+    #[serde(default)]
+    pub(super) catalog: CatalogFileConfig,
 }
 
 /// The part of the file that is about what is exported.

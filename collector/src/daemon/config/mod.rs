@@ -4,6 +4,7 @@
 //! [`Config`] in which everything is decided. Each stage is given its part of it; nobody keeps the
 //! whole.
 
+mod catalog;
 mod file;
 pub mod value;
 
@@ -11,10 +12,13 @@ use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, time::Duration}
 
 use collector_common::signal::Signal;
 
-pub use self::file::{ConfigError, FileConfig};
 use self::value::{ByteSize, SignalSet};
+pub use self::{
+    catalog::{CatalogConfig, EndpointValue},
+    file::{ConfigError, FileConfig},
+};
 use super::cli::RunArgs;
-use crate::export::NameSets;
+use crate::{catalog::LabelSelection, export::NameSets};
 
 /// Everything decided. Where a default is given, it is here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +47,8 @@ pub struct Config {
     pub lock_file: PathBuf,
     /// Which sets of names are exported besides our own.
     pub names: NameSets,
+    /// How containers get their names.
+    pub catalog: CatalogConfig,
 }
 
 /// Intervals outside are refused: windows of less than a second have too few samples to tell
@@ -112,6 +118,33 @@ impl Config {
                     .or(file.export.cadvisor.enabled)
                     .unwrap_or(false),
             },
+            catalog: CatalogConfig {
+                endpoints: args
+                    .runtime_endpoints
+                    .or(file.catalog.runtime_endpoints)
+                    .unwrap_or_default()
+                    .into_iter()
+                    .map(|EndpointValue(endpoint)| endpoint)
+                    .collect(),
+                discovery: args
+                    .runtime_discovery
+                    .or(file.catalog.runtime_discovery)
+                    .unwrap_or(true),
+                labels: LabelSelection {
+                    container: args
+                        .container_labels
+                        .or(file.catalog.container_labels)
+                        .unwrap_or_default(),
+                    pod: args
+                        .pod_labels
+                        .or(file.catalog.pod_labels)
+                        .unwrap_or_default(),
+                },
+                own_preemptions: args
+                    .count_own_preemptions
+                    .or(file.catalog.count_own_preemptions)
+                    .unwrap_or(true),
+            },
         };
         config.check()
     }
@@ -153,6 +186,7 @@ impl Config {
                 range: "at least one of sched, block_io, oom, cgroup_life",
             });
         }
+        self.catalog.check()?;
         Ok(self)
     }
 }

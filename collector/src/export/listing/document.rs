@@ -3,15 +3,16 @@
 //! What is not known has no key. A key that is there keeps its name and meaning as long as [`SCHEMA`]
 //! stays; new ones may come.
 
-use std::{fmt, time::SystemTime};
+use std::{fmt, marker::PhantomData, time::SystemTime};
 
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{Error as _, SeqAccess, Visitor},
 };
 
+use super::told::{ElsewhereEntry, RuntimeEntry, ToldEntry};
 use crate::{
-    catalog::{Container, Names},
+    catalog::{Container, Identity, Names},
     host::{CgroupKey, cgroup_mounts::Hierarchy},
     reconcile::{
         Listing,
@@ -45,30 +46,47 @@ pub struct CatalogDocument {
     pub cgroups: Vec<CgroupEntry>,
     /// Cgroups that are known of and not listed, as they are too many.
     pub left_out: u64,
+    /// Containers that have no cgroup here: that have not been started, have ended, or are in a virtual
+    /// machine.
+    #[serde(
+        default,
+        deserialize_with = "bounded",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub containers_elsewhere: Vec<ElsewhereEntry>,
+    /// The container runtimes that were found.
+    #[serde(
+        default,
+        deserialize_with = "bounded",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub runtimes: Vec<RuntimeEntry>,
 }
 
 /// No more entries than a daemon lists: who answers may be somebody else.
-fn bounded<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<CgroupEntry>, D::Error> {
-    struct Bounded;
-    impl<'de> Visitor<'de> for Bounded {
-        type Value = Vec<CgroupEntry>;
+fn bounded<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
+    struct Bounded<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Bounded<T> {
+        type Value = Vec<T>;
 
         fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write!(formatter, "at most {MAX_CGROUPS} cgroups")
+            write!(formatter, "at most {MAX_CGROUPS} entries")
         }
 
         fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
-            let mut cgroups = Vec::new();
+            let mut all = Vec::new();
             while let Some(entry) = entries.next_element()? {
-                if cgroups.len() == MAX_CGROUPS {
+                if all.len() == MAX_CGROUPS {
                     return Err(A::Error::invalid_length(MAX_CGROUPS + 1, &self));
                 }
-                cgroups.push(entry);
+                all.push(entry);
             }
-            Ok(cgroups)
+            Ok(all)
         }
     }
-    deserializer.deserialize_seq(Bounded)
+    deserializer.deserialize_seq(Bounded(PhantomData))
 }
 
 /// Who knows the cgroups.
@@ -139,8 +157,8 @@ pub struct IdEntry {
     pub id: u64,
 }
 
-/// A container, as far as the path tells.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A container, as its path and its runtime tell.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ContainerEntry {
     /// Whether this is the container's own cgroup, and not one within it, or its pod's.
     pub own: bool,
@@ -150,12 +168,18 @@ pub struct ContainerEntry {
     /// The runtime.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub runtime: Option<String>,
+    /// What it runs in, if that is not this host: `kata`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flavor: Option<String>,
     /// The UID of its Kubernetes pod.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pod_uid: Option<String>,
     /// The pod's quality of service.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub qos: Option<String>,
+    /// What its runtime tells besides.
+    #[serde(flatten)]
+    pub told: ToldEntry,
 }
 
 /// Names, as the metrics' labels have them.
@@ -323,7 +347,12 @@ impl CatalogDocument {
             hierarchies,
             mut cgroups,
             left_out,
+            mut elsewhere,
+            runtimes,
         } = listing;
+        let elsewhere_over = elsewhere.len().saturating_sub(MAX_CGROUPS);
+        elsewhere.truncate(MAX_CGROUPS);
+        elsewhere.sort_unstable_by_key(|of| of.key());
         let over = cgroups.len().saturating_sub(MAX_CGROUPS);
         if over > 0 {
             cgroups.sort_unstable_by_key(|cgroup| cgroup.exited.is_some());
@@ -340,7 +369,9 @@ impl CatalogDocument {
             taken_seconds: seconds(taken),
             hierarchies: hierarchies.into_iter().map(hierarchy_entry).collect(),
             cgroups: cgroups.iter().map(cgroup_entry).collect(),
-            left_out: left_out + over as u64,
+            left_out: left_out + (over + elsewhere_over) as u64,
+            containers_elsewhere: elsewhere.iter().map(|of| ElsewhereEntry::of(of)).collect(),
+            runtimes: runtimes.iter().map(RuntimeEntry::of).collect(),
         }
     }
 
@@ -390,29 +421,38 @@ fn cgroup_entry(cgroup: &ListedCgroup) -> CgroupEntry {
         container: identity
             .container
             .as_ref()
-            .map(|container| container_entry(container, identity.own_container().is_some())),
+            .map(|container| container_entry(container, identity)),
         names: names_entry(&identity.names),
         last_reading: reading.as_ref().map(reading_entry),
     }
 }
 
-fn container_entry(container: &Container, own: bool) -> ContainerEntry {
+fn container_entry(container: &Container, identity: &Identity) -> ContainerEntry {
     let Container {
         id,
         runtime,
+        flavor,
         pod_uid,
         qos,
+        id_namespace: _,
+        place: _,
     } = container;
     ContainerEntry {
-        own,
+        own: identity.own_container().is_some(),
         id: known(id),
         runtime: known(runtime.name()),
         pod_uid: known(pod_uid),
         qos: qos.map(|qos| qos.name().to_owned()),
+        flavor: known(flavor.name()),
+        told: identity
+            .told
+            .as_deref()
+            .map(ToldEntry::of)
+            .unwrap_or_default(),
     }
 }
 
-fn names_entry(names: &Names) -> Option<NamesEntry> {
+pub(super) fn names_entry(names: &Names) -> Option<NamesEntry> {
     let Names {
         name,
         image,
@@ -531,12 +571,12 @@ fn reading_entry(reading: &ListedReading) -> ReadingEntry {
     }
 }
 
-fn known(text: &str) -> Option<String> {
+pub(super) fn known(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
 /// Since the epoch, to the millisecond: no clock here is read more exactly.
-fn seconds(time: SystemTime) -> f64 {
+pub(super) fn seconds(time: SystemTime) -> f64 {
     let since = time
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default();

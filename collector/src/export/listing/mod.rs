@@ -6,6 +6,8 @@
 mod document;
 mod table;
 
+mod told;
+
 #[cfg(test)]
 pub(super) mod tests;
 

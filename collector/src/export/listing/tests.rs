@@ -26,6 +26,7 @@ fn cgroup(path: &str, exited: Option<SystemTime>) -> ListedCgroup {
             path: path.to_owned(),
             names: Names::default(),
             container: None,
+            told: None,
             cgroup_version: 2,
             generation: 1,
             started: at(0),
@@ -54,7 +55,9 @@ fn gone_container() -> ListedCgroup {
                 runtime: Runtime::Containerd,
                 pod_uid: "pod1".to_owned(),
                 qos: Some(Qos::Burstable),
+                ..Container::default()
             }),
+            told: None,
             cgroup_version: 1,
             generation: 3,
             started: at(250),
@@ -168,6 +171,8 @@ pub(in crate::export) fn listing() -> Listing {
             },
         ],
         left_out: 5,
+        elsewhere: Vec::new(),
+        runtimes: Vec::new(),
     }
 }
 
@@ -282,7 +287,7 @@ fn a_document_of_more_cgroups_than_a_daemon_lists_is_refused() {
     let bytes = serde_json::to_vec(&document).unwrap();
     let error = serde_json::from_slice::<CatalogDocument>(&bytes).unwrap_err();
     assert!(
-        error.to_string().contains("at most 65536 cgroups"),
+        error.to_string().contains("at most 65536 entries"),
         "{error}"
     );
 }

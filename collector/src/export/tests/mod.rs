@@ -18,7 +18,11 @@ use prost::Message as _;
 
 use super::{Format, NameSets, encode};
 use crate::{
-    catalog::{Container, Identity, Names, Qos, Runtime},
+    catalog::{
+        Container, Identity, Names, Qos, Runtime, RuntimeContainer,
+        following::RuntimeStatus,
+        runtimes::{Endpoint, Protocol},
+    },
     reconcile::{
         Snapshot,
         drift::{DriftQuantity, DriftRatio},
@@ -65,7 +69,9 @@ fn busy_container() -> CgroupStats {
                 runtime: Runtime::Containerd,
                 pod_uid: "pod1".to_owned(),
                 qos: Some(Qos::Burstable),
+                ..Container::default()
             }),
+            told: Some(Arc::new(told())),
             cgroup_version: 2,
             generation: 1,
             started: SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_250),
@@ -106,6 +112,35 @@ fn busy_container() -> CgroupStats {
     }
 }
 
+/// What the runtime tells of it.
+fn told() -> RuntimeContainer {
+    let labels = |key: &str, value: &str| vec![(key.to_owned(), value.to_owned())];
+    RuntimeContainer {
+        exit_code: Some(137),
+        restarts: Some(3),
+        labels: labels("example.com/team", "shop \"A\""),
+        pod_labels: labels("app", "web"),
+        ..RuntimeContainer::default()
+    }
+}
+
+/// A runtime that answers, and has not always.
+fn runtime() -> RuntimeStatus {
+    RuntimeStatus {
+        endpoint: Endpoint {
+            protocol: Protocol::Containerd,
+            address: "/run/containerd/containerd.sock".to_owned(),
+        },
+        runtime: Some(Runtime::Containerd),
+        version: Some("1.6.20".to_owned()),
+        since: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000)),
+        last_error: None,
+        calls: [1, 2, 3, 4],
+        errors: [1, 0, 0, 2, 0, 3],
+        left_out: 5,
+    }
+}
+
 /// A cgroup of which nothing is known but that it is there.
 fn unknown_cgroup() -> CgroupStats {
     CgroupStats {
@@ -113,6 +148,7 @@ fn unknown_cgroup() -> CgroupStats {
             path: "~unresolved/0/4242".to_owned(),
             names: Names::default(),
             container: None,
+            told: None,
             cgroup_version: 0,
             generation: 1,
             started: SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_001),
@@ -169,6 +205,8 @@ pub(super) fn full_snapshot() -> Snapshot {
             exited: 2,
             unresolved: 3,
             overflowed: 4,
+            unnamed: 6,
+            names_left_out: 7,
         },
         events_overflowed: 5,
         left_out: [1, 2, 3, 4, 5],
@@ -195,6 +233,7 @@ pub(super) fn full_snapshot() -> Snapshot {
             cut: 10,
             over_bound: 11,
         },
+        runtimes: vec![runtime()],
         timings: vec![
             (Timing::Reconcile, recorded(&[2_000_000])),
             (Timing::CgroupfsRead, recorded(&[30_000])),

@@ -1,13 +1,13 @@
 //! What comes in: batches of samples, and events.
 
-use std::time::SystemTime;
+use std::{num::NonZeroU32, path::Path, time::SystemTime};
 
 use collector_common::event::OomEvent;
 
 use super::{Pipeline, there};
 use crate::{
     catalog::{
-        LifeNote,
+        LifeNote, Owner, OwnerId,
         cgroup_table::{Change, Moment},
     },
     drain::{Batch, Event, Samples, Sink, decode::CgroupChange},
@@ -97,10 +97,35 @@ impl Pipeline {
             .owner_of(key)
             .filter(|(id, _)| *id == owner)
             .and_then(|(_, of)| of.class);
-        // Containers get their place now, so that the first sample finds them known.
+        self.set_class(key, class);
+        self.misses_names |= self.table.owner(owner).is_some_and(Owner::is_unnamed);
+    }
+
+    /// Containers get their place now, so that the first sample finds them known.
+    fn set_class(&mut self, key: CgroupKey, class: Option<NonZeroU32>) {
         if key.hierarchy == self.tasks || key.hierarchy == self.block {
             self.windows
                 .set_class(key, class.map_or(Class::System, Class::Container));
+        }
+    }
+
+    /// Does for the numbers what it means that a runtime has told whose cgroups are.
+    pub(super) fn classify(&mut self, owner: OwnerId) {
+        let Some(of) = self.table.owner(owner) else {
+            return;
+        };
+        let class = of.class;
+        let keys: Vec<_> = of.live_keys().collect();
+        let notes: Vec<_> = keys
+            .iter()
+            .filter_map(|key| there(owner, of, *key, None))
+            .collect();
+        for key in keys {
+            self.set_class(key, class);
+        }
+        // Its processes may have a network to themselves, now that it is known to be a container.
+        for note in notes {
+            self.note(note);
         }
     }
 
@@ -161,7 +186,7 @@ impl Pipeline {
         let flag = |flag: u32| event.flags & flag != 0;
         let victim = if flag(OomEvent::FLAG_PID_ONLY) {
             // Too late when the victim is gone already: then its cgroup is not known.
-            cgroup_of(event.victim_pid, self.tasks).and_then(|path| {
+            cgroup_of(Path::new("/"), event.victim_pid, self.tasks).and_then(|path| {
                 let (_, owner) = self.table.owner_at(&path)?;
                 owner.keys().find(|key| key.hierarchy == self.tasks)
             })

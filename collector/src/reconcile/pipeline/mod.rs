@@ -19,8 +19,10 @@ use super::{
 };
 use crate::{
     catalog::{
-        CgroupTable, LifeNote, Owner, OwnerId, Recognizer, TableSettings,
+        CgroupTable, Informant, LifeNote, News, Owner, OwnerId, Recognizer, Roster, TableSettings,
         cgroup_table::{Expired, Moment, Walked},
+        following::Unnamed,
+        runtimes::ContainerRef,
     },
     host::{CgroupKey, HierarchyId, cgroup_mounts::CgroupMounts, cgroup_walk::Walk, clock::Ktime},
     window::{CgroupTotals, CgroupWindows, EventSums, Operation, OperationCodes, WindowSettings},
@@ -63,6 +65,8 @@ pub struct Pipeline {
     roll_up: RollUp,
     started: SystemTime,
     wants_resync: bool,
+    /// There is a container of which no runtime has told.
+    misses_names: bool,
     /// What happened to cgroups since this was last asked.
     life: Vec<LifeNote>,
     /// Whether some of it could not be kept.
@@ -138,6 +142,7 @@ impl Pipeline {
             roll_up: RollUp::default(),
             started,
             wants_resync: false,
+            misses_names: false,
             life: Vec::new(),
             life_missed: false,
         }
@@ -154,6 +159,11 @@ impl Pipeline {
         mem::take(&mut self.wants_resync)
     }
 
+    /// Whether a container has come of which no runtime has told. Says so once.
+    pub fn misses_names(&mut self) -> bool {
+        mem::take(&mut self.misses_names)
+    }
+
     /// Makes identities agree with a walk of a hierarchy that began at `began`.
     pub fn sync(&mut self, hierarchy: HierarchyId, walk: &Walk, began: Ktime, now: Moment) {
         let walked = Walked {
@@ -166,6 +176,52 @@ impl Pipeline {
         }
         self.note_exits();
         self.make_room();
+    }
+
+    /// Takes what a runtime tells of its containers: names of rows, those that are gone too.
+    pub fn tell(&mut self, informant: Informant, news: News) {
+        for owner in self.table.tell(informant, news) {
+            self.classify(owner);
+        }
+    }
+
+    /// The first process of a container is in this cgroup.
+    pub fn place(&mut self, container: &ContainerRef, path: &[u8]) {
+        for owner in self.table.place(container, path) {
+            self.classify(owner);
+        }
+    }
+
+    /// Which containers there are, as the runtimes tell.
+    #[must_use]
+    pub const fn roster(&self) -> &Roster {
+        self.table.roster()
+    }
+
+    /// Whether a container has cgroups here.
+    #[must_use]
+    pub fn has_cgroups_of(&self, container: &ContainerRef) -> bool {
+        self.table.has_cgroups_of(container)
+    }
+
+    /// The hierarchy in which tasks are attributed.
+    #[must_use]
+    pub const fn task_hierarchy(&self) -> HierarchyId {
+        self.tasks
+    }
+
+    /// Containers that are there, and of which no runtime has told; at most so many.
+    #[must_use]
+    pub fn unnamed(&self, most: usize) -> Vec<Unnamed> {
+        let unnamed = self.table.owners().filter(|(_, owner)| owner.is_unnamed());
+        let unnamed = unnamed.filter_map(|(_, owner)| {
+            let container = owner.identity.container.as_ref()?;
+            Some(Unnamed {
+                of: container.key()?,
+                runtime: container.runtime,
+            })
+        });
+        unnamed.take(most).collect()
     }
 
     /// Lets go of tombstones whose time is over.

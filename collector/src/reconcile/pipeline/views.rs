@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::{Life, OTHER, Pipeline, Scrape};
 use crate::{
-    catalog::{Identity, Names, Owner, OwnerId},
+    catalog::{Identity, Names, Owner, OwnerId, RuntimeContainer},
     drain::InFlight,
     host::{CgroupKey, clock::Ktime},
     reconcile::{
@@ -48,6 +48,14 @@ impl Pipeline {
             .map(|(id, owner)| (ListedCgroup::of(owner), self.life(id, owner)))
             .collect();
         (cgroups, self.table.counts().overflowed)
+    }
+
+    /// Containers that have no cgroup here.
+    #[must_use]
+    pub fn containers_elsewhere(&self) -> Vec<Arc<RuntimeContainer>> {
+        let has_cgroups = |of: &&Arc<RuntimeContainer>| !self.table.has_cgroups_of(&of.key());
+        let elsewhere = self.table.roster().containers().filter(has_cgroups);
+        elsewhere.map(Arc::clone).collect()
     }
 
     fn life(&self, owner_id: OwnerId, owner: &Owner) -> Life {
@@ -171,6 +179,7 @@ impl Pipeline {
             path: OTHER.to_owned(),
             names: Names::default(),
             container: None,
+            told: None,
             cgroup_version: 0,
             generation: 1,
             started: self.started,

@@ -240,6 +240,8 @@ impl Entry {
         if is_other {
             self.end(&mut life);
             *life = new;
+        } else {
+            life.learn_network(new.has_network);
         }
         if !life.add_key(key) {
             self.tally.leave_out(LeftOut::Id);

@@ -93,6 +93,11 @@ impl EntryLife {
         self
     }
 
+    /// It can turn out late that it is a container's own.
+    pub(super) const fn learn_network(&mut self, has_network: bool) {
+        self.has_network |= has_network;
+    }
+
     /// When it was made, if that is known.
     pub(super) fn made(&self) -> Option<Ktime> {
         self.is_new.then_some(self.since)

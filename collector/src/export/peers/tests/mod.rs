@@ -64,6 +64,7 @@ fn row(path: &str, container: Option<Container>, statistics: CgroupStatistics) -
             path: path.to_owned(),
             names: Names::default(),
             container,
+            told: None,
             cgroup_version: 2,
             generation: 1,
             started: second(1_700_000_000),
@@ -92,8 +93,7 @@ fn v1_container() -> CgroupStats {
     let container = Container {
         id: ID.to_owned(),
         runtime: Runtime::Docker,
-        pod_uid: String::new(),
-        qos: None,
+        ..Container::default()
     };
     let mut row = named(
         row(
@@ -125,6 +125,7 @@ fn kubernetes_container(id: &str) -> Container {
         runtime: Runtime::Containerd,
         pod_uid: "ab12".to_owned(),
         qos: Some(Qos::Burstable),
+        ..Container::default()
     }
 }
 

@@ -99,8 +99,7 @@ fn containerds_labels_are_the_id_and_its_own_namespace() {
     let with = |runtime, id: &str| Container {
         id: id.to_owned(),
         runtime,
-        pod_uid: String::new(),
-        qos: None,
+        ..Container::default()
     };
     // The kubelet's containers are in a namespace of their own, whatever their pod's is.
     assert_eq!(
@@ -183,8 +182,7 @@ fn absent_figures_give_no_series() {
         Some(Container {
             id: ID.to_owned(),
             runtime: Runtime::Docker,
-            pod_uid: String::new(),
-            qos: None,
+            ..Container::default()
         }),
         CgroupStatistics::default(),
     );

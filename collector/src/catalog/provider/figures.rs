@@ -1,12 +1,13 @@
-//! The main figures of a cgroup's last reading: what the catalog shows of it.
+//! The main figures of a container or cgroup, in one form whoever tells them: its own files here, or its
+//! runtime.
 
 use std::collections::HashSet;
 
-use super::snapshot::KernelReading;
 use crate::host::{
     DeviceNumber,
     cgroupfs::{CgroupStatistics, Limit, Pressure, io::DeviceIo},
-    network::NetworkNamespace,
+    network::{NetworkNamespace, NetworkStatistics},
+    process_files::ProcessTotals,
 };
 
 /// The main figures; absent where the kernel does not give them. The times and sizes are of the same reading,
@@ -104,11 +105,16 @@ pub struct Machine {
 }
 
 impl Figures {
-    /// The main ones of all.
+    /// The main ones of what was read: of its cgroup's files, of its network, of its processes.
     #[must_use]
-    pub fn of(kernel: &KernelReading, machine: &Machine) -> Self {
+    pub fn of(
+        statistics: Option<&CgroupStatistics>,
+        network: Option<&NetworkStatistics>,
+        processes: Option<ProcessTotals>,
+        machine: &Machine,
+    ) -> Self {
         let mut figures = Self::default();
-        if let Some(statistics) = kernel.statistics.as_deref() {
+        if let Some(statistics) = statistics {
             figures.take_cpu(statistics, machine);
             figures.take_memory(statistics);
             figures.take_io(statistics, machine);
@@ -118,16 +124,10 @@ impl Figures {
                 figures.thread_limit = pids.limit.and_then(Limit::bound);
             }
         }
-        if let Some(network) = kernel.network.as_deref() {
-            let (received, sent) = network.total();
-            figures.network_namespace = network.namespace.map(|NetworkNamespace(number)| number);
-            figures.network_is_host = network.is_host;
-            figures.network_received_bytes = Some(received.bytes);
-            figures.network_sent_bytes = Some(sent.bytes);
-            figures.network_received_packets = Some(received.packets);
-            figures.network_sent_packets = Some(sent.packets);
+        if let Some(network) = network {
+            figures.take_network(network);
         }
-        figures.open_files = kernel.processes.and_then(|processes| processes.open_files);
+        figures.open_files = processes.and_then(|processes| processes.open_files);
         figures
     }
 
@@ -197,21 +197,25 @@ impl Figures {
         self.memory_stalled_ns = stalled(pressure.memory);
         self.io_stalled_ns = stalled(pressure.io);
     }
+
+    fn take_network(&mut self, network: &NetworkStatistics) {
+        let (received, sent) = network.total();
+        self.network_namespace = network.namespace.map(|NetworkNamespace(number)| number);
+        self.network_is_host = network.is_host;
+        self.network_received_bytes = Some(received.bytes);
+        self.network_sent_bytes = Some(sent.bytes);
+        self.network_received_packets = Some(received.packets);
+        self.network_sent_packets = Some(sent.packets);
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::host::cgroupfs::tests::statistics_of_dump;
 
     fn figures(dump: &str, machine: &Machine) -> Figures {
-        let kernel = KernelReading {
-            statistics: Some(Arc::new(statistics_of_dump(dump))),
-            ..KernelReading::default()
-        };
-        Figures::of(&kernel, machine)
+        Figures::of(Some(&statistics_of_dump(dump)), None, None, machine)
     }
 
     fn machine(cpus: u64) -> Machine {
@@ -223,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_container_of_v2_has_its_figures() {
-        let dump = include_str!("../host/cgroupfs/fixtures/v2-7.2.txt");
+        let dump = include_str!("../../host/cgroupfs/fixtures/v2-7.2.txt");
         let figures = figures(dump, &machine(2));
         assert_eq!(figures.cpu_ns, Some(19_575_640_000));
         assert_eq!(figures.cpu_throttled_periods, Some(392));
@@ -246,15 +250,13 @@ mod tests {
 
     #[test]
     fn without_a_limit_of_its_own_a_cgroup_can_use_all_cpus_that_are_online() {
-        let mut kernel = KernelReading::default();
-        let dump = include_str!("../host/cgroupfs/fixtures/v2-7.2.txt");
+        let dump = include_str!("../../host/cgroupfs/fixtures/v2-7.2.txt");
         let mut statistics = statistics_of_dump(dump);
         let mut limits = |quota, machine: &Machine| {
             if let Some(cpu) = &mut statistics.cpu {
                 cpu.of.quota_ns = quota;
             }
-            kernel.statistics = Some(Arc::new(statistics.clone()));
-            let figures = Figures::of(&kernel, machine);
+            let figures = Figures::of(Some(&statistics), None, None, machine);
             (figures.cpu_limit_cores, figures.cpu_limit_is_default)
         };
         // Its set has one CPU.
@@ -275,7 +277,7 @@ mod tests {
 
     #[test]
     fn what_is_done_to_a_disk_made_of_others_counts_once() {
-        let dump = include_str!("../host/cgroupfs/fixtures/v2-7.2.txt");
+        let dump = include_str!("../../host/cgroupfs/fixtures/v2-7.2.txt");
         let machine = Machine {
             stacked: HashSet::from([DeviceNumber {
                 major: 254,

@@ -1,0 +1,187 @@
+//! One place where a runtime may be, as a collector that is there when the runtime is.
+//!
+//! In: a [`Connector`], and whom to hand the client to. Out: the offers of a runtime that answers. A place
+//! at which nobody answers is tried less and less often, until something new is there.
+
+use std::{
+    fs,
+    os::unix::fs::MetadataExt as _,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
+use tokio::sync::mpsc;
+
+use super::{Tally, lookups::RosterLookups};
+use crate::catalog::{
+    Flavor, Runtime, RuntimeMetadata,
+    provider::{
+        Unavailable,
+        collectors::{Collectors, Offer, Ranked},
+        discovery::Factory,
+    },
+    runtimes::{Call, Connector, RuntimeClient},
+};
+
+/// One place where a runtime may be.
+pub struct EndpointFactory {
+    id: String,
+    connector: Arc<dyn Connector>,
+    tally: Arc<Tally>,
+    /// Who follows it.
+    follower: mpsc::Sender<Arc<dyn RuntimeClient>>,
+    lookups: RosterLookups,
+    patience: Mutex<Patience>,
+}
+
+impl std::fmt::Debug for EndpointFactory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EndpointFactory")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// When the next try is.
+#[derive(Debug)]
+struct Patience {
+    /// What was there when it was last tried.
+    tried: Option<Identity>,
+    next: Option<Instant>,
+    delays: ExponentialBackoff,
+    reason: String,
+}
+
+/// A socket, as long as it is the same.
+type Identity = (u64, u64, i64);
+
+/// The first delay after a failure, and the longest.
+const DELAYS: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
+
+/// How good an endpoint's runtime is at looking up containers: this host itself is better.
+const PRIORITY: u8 = 10;
+
+fn delays() -> ExponentialBackoff {
+    let (min, max) = DELAYS;
+    ExponentialBuilder::default()
+        .with_min_delay(min)
+        .with_max_delay(max)
+        .without_max_times()
+        .build()
+}
+
+impl EndpointFactory {
+    /// Of a connector; who follows the runtime is handed its client.
+    #[must_use]
+    pub fn new(
+        connector: Arc<dyn Connector>,
+        tally: Arc<Tally>,
+        follower: mpsc::Sender<Arc<dyn RuntimeClient>>,
+        lookups: RosterLookups,
+    ) -> Self {
+        Self {
+            id: connector.endpoint().to_string(),
+            connector,
+            tally,
+            follower,
+            lookups,
+            patience: Mutex::new(Patience {
+                tried: None,
+                next: None,
+                delays: delays(),
+                reason: String::new(),
+            }),
+        }
+    }
+
+    /// What is at the address; `None` for a URL, and where nothing is.
+    fn identity(&self) -> Option<Identity> {
+        let address = &self.connector.endpoint().address;
+        let metadata = fs::metadata(address).ok()?;
+        Some((metadata.dev(), metadata.ino(), metadata.ctime_nsec()))
+    }
+
+    /// Refuses a try that comes too early.
+    fn be_patient(&self) -> Result<(), Unavailable> {
+        let address = &self.connector.endpoint().address;
+        let identity = self.identity();
+        if address.starts_with('/') && identity.is_none() {
+            return Err(Unavailable::not_yet(format!(
+                "there is no socket {address}"
+            )));
+        }
+        let mut patience = self.patience();
+        if patience.tried != identity {
+            patience.tried = identity;
+            patience.next = None;
+            patience.delays = delays();
+        }
+        match patience.next {
+            Some(next) if Instant::now() < next => {
+                Err(Unavailable::not_yet(patience.reason.clone()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn lose_patience(&self, reason: &str) {
+        let mut patience = self.patience();
+        reason.clone_into(&mut patience.reason);
+        let delay = patience.delays.next().unwrap_or(DELAYS.1);
+        patience.next = Some(Instant::now() + delay);
+    }
+
+    fn patience(&self) -> std::sync::MutexGuard<'_, Patience> {
+        self.patience.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn offers(&self, client: &dyn RuntimeClient) -> Vec<Offer> {
+        let runtime = client.runtime();
+        let lookups = Arc::new(self.lookups.of(runtime));
+        [Flavor::Default, Flavor::Kata]
+            .into_iter()
+            .map(|flavor| Offer {
+                runtime: RuntimeMetadata { runtime, flavor },
+                collectors: Collectors {
+                    container_of_pid: Some(Ranked::new(
+                        PRIORITY,
+                        Arc::<RosterLookups>::clone(&lookups),
+                    )),
+                    container_of_pod_name: Some(Ranked::new(
+                        PRIORITY,
+                        Arc::<RosterLookups>::clone(&lookups),
+                    )),
+                    ..client.collectors(PRIORITY)
+                },
+            })
+            .collect()
+    }
+}
+
+#[async_trait]
+impl Factory for EndpointFactory {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    async fn build(&self) -> Result<Vec<Offer>, Unavailable> {
+        self.be_patient()?;
+        self.tally.count(Call::Connect);
+        let client = self.connector.connect().await.inspect_err(|why| {
+            self.lose_patience(&why.to_string());
+            self.tally.unavailable(why);
+        })?;
+        if client.runtime() == Runtime::Unknown {
+            return Err(Unavailable::not_yet("it does not say which runtime it is"));
+        }
+        let offers = self.offers(client.as_ref());
+        // The follower takes one at a time, and asks for no other before it has lost that.
+        self.follower
+            .try_send(client)
+            .map_err(|_full| Unavailable::not_yet("it is being followed still"))?;
+        self.patience().delays = delays();
+        Ok(offers)
+    }
+}

@@ -1,0 +1,463 @@
+//! Every container that a runtime has told of.
+//!
+//! In: what each runtime tells. Out: one [`RuntimeContainer`] for each container, though several may know
+//! it: Docker's containers are containerd's too, and CRI's. Never here: a cgroup.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+    time::SystemTime,
+};
+
+use super::{Names, RuntimeContainer, RuntimeState, runtimes::ContainerRef};
+
+/// Who tells: the rank of what is told, lower is better, and a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Informant {
+    /// Of two that tell of the same container, the one with the lower rank is believed; the other completes
+    /// what that one leaves out.
+    pub rank: u8,
+    /// Tells informants of one rank apart.
+    pub number: u32,
+}
+
+/// Every container that a runtime has told of, by its key.
+#[derive(Debug)]
+pub struct Roster {
+    entries: HashMap<ContainerRef, Entry>,
+    /// What containers tell of their pods, by the UID.
+    pods: HashMap<String, Arc<RuntimeContainer>>,
+    /// Cgroups that do not have their container's id in their path; `None` where two claim one.
+    places: BTreeMap<Vec<u8>, Option<ContainerRef>>,
+    most: usize,
+    refused: u64,
+}
+
+/// One container.
+#[derive(Debug)]
+struct Entry {
+    /// What each says, the best first; one at least.
+    tellings: Vec<(Informant, RuntimeContainer)>,
+    /// All of it, put together.
+    whole: Arc<RuntimeContainer>,
+}
+
+impl ContainerRef {
+    /// What tells a container from all others of this host. Ids of 64 hexadecimal digits do by
+    /// themselves, and not everyone who knows one knows its namespace; chosen ids do in a namespace.
+    #[must_use]
+    pub fn key(mut self) -> Self {
+        if is_unique(&self.id) {
+            self.id_namespace.clear();
+        }
+        self
+    }
+}
+
+impl RuntimeContainer {
+    /// What tells it from all others.
+    #[must_use]
+    pub fn key(&self) -> ContainerRef {
+        ContainerRef {
+            id_namespace: self.id_namespace.clone(),
+            id: self.id.clone(),
+        }
+        .key()
+    }
+}
+
+fn is_unique(id: &str) -> bool {
+    id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+impl Roster {
+    /// Empty; of at most so many containers.
+    #[must_use]
+    pub fn new(most: usize) -> Self {
+        Self {
+            entries: HashMap::new(),
+            pods: HashMap::new(),
+            places: BTreeMap::new(),
+            most,
+            refused: 0,
+        }
+    }
+
+    /// A runtime tells of a container; if that is not all there is to tell, what it told before completes
+    /// it. The container's key, if that is news.
+    pub fn tell(
+        &mut self,
+        informant: Informant,
+        mut told: RuntimeContainer,
+        is_whole: bool,
+    ) -> Option<ContainerRef> {
+        let key = told.key();
+        if key.id.is_empty() {
+            return None;
+        }
+        if !self.entries.contains_key(&key) && self.entries.len() >= self.most {
+            self.refused += 1;
+            return None;
+        }
+        if !told.pod_uid.is_empty() && !told.names.pod.is_empty() {
+            self.tell_pod(&told);
+        }
+        let entry = self.entries.entry(key.clone()).or_insert_with(|| Entry {
+            tellings: Vec::new(),
+            whole: Arc::default(),
+        });
+        match entry.tellings.iter_mut().find(|(of, _)| *of == informant) {
+            Some((_, before)) => {
+                if !is_whole {
+                    told.complete(before);
+                }
+                if *before == told {
+                    return None;
+                }
+                *before = told;
+            }
+            None => entry.tellings.push((informant, told)),
+        }
+        entry.tellings.sort_by_key(|(of, _)| *of);
+        entry.put_together().then_some(key)
+    }
+
+    fn tell_pod(&mut self, told: &RuntimeContainer) {
+        if self.pods.len() >= self.most && !self.pods.contains_key(&told.pod_uid) {
+            self.refused += 1;
+            return;
+        }
+        let mut pod = RuntimeContainer {
+            names: Names {
+                namespace: told.names.namespace.clone(),
+                pod: told.names.pod.clone(),
+                ..Names::default()
+            },
+            pod_uid: told.pod_uid.clone(),
+            pod_labels: told.pod_labels.clone(),
+            ..RuntimeContainer::default()
+        };
+        let before = self.pods.entry(told.pod_uid.clone()).or_default();
+        // Not everyone who knows the pod knows its labels.
+        if pod.pod_labels.is_empty() {
+            pod.pod_labels.clone_from(&before.pod_labels);
+        }
+        if **before != pod {
+            *before = Arc::new(pod);
+        }
+    }
+
+    /// A container's first process has ended. Its key, if that is news.
+    pub fn exited(
+        &mut self,
+        informant: Informant,
+        of: ContainerRef,
+        code: Option<i32>,
+        at: Option<SystemTime>,
+    ) -> Option<ContainerRef> {
+        let key = of.key();
+        let entry = self.entries.get_mut(&key)?;
+        let (_, told) = entry.tellings.iter_mut().find(|(of, _)| *of == informant)?;
+        told.state = RuntimeState::Exited;
+        told.pid = None;
+        told.exit_code = code.or(told.exit_code);
+        told.finished = at.or(told.finished);
+        entry.put_together().then_some(key)
+    }
+
+    /// A runtime has a container no more.
+    pub fn removed(&mut self, informant: Informant, of: ContainerRef) {
+        let key = of.key();
+        let Some(entry) = self.entries.get_mut(&key) else {
+            return;
+        };
+        entry.tellings.retain(|(of, _)| *of != informant);
+        if entry.tellings.is_empty() {
+            self.entries.remove(&key);
+            self.places.retain(|_, of| of.as_ref() != Some(&key));
+        } else {
+            entry.put_together();
+        }
+    }
+
+    /// All that a runtime has, but what `is_newer` says has been told of since it was asked. The keys of
+    /// what is news.
+    pub fn relist(
+        &mut self,
+        informant: Informant,
+        all: Vec<RuntimeContainer>,
+        is_newer: impl Fn(&ContainerRef) -> bool,
+    ) -> Vec<ContainerRef> {
+        let there: HashSet<_> = all.iter().map(RuntimeContainer::key).collect();
+        let gone: Vec<_> = self
+            .entries
+            .iter()
+            .filter(|(key, entry)| {
+                let is_theirs = entry.tellings.iter().any(|(of, _)| *of == informant);
+                is_theirs && !there.contains(key) && !is_newer(key)
+            })
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in gone {
+            self.removed(informant, key);
+        }
+        let news = all
+            .into_iter()
+            .filter(|told| !is_newer(&told.key()))
+            .collect::<Vec<_>>();
+        let news = news
+            .into_iter()
+            .filter_map(|told| self.tell(informant, told, true))
+            .collect();
+        self.forget_pods();
+        news
+    }
+
+    /// Lets go of pods of which no container is left.
+    fn forget_pods(&mut self) {
+        let there: HashSet<&str> = self
+            .entries
+            .values()
+            .map(|entry| entry.whole.pod_uid.as_str())
+            .collect();
+        self.pods.retain(|uid, _| there.contains(uid.as_str()));
+    }
+
+    /// A container is in this cgroup, whose path does not have its id. Whether that is news.
+    pub fn place(&mut self, path: &[u8], key: &ContainerRef) -> bool {
+        if self.places.len() >= self.most || is_everyones(path) {
+            return false;
+        }
+        match self.places.get_mut(path) {
+            Some(Some(before)) if before == key => false,
+            // Two in one cgroup: it is neither's.
+            Some(of) => of.take().is_some(),
+            None => {
+                self.places.insert(path.to_vec(), Some(key.clone()));
+                true
+            }
+        }
+    }
+
+    /// The outermost cgroup at or above a path that is a container's by its place: how much of the path it
+    /// is, and whose.
+    #[must_use]
+    pub fn placed(&self, path: &[u8]) -> Option<(usize, &ContainerRef)> {
+        if self.places.is_empty() {
+            return None;
+        }
+        let ends = path
+            .iter()
+            .enumerate()
+            .filter(|(at, byte)| **byte == b'/' && *at > 0)
+            .map(|(at, _)| at);
+        ends.chain([path.len()]).find_map(|end| {
+            let of = self.places.get(&path[..end])?.as_ref()?;
+            Some((end, of))
+        })
+    }
+
+    /// A container.
+    #[must_use]
+    pub fn get(&self, key: &ContainerRef) -> Option<&Arc<RuntimeContainer>> {
+        self.entries.get(key).map(|entry| &entry.whole)
+    }
+
+    /// A pod, by its UID: a container without an id.
+    #[must_use]
+    pub fn pod(&self, uid: &str) -> Option<&Arc<RuntimeContainer>> {
+        self.pods.get(uid)
+    }
+
+    /// All containers, in no order.
+    pub fn containers(&self) -> impl Iterator<Item = &Arc<RuntimeContainer>> {
+        self.entries.values().map(|entry| &entry.whole)
+    }
+
+    /// How many containers, pods and places found no room.
+    #[must_use]
+    pub const fn refused(&self) -> u64 {
+        self.refused
+    }
+}
+
+impl Entry {
+    /// Puts together what all tell. Whether it is other than before.
+    fn put_together(&mut self) -> bool {
+        let mut tellings = self.tellings.iter().map(|(_, told)| told);
+        let Some(best) = tellings.next() else {
+            return false;
+        };
+        let mut whole = best.clone();
+        for next in tellings {
+            whole.complete(next);
+        }
+        let is_news = *self.whole != whole;
+        if is_news {
+            self.whole = Arc::new(whole);
+        }
+        is_news
+    }
+}
+
+/// Whether a cgroup can have processes of others: a container that was not given one of its own (Podman
+/// with `--cgroups=disabled`) is in its caller's.
+fn is_everyones(path: &[u8]) -> bool {
+    let last = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    last.is_empty()
+        || last.ends_with(b".slice")
+        || last.ends_with(b".service")
+        || last == b"init.scope"
+        || (last.starts_with(b"session-") && last.ends_with(b".scope"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::{Runtime, RuntimeMetadata};
+
+    const DOCKER: Informant = Informant { rank: 0, number: 7 };
+    const CONTAINERD: Informant = Informant { rank: 5, number: 1 };
+    const ID: &str = "4f1e7e2c6a9b3d5f8c0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60";
+
+    fn told(id: &str, runtime: Runtime, name: &str) -> RuntimeContainer {
+        RuntimeContainer {
+            id: id.to_owned(),
+            runtime: RuntimeMetadata::of(runtime),
+            names: Names {
+                name: name.to_owned(),
+                ..Names::default()
+            },
+            ..RuntimeContainer::default()
+        }
+    }
+
+    fn key(id: &str) -> ContainerRef {
+        ContainerRef {
+            id_namespace: String::new(),
+            id: id.to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_better_one_is_believed_and_the_other_completes_it_whoever_came_first() {
+        for first_is_better in [true, false] {
+            let mut roster = Roster::new(10);
+            let mut from_docker = told(ID, Runtime::Docker, "web");
+            from_docker.restarts = Some(2);
+            let mut from_containerd = told(ID, Runtime::Containerd, ID);
+            from_containerd.id_namespace = "k8s.io".to_owned();
+            from_containerd.pid = Some(42);
+            let mut tellings = [(DOCKER, from_docker), (CONTAINERD, from_containerd)];
+            if !first_is_better {
+                tellings.reverse();
+            }
+            for (informant, told) in tellings {
+                assert_eq!(roster.tell(informant, told, true), Some(key(ID)));
+            }
+            let whole = roster.get(&key(ID)).unwrap();
+            assert_eq!(whole.names.name, "web");
+            assert_eq!(whole.runtime.runtime, Runtime::Docker);
+            assert_eq!((whole.pid, whole.restarts), (Some(42), Some(2)));
+            // What the better one knows goes when it goes; the other stays.
+            roster.removed(DOCKER, key(ID));
+            assert_eq!(roster.get(&key(ID)).unwrap().names.name, ID);
+            roster.removed(CONTAINERD, key(ID));
+            assert_eq!(roster.get(&key(ID)), None);
+        }
+    }
+
+    #[test]
+    fn chosen_ids_are_told_apart_by_their_namespace() {
+        let mut roster = Roster::new(10);
+        for namespace in ["one", "two"] {
+            let mut of = told("web", Runtime::Containerd, namespace);
+            of.id_namespace = namespace.to_owned();
+            roster.tell(CONTAINERD, of, true).unwrap();
+        }
+        for namespace in ["one", "two"] {
+            let key = ContainerRef {
+                id_namespace: namespace.to_owned(),
+                id: "web".to_owned(),
+            };
+            assert_eq!(roster.get(&key).unwrap().names.name, namespace);
+        }
+    }
+
+    #[test]
+    fn a_list_takes_away_what_is_gone_but_not_what_was_told_since_it_was_asked_for() {
+        let mut roster = Roster::new(10);
+        for id in ["gone", "stays", "new"] {
+            roster.tell(DOCKER, told(id, Runtime::Docker, "before"), true);
+        }
+        roster.tell(CONTAINERD, told("others", Runtime::Containerd, ""), true);
+        let list = vec![
+            told("stays", Runtime::Docker, "after"),
+            told("removed-since", Runtime::Docker, ""),
+        ];
+        let since = ["new", "removed-since"];
+        let news = roster.relist(DOCKER, list, |key| since.contains(&key.id.as_str()));
+        assert_eq!(news, [key("stays")]);
+        let there = |id: &str| roster.get(&key(id)).is_some();
+        assert!(there("stays") && there("new") && there("others"));
+        assert!(!there("gone") && !there("removed-since"));
+    }
+
+    #[test]
+    fn no_more_are_kept_than_there_may_be_and_the_rest_is_counted() {
+        let mut roster = Roster::new(2);
+        for id in ["a", "b", "c", "d"] {
+            roster.tell(DOCKER, told(id, Runtime::Docker, ""), true);
+        }
+        assert_eq!((roster.containers().count(), roster.refused()), (2, 2));
+        // Those that are known can change.
+        assert!(
+            roster
+                .tell(DOCKER, told("a", Runtime::Docker, "renamed"), true)
+                .is_some()
+        );
+    }
+
+    #[test]
+    fn a_place_is_the_outermost_and_nobodys_when_two_claim_it() {
+        let mut roster = Roster::new(10);
+        assert!(roster.place(b"/my/path", &key("a")));
+        assert!(!roster.place(b"/my/path", &key("a")), "no news");
+        assert!(roster.place(b"/my/path/deeper", &key("b")));
+        assert_eq!(roster.placed(b"/my/path"), Some((8, &key("a"))));
+        assert_eq!(roster.placed(b"/my/path/deeper/x"), Some((8, &key("a"))));
+        assert_eq!(roster.placed(b"/my/paths"), None);
+        assert!(roster.place(b"/my/path", &key("c")));
+        assert_eq!(roster.placed(b"/my/path/deeper/x"), Some((15, &key("b"))));
+        for everyones in ["/", "", "/user.slice", "/a/b.service", "/x/session-3.scope"] {
+            assert!(
+                !roster.place(everyones.as_bytes(), &key("a")),
+                "{everyones}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_pod_is_known_by_its_containers_until_the_last_is_gone() {
+        let mut roster = Roster::new(10);
+        let mut of = told(ID, Runtime::Containerd, "");
+        of.pod_uid = "uid".to_owned();
+        of.names.pod = "web-0".to_owned();
+        of.names.namespace = "shop".to_owned();
+        roster.tell(CONTAINERD, of.clone(), true);
+        let pod = roster.pod("uid").unwrap();
+        let names = (pod.names.namespace.as_str(), pod.names.pod.as_str());
+        assert_eq!(names, ("shop", "web-0"));
+        roster.relist(CONTAINERD, Vec::new(), |_| false);
+        assert_eq!(roster.pod("uid"), None);
+    }
+
+    #[test]
+    fn an_exit_is_told_with_its_code() {
+        let mut roster = Roster::new(10);
+        roster.tell(DOCKER, told(ID, Runtime::Docker, "web"), true);
+        assert!(roster.exited(DOCKER, key(ID), Some(137), None).is_some());
+        let of = roster.get(&key(ID)).unwrap();
+        assert_eq!((of.exit_code, of.state), (Some(137), RuntimeState::Exited));
+    }
+}

@@ -1,0 +1,144 @@
+//! Where the sockets of container runtimes are.
+//!
+//! In: where the host's `/` is. Out: the places at which a runtime may be found, there or not. Never here:
+//! a connection.
+
+use std::{
+    collections::HashSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use super::{Endpoint, Protocol};
+
+/// Sockets below the host's `/`, and what is spoken there.
+const SOCKETS: [(Protocol, &str); 25] = [
+    (Protocol::Docker, "run/docker.sock"),
+    (Protocol::Docker, "var/run/docker.sock"),
+    (Protocol::Docker, "run/snap.docker/docker.sock"),
+    (Protocol::Docker, "var/snap/docker/common/run/docker.sock"),
+    // What Docker Desktop gives to its own containers.
+    (Protocol::Docker, "run/guest-services/docker.sock"),
+    (Protocol::Podman, "run/podman/podman.sock"),
+    (Protocol::Podman, "var/run/podman/podman.sock"),
+    (Protocol::Containerd, "run/containerd/containerd.sock"),
+    (Protocol::Containerd, "var/run/containerd/containerd.sock"),
+    // Docker's own, where it starts one.
+    (
+        Protocol::Containerd,
+        "run/docker/containerd/containerd.sock",
+    ),
+    // k3s and RKE2.
+    (Protocol::Containerd, "run/k3s/containerd/containerd.sock"),
+    (Protocol::Containerd, "run/k0s/containerd.sock"),
+    (
+        Protocol::Containerd,
+        "var/snap/microk8s/common/run/containerd.sock",
+    ),
+    (
+        Protocol::Containerd,
+        "var/snap/k8s/common/run/containerd.sock",
+    ),
+    (Protocol::Cri, "run/containerd/containerd.sock"),
+    (Protocol::Cri, "var/run/containerd/containerd.sock"),
+    (Protocol::Cri, "run/k3s/containerd/containerd.sock"),
+    (Protocol::Cri, "run/k0s/containerd.sock"),
+    (
+        Protocol::Cri,
+        "var/snap/microk8s/common/run/containerd.sock",
+    ),
+    (Protocol::Cri, "var/snap/k8s/common/run/containerd.sock"),
+    (Protocol::Cri, "run/crio/crio.sock"),
+    (Protocol::Cri, "var/run/crio/crio.sock"),
+    (Protocol::Cri, "run/cri-dockerd.sock"),
+    (Protocol::Garden, "var/vcap/data/garden/garden.sock"),
+    (Protocol::Garden, "var/vcap/sys/run/garden/garden.sock"),
+];
+
+/// Sockets of users, below each of these folders' folders.
+const USERS_SOCKETS: [(Protocol, &str, &str); 4] = [
+    (Protocol::Docker, "run/user", "docker.sock"),
+    (Protocol::Podman, "run/user", "podman/podman.sock"),
+    (Protocol::Docker, "home", ".docker/desktop/docker.sock"),
+    (Protocol::Docker, "home", ".docker/run/docker.sock"),
+];
+
+/// Users that are looked at.
+const MAX_USERS: usize = 256;
+
+/// The sockets that are there, each once for each protocol: `/var/run` is `/run` on most hosts.
+#[must_use]
+pub fn found(host_root: &Path) -> Vec<Endpoint> {
+    let fixed = SOCKETS
+        .iter()
+        .map(|(protocol, socket)| (*protocol, host_root.join(socket)));
+    let of_users = USERS_SOCKETS.iter().flat_map(|(protocol, folder, socket)| {
+        folders(&host_root.join(folder))
+            .into_iter()
+            .map(move |user| (*protocol, user.join(socket)))
+    });
+    let mut seen = HashSet::new();
+    fixed
+        .chain(of_users)
+        .filter(|(_, socket)| is_socket(socket))
+        .filter(|(protocol, socket)| {
+            let canonical = fs::canonicalize(socket).unwrap_or_else(|_| socket.clone());
+            seen.insert((*protocol, canonical))
+        })
+        .map(|(protocol, socket)| Endpoint {
+            protocol,
+            address: socket.to_string_lossy().into_owned(),
+        })
+        .collect()
+}
+
+fn folders(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).take(MAX_USERS).collect()
+}
+
+fn is_socket(path: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt as _;
+    fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::{fs::symlink, net::UnixListener};
+
+    use super::*;
+
+    #[test]
+    fn sockets_are_found_where_they_are_each_once_and_nothing_else_is() {
+        let host = tempfile::tempdir().unwrap();
+        let root = host.path();
+        assert_eq!(found(root), []);
+        fs::create_dir_all(root.join("run/user/1000/podman")).unwrap();
+        fs::create_dir_all(root.join("run/k3s/containerd")).unwrap();
+        fs::create_dir_all(root.join("var")).unwrap();
+        symlink("../run", root.join("var/run")).unwrap();
+        let bind = |socket: &str| UnixListener::bind(root.join(socket)).unwrap();
+        let _listeners = [
+            bind("run/docker.sock"),
+            bind("run/user/1000/podman/podman.sock"),
+            bind("run/k3s/containerd/containerd.sock"),
+        ];
+        fs::create_dir_all(root.join("run/crio")).unwrap();
+        fs::write(root.join("run/crio/crio.sock"), "no socket").unwrap();
+        let found: Vec<_> = found(root)
+            .into_iter()
+            .map(|of| {
+                let below = Path::new(&of.address).strip_prefix(root).unwrap();
+                (of.protocol, below.to_str().unwrap().to_owned())
+            })
+            .collect();
+        let expected = [
+            (Protocol::Docker, "run/docker.sock"),
+            (Protocol::Containerd, "run/k3s/containerd/containerd.sock"),
+            (Protocol::Cri, "run/k3s/containerd/containerd.sock"),
+            (Protocol::Podman, "run/user/1000/podman/podman.sock"),
+        ];
+        let expected = expected.map(|(protocol, socket)| (protocol, socket.to_owned()));
+        assert_eq!(found, expected);
+    }
+}

@@ -1,0 +1,195 @@
+//! Follows the container runtimes of this host, so that containers have names.
+//!
+//! One thread with a runtime of its own: a container runtime that hangs, or tells too much, takes nothing
+//! from those who read, drain or serve. It runs with the lowest priority among the threads: names are late
+//! rather than samples.
+
+use std::{
+    collections::HashSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    sync::mpsc,
+    time::{MissedTickBehavior, interval},
+};
+
+use super::{config::CatalogConfig, state::State};
+use crate::{
+    catalog::{
+        LabelSelection,
+        following::{
+            Asking, Audience as _, EndpointFactory, Followed, MAX_ASKS, RosterLookups, Session,
+            SessionTimes, Tally, Told, informant,
+        },
+        provider::discovery::{self, Discovery},
+        runtimes::{Endpoint, connector, places},
+    },
+    error_chain,
+};
+
+/// What the thread is given.
+#[derive(Debug)]
+pub struct RuntimeThread {
+    /// What it shares.
+    pub state: Arc<State>,
+    /// What is configured.
+    pub config: CatalogConfig,
+    /// Where the host's `/` is.
+    pub host_root: std::path::PathBuf,
+    /// How often windows rotate: a runtime that tells no events is asked as often.
+    pub interval: Duration,
+    /// Finds out who is there.
+    pub discovery: Arc<Discovery>,
+}
+
+/// The most places that are followed.
+const MAX_FOLLOWED: usize = 64;
+
+/// How often containers without names are looked for, while there are such.
+const ASK_EVERY: Duration = Duration::from_millis(250);
+
+/// The most containers without names that are looked at.
+const MAX_UNNAMED: usize = 4_096;
+
+/// How often it is looked whether the daemon stops.
+const STOP_EVERY: Duration = Duration::from_millis(200);
+
+impl RuntimeThread {
+    /// Works until the daemon stops.
+    pub fn run(self) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        let runtime = match runtime {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                tracing::warn!(
+                    "containers have no names: cannot start what follows runtimes: {error}"
+                );
+                return;
+            }
+        };
+        runtime.block_on(async {
+            tokio::select! {
+                () = self.discovery.run() => {}
+                () = self.find() => {}
+                () = self.ask() => {}
+                () = self.stopped() => {}
+            }
+        });
+        // A call that hangs is not waited for.
+        runtime.shutdown_background();
+    }
+
+    async fn stopped(&self) {
+        while !self.state.is_stopping() {
+            tokio::time::sleep(STOP_EVERY).await;
+        }
+    }
+
+    /// Looks for runtimes at the known places, again and again.
+    async fn find(&self) {
+        let mut known = HashSet::new();
+        let labels = Arc::new(self.config.labels.clone());
+        for endpoint in &self.config.endpoints {
+            self.follow(endpoint, &labels, &mut known);
+        }
+        let mut ticks = interval(discovery::INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            if self.config.discovery {
+                for endpoint in places::found(&self.host_root) {
+                    self.follow(&endpoint, &labels, &mut known);
+                }
+            }
+        }
+    }
+
+    /// Makes a place one that is followed, if it is not already.
+    fn follow(
+        &self,
+        endpoint: &Endpoint,
+        labels: &Arc<LabelSelection>,
+        known: &mut HashSet<Endpoint>,
+    ) {
+        if known.contains(endpoint) || known.len() >= MAX_FOLLOWED {
+            return;
+        }
+        let number = known.len();
+        known.insert(endpoint.clone());
+        let tally = Arc::new(Tally::default());
+        let (asks, mut asked) = mpsc::channel(MAX_ASKS);
+        let (hand_over, mut clients) = mpsc::channel(1);
+        let factory = EndpointFactory::new(
+            connector(endpoint, labels),
+            Arc::clone(&tally),
+            hand_over,
+            RosterLookups::new(Arc::clone(&self.state) as Arc<dyn Told>),
+        );
+        let id = endpoint.to_string();
+        if let Err(error) = self.discovery.register(Arc::new(factory)) {
+            tracing::debug!("{error}");
+            return;
+        }
+        let followed = Followed {
+            endpoint: endpoint.clone(),
+            informant: informant(endpoint, number),
+            tally: Arc::clone(&tally),
+            asks,
+        };
+        let informant = followed.informant;
+        self.state.followed().push(followed);
+        let state = Arc::clone(&self.state);
+        let discovery = Arc::clone(&self.discovery);
+        let times = SessionTimes::of_interval(self.interval);
+        tokio::spawn(async move {
+            while let Some(client) = clients.recv().await {
+                tally.connected(client.as_ref());
+                tracing::info!(
+                    "{id}: {} {} answers",
+                    client.runtime().name(),
+                    client.version()
+                );
+                let session = Session {
+                    client,
+                    informant,
+                    audience: &*state,
+                    tally: &tally,
+                    asks: &mut asked,
+                    times,
+                };
+                let error = session.run().await;
+                tally.fail(&error);
+                tally.lost();
+                tracing::warn!(
+                    "{id}: {}; its containers keep their names, and it is looked for again",
+                    error_chain(&error)
+                );
+                discovery.vanished(&id, &error_chain(&error));
+            }
+        });
+    }
+
+    /// Asks about containers of which nobody tells.
+    async fn ask(&self) {
+        let mut asking = Asking::default();
+        loop {
+            if asking.is_done() {
+                self.state.wait_for_missed_names().await;
+            }
+            tokio::time::sleep(ASK_EVERY).await;
+            let unnamed = self.state.unnamed(MAX_UNNAMED);
+            for container in asking.due(unnamed, Instant::now()) {
+                for followed in self.state.followed().iter() {
+                    if container.may_be_known_to(followed.endpoint.protocol) {
+                        // One that has too many to answer is asked again.
+                        drop(followed.asks.try_send(container.of.clone()));
+                    }
+                }
+            }
+        }
+    }
+}
