@@ -77,9 +77,9 @@ fn a_rename_a_stop_a_restart_and_a_removal_are_followed_by_events() {
 
     run(docker(&dockerd).args(["stop", "second"]));
     let stopped = until("the stop", &|found| {
-        found["state"] == "exited" && found["exit_code"].is_number()
+        found["state"] == "exited" && found["container"]["exit_code"].is_number()
     });
-    assert_eq!(stopped["exit_code"], json!(7), "{stopped}");
+    assert_eq!(stopped["container"]["exit_code"], json!(7), "{stopped}");
     run(docker(&dockerd).args(["rm", "second"]));
     // What was removed keeps its names for as long as it is shown.
     thread::sleep(IN_TIME);
@@ -136,7 +136,7 @@ fn a_container_that_fails_and_is_started_again_is_counted() {
     let start = Instant::now();
     loop {
         let found = entry(&catalog(&daemon), &path).expect("it does not go");
-        if found["exit_code"] == json!(3) {
+        if found["container"]["exit_code"] == json!(3) {
             assert_eq!(found["generation"], 3, "{found}");
             return;
         }

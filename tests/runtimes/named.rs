@@ -161,7 +161,7 @@ pub(crate) fn only(endpoints: &[String]) -> Vec<String> {
         .iter()
         .map(|endpoint| format!("--runtime-endpoint={endpoint}"));
     endpoints
-        .chain(["--no-runtime-discovery".to_owned()])
+        .chain(["--runtime-discovery=false".to_owned()])
         .collect()
 }
 

@@ -144,6 +144,8 @@ fn see_podmans(daemon: &Daemon, single: &str, podded: &str) {
             name,
             image: "localhost/busybox:latest",
             pod,
+            // What it is called in its pod.
+            container: if pod.is_empty() { "" } else { name },
             ..Names::default()
         };
         let expected = Expected {
