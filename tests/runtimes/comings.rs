@@ -1,8 +1,14 @@
 //! Runtimes come, go, hang and are killed: names come with them, and nobody else's are lost.
 
-use std::{process::Command, thread, time::Duration};
+use std::{
+    process::Command,
+    sync::{Once, mpsc},
+    thread,
+    time::Duration,
+};
 
 use collector_tests::daemon::Daemon;
+use nix::sys::signal::{Signal, kill};
 
 use crate::{
     Container,
@@ -11,6 +17,7 @@ use crate::{
     named::{Expected, IN_TIME, Names, daemon_of, errors},
     parents::Parents,
     run,
+    served::witness::Witness,
     server::Server,
 };
 
@@ -177,9 +184,21 @@ fn a_runtime_that_hangs_and_is_killed_during_a_listing_costs_nobody_elses_names(
     two.begin_docker();
     let earlier = run(docker_run(&two.dockerd, "earlier").args(SLEEP));
     let podman = two.podman.server(None);
-    // The kernel takes its connections, and the daemon's first question waits for an answer.
-    two.dockerd.freeze(true);
-    let daemon = daemon_of(&two.endpoints(&podman), &[]);
+    // Asked for a list, it stops before it has the question: nobody answers.
+    let (tell, told) = mpsc::channel();
+    let (dockerd, once) = (two.dockerd.pid(), Once::new());
+    let witness = Witness::who_acts(two.dockerd.socket(), move |call| {
+        if call.contains("/containers/json") {
+            once.call_once(|| {
+                kill(dockerd, Signal::SIGSTOP).unwrap();
+                tell.send(()).unwrap();
+            });
+        }
+    });
+    let [_, of_podman] = two.endpoints(&podman);
+    let of_docker = format!("docker={}", witness.socket().display());
+    let daemon = daemon_of(&[of_docker, of_podman], &[]);
+    told.recv_timeout(FOUND_AGAIN).expect("a listing");
     {
         let other = two.in_podman("unharmed");
         podmans(&daemon, &other.id, "unharmed");

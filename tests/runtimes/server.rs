@@ -223,15 +223,9 @@ impl Server {
         }
     }
 
-    /// Keeps it from doing anything, or lets it go on: its socket takes what is sent to it, and nobody
-    /// answers.
-    pub(crate) fn freeze(&self, frozen: bool) {
-        let signal = if frozen {
-            Signal::SIGSTOP
-        } else {
-            Signal::SIGCONT
-        };
-        kill(pid(self.child.as_ref().expect("it runs")), signal).expect("it runs");
+    /// Its process.
+    pub(crate) fn pid(&self) -> Pid {
+        pid(self.child.as_ref().expect("it runs"))
     }
 
     /// Its socket.

@@ -19,6 +19,12 @@ pub(crate) struct Witness {
 impl Witness {
     /// Of what is asked of the runtime at this socket.
     pub(crate) fn of(runtime: &Path) -> Self {
+        Self::who_acts(runtime, |_| {})
+    }
+
+    /// The same, who does something about a call before passing it on.
+    pub(crate) fn who_acts(runtime: &Path, act: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        let act = Arc::new(act);
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("witness.sock");
         let listener = UnixListener::bind(&socket).unwrap();
@@ -29,9 +35,14 @@ impl Witness {
                 let (Ok(client), Ok(server)) = (client, UnixStream::connect(&runtime)) else {
                     continue;
                 };
-                let noted = Arc::clone(&noted);
+                let (noted, act) = (Arc::clone(&noted), Arc::clone(&act));
+                let on_call = move |call: String| {
+                    act(&call);
+                    let mut noted = noted.lock().unwrap_or_else(PoisonError::into_inner);
+                    noted.push(call);
+                };
                 // Either may go at any time.
-                thread::spawn(move || drop(pass_on(&client, &server, &noted)));
+                thread::spawn(move || drop(pass_on(&client, &server, on_call)));
             }
         });
         Self {
@@ -53,7 +64,7 @@ impl Witness {
     }
 }
 
-fn pass_on(client: &UnixStream, server: &UnixStream, calls: &Mutex<Vec<String>>) -> io::Result<()> {
+fn pass_on(client: &UnixStream, server: &UnixStream, on_call: impl Fn(String)) -> io::Result<()> {
     let (mut answers, mut to_client) = (server.try_clone()?, client.try_clone()?);
     thread::spawn(move || {
         drop(io::copy(&mut answers, &mut to_client));
@@ -80,9 +91,7 @@ fn pass_on(client: &UnixStream, server: &UnixStream, calls: &Mutex<Vec<String>>)
             }
         }
         let call: Vec<_> = head.split_whitespace().take(2).collect();
-        let mut noted = calls.lock().unwrap_or_else(PoisonError::into_inner);
-        noted.push(call.join(" "));
-        drop(noted);
+        on_call(call.join(" "));
         to_server.write_all(head.as_bytes())?;
         io::copy(&mut (&mut questions).take(length), &mut to_server)?;
     }
