@@ -24,7 +24,7 @@ use crate::{
             SessionTimes, Tally, Told, informant,
         },
         provider::discovery::{self, Discovery},
-        runtimes::{Endpoint, connector, places},
+        runtimes::{Endpoint, connector, ecs, places},
     },
     error_chain,
 };
@@ -95,6 +95,11 @@ impl RuntimeThread {
         let labels = Arc::new(self.config.labels.clone());
         for endpoint in &self.config.endpoints {
             self.follow(endpoint, &labels, &mut known);
+        }
+        if self.config.discovery
+            && let Some(endpoint) = ecs::endpoint_in(|name| std::env::var(name).ok())
+        {
+            self.follow(&endpoint, &labels, &mut known);
         }
         let mut ticks = interval(discovery::INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

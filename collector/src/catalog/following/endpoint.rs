@@ -7,12 +7,10 @@ use std::{
     fs,
     os::unix::fs::MetadataExt as _,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
-use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 
 use super::{Tally, lookups::RosterLookups};
 use crate::catalog::{
@@ -21,6 +19,7 @@ use crate::catalog::{
         Unavailable,
         collectors::{Collectors, Offer, Ranked},
         discovery::Factory,
+        retry::{Delays, Outlook, Retries},
     },
     runtimes::{Call, Connector, RuntimeClient},
 };
@@ -49,28 +48,14 @@ impl std::fmt::Debug for EndpointFactory {
 struct Patience {
     /// What was there when it was last tried.
     tried: Option<Identity>,
-    next: Option<Instant>,
-    delays: ExponentialBackoff,
-    reason: String,
+    retries: Retries,
 }
 
 /// A socket, as long as it is the same.
 type Identity = (u64, u64, i64);
 
-/// The first delay after a failure, and the longest.
-const DELAYS: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
-
 /// How good an endpoint's runtime is at looking up containers: this host itself is better.
 const PRIORITY: u8 = 10;
-
-fn delays() -> ExponentialBackoff {
-    let (min, max) = DELAYS;
-    ExponentialBuilder::default()
-        .with_min_delay(min)
-        .with_max_delay(max)
-        .without_max_times()
-        .build()
-}
 
 impl EndpointFactory {
     /// Of a connector; who follows the runtime is handed its client.
@@ -89,9 +74,7 @@ impl EndpointFactory {
             lookups,
             patience: Mutex::new(Patience {
                 tried: None,
-                next: None,
-                delays: delays(),
-                reason: String::new(),
+                retries: Retries::new(Delays::default()),
             }),
         }
     }
@@ -115,22 +98,13 @@ impl EndpointFactory {
         let mut patience = self.patience();
         if patience.tried != identity {
             patience.tried = identity;
-            patience.next = None;
-            patience.delays = delays();
+            patience.retries = Retries::new(Delays::default());
         }
-        match patience.next {
-            Some(next) if Instant::now() < next => {
-                Err(Unavailable::not_yet(patience.reason.clone()))
-            }
-            _ => Ok(()),
+        match patience.retries.outlook(Instant::now()) {
+            Outlook::Due => Ok(()),
+            Outlook::NotYet { reason, .. } => Err(Unavailable::NotYet { reason }),
+            Outlook::Never { reason } => Err(Unavailable::Never { reason }),
         }
-    }
-
-    fn lose_patience(&self, reason: &str) {
-        let mut patience = self.patience();
-        reason.clone_into(&mut patience.reason);
-        let delay = patience.delays.next().unwrap_or(DELAYS.1);
-        patience.next = Some(Instant::now() + delay);
     }
 
     fn patience(&self) -> std::sync::MutexGuard<'_, Patience> {
@@ -170,7 +144,7 @@ impl Factory for EndpointFactory {
         self.be_patient()?;
         self.tally.count(Call::Connect);
         let client = self.connector.connect().await.inspect_err(|why| {
-            self.lose_patience(&why.to_string());
+            self.patience().retries.failed(Instant::now(), why);
             self.tally.unavailable(why);
         })?;
         if client.runtime() == Runtime::Unknown {
@@ -181,7 +155,7 @@ impl Factory for EndpointFactory {
         self.follower
             .try_send(client)
             .map_err(|_full| Unavailable::not_yet("it is being followed still"))?;
-        self.patience().delays = delays();
+        self.patience().retries.succeeded();
         Ok(offers)
     }
 }

@@ -14,12 +14,12 @@ use std::{
 use async_trait::async_trait;
 use containerd_client::{
     services::v1::{
-        Container, GetContainerRequest, GetRequest, ListContainersRequest, ListNamespacesRequest,
-        ListTasksRequest, SubscribeRequest, containers_client::ContainersClient,
-        events_client::EventsClient, namespaces_client::NamespacesClient,
+        Container, GetContainerRequest, GetRequest, ListContainersRequest, ListContainersResponse,
+        ListNamespacesRequest, ListNamespacesResponse, ListTasksRequest, ListTasksResponse,
+        SubscribeRequest, containers_client::ContainersClient, events_client::EventsClient,
         tasks_client::TasksClient, version_client::VersionClient,
     },
-    types::v1::{Process, Status as TaskStatus},
+    types::v1::Process,
 };
 use tokio::time::{Instant, timeout_at};
 use tonic::{Request, metadata::AsciiMetadataValue, transport::Channel};
@@ -27,16 +27,13 @@ use tonic::{Request, metadata::AsciiMetadataValue, transport::Channel};
 use super::{
     ANSWER_TIME, CONNECT_TIME, CallError, Connector, ContainerRef, Endpoint, EventStream, Listed,
     RuntimeClient,
-    containerd_container::{join_sandbox, understand},
+    containerd_container::{apply_task, join_sandbox, join_sandboxes, understand},
     containerd_event::{ContainerdEvents, filters},
-    grpc::{
-        GrpcServer, MAX_MESSAGE, StillThere, Subscription, has_room, is_unimplemented, request,
-        told_time, unavailable,
-    },
+    grpc::{GrpcServer, MAX_EVENT, MAX_ONE, has_room, is_unimplemented, request, unavailable},
+    grpc_stream::{StillThere, Subscription},
 };
 use crate::catalog::{
-    LabelSelection, Runtime, RuntimeContainer, RuntimeState, provider::Unavailable,
-    runtime_container::told_text,
+    LabelSelection, Runtime, RuntimeContainer, provider::Unavailable, runtime_container::told_text,
 };
 
 /// Docker's namespaces: of containers, and of plug-ins.
@@ -106,7 +103,7 @@ impl RuntimeClient for ContainerdClient {
 
     async fn events(&self) -> Result<Option<Box<dyn EventStream>>, CallError> {
         let mut events =
-            EventsClient::new(self.server.channel.clone()).max_decoding_message_size(MAX_MESSAGE);
+            EventsClient::new(self.server.channel.clone()).max_decoding_message_size(MAX_EVENT);
         let opening = Box::pin(async move {
             let filters = filters();
             events.subscribe(SubscribeRequest { filters }).await
@@ -174,22 +171,18 @@ impl RuntimeClient for ContainerdClient {
 
 impl ContainerdClient {
     fn containers(&self) -> ContainersClient<Channel> {
-        ContainersClient::new(self.server.channel.clone()).max_decoding_message_size(MAX_MESSAGE)
+        ContainersClient::new(self.server.channel.clone()).max_decoding_message_size(MAX_ONE)
     }
 
     fn tasks(&self) -> TasksClient<Channel> {
-        TasksClient::new(self.server.channel.clone()).max_decoding_message_size(MAX_MESSAGE)
+        TasksClient::new(self.server.channel.clone()).max_decoding_message_size(MAX_ONE)
     }
 
     /// All but Docker's.
     async fn namespaces(&self) -> Result<Vec<Namespace>, CallError> {
-        let mut client = NamespacesClient::new(self.server.channel.clone())
-            .max_decoding_message_size(MAX_MESSAGE);
-        let all = ListNamespacesRequest::default();
-        let listed = self
-            .server
-            .answer("Namespaces.List", ANSWER_TIME, client.list(request(all)))
-            .await?;
+        let all = request(ListNamespacesRequest::default());
+        let path = "/containerd.services.namespaces.v1.Namespaces/List";
+        let listed: ListNamespacesResponse = self.server.list("Namespaces.List", path, all).await?;
         let named = listed
             .namespaces
             .iter()
@@ -202,12 +195,12 @@ impl ContainerdClient {
         namespace: &Namespace,
         into: &mut Listed,
     ) -> Result<(), CallError> {
-        let mut client = self.tasks();
-        let tasks = client.list(namespace.request(ListTasksRequest::default()));
-        let tasks = self.server.answer("Tasks.List", ANSWER_TIME, tasks);
+        let tasks = namespace.request(ListTasksRequest::default());
+        let path = "/containerd.services.tasks.v1.Tasks/List";
+        let tasks = self.server.list("Tasks.List", path, tasks);
         // Names are worth having without what the containers do now: a shim that hangs must not cost them.
         let tasks = match tasks.await {
-            Ok(listed) => listed.tasks,
+            Ok(ListTasksResponse { tasks }) => tasks,
             Err(error @ CallError::Unreachable { .. }) => return Err(error),
             Err(error) => {
                 tracing::debug!(%error, namespace.name, "no states of containers");
@@ -270,13 +263,11 @@ impl ContainerdClient {
 
     /// The containers, at once.
     async fn all(&self, namespace: &Namespace) -> Result<Vec<Container>, CallError> {
-        let mut client = self.containers();
-        let listed = client.list(namespace.request(ListContainersRequest::default()));
-        let listed = self
-            .server
-            .answer("Containers.List", ANSWER_TIME, listed)
-            .await?;
-        Ok(listed.containers)
+        let all = namespace.request(ListContainersRequest::default());
+        let path = "/containerd.services.containers.v1.Containers/List";
+        let listed = self.server.list("Containers.List", path, all).await?;
+        let ListContainersResponse { containers } = listed;
+        Ok(containers)
     }
 
     async fn container(
@@ -328,40 +319,4 @@ impl Namespace {
 /// Whether a namespace is Docker's.
 pub(super) fn is_dockers(namespace: &str) -> bool {
     DOCKERS.contains(&namespace)
-}
-
-/// What the container's first process does.
-fn apply_task(container: &mut RuntimeContainer, task: &Process) {
-    container.state = match task.status() {
-        TaskStatus::Created => RuntimeState::Created,
-        TaskStatus::Running => RuntimeState::Running,
-        TaskStatus::Stopped => RuntimeState::Exited,
-        TaskStatus::Paused | TaskStatus::Pausing => RuntimeState::Paused,
-        TaskStatus::Unknown => RuntimeState::Unknown,
-    };
-    if container.state == RuntimeState::Exited {
-        container.exit_code = i32::try_from(task.exit_status).ok();
-        container.finished = task
-            .exited_at
-            .as_ref()
-            .and_then(|at| told_time(at.seconds, at.nanos.into()));
-    } else {
-        container.pid = Some(task.pid).filter(|pid| *pid != 0);
-    }
-}
-
-/// Gives the containers of pods what their sandboxes tell.
-fn join_sandboxes(containers: &mut [RuntimeContainer]) {
-    let of_id: HashMap<_, _> = containers
-        .iter()
-        .enumerate()
-        .map(|(index, of)| (of.id.clone(), index))
-        .collect();
-    for index in 0..containers.len() {
-        if let Some(&sandbox) = of_id.get(&containers[index].sandbox)
-            && let Ok([container, sandbox]) = containers.get_disjoint_mut([index, sandbox])
-        {
-            join_sandbox(container, sandbox);
-        }
-    }
 }

@@ -1,16 +1,19 @@
 //! What containerd's record of a container tells.
 //!
-//! In: the record, with its labels, its runtime's name and its specification. Out: a [`RuntimeContainer`].
-//! Never here: what its processes do, which is the task's.
+//! In: the record, with its labels, its runtime's name and its specification, and the task. Out: a
+//! [`RuntimeContainer`]. Never here: a call.
 
 use std::collections::HashMap;
 
-use containerd_client::services::v1::Container;
+use containerd_client::{
+    services::v1::Container,
+    types::v1::{Process, Status as TaskStatus},
+};
 use serde::Deserialize;
 
-use super::{kata, oci_spec::Spec};
+use super::{grpc::told_time, kata, oci_spec::Spec};
 use crate::catalog::{
-    Flavor, LabelSelection, Names, Role, Runtime, RuntimeContainer, RuntimeMetadata,
+    Flavor, LabelSelection, Names, Role, Runtime, RuntimeContainer, RuntimeMetadata, RuntimeState,
     runtime_container::told_text,
 };
 
@@ -205,4 +208,40 @@ fn attempt(note: &[u8]) -> Option<u32> {
     }
     let note: CriNote = serde_json::from_slice(note).ok()?;
     Some(note.metadata.config.metadata.attempt)
+}
+
+/// What the container's first process does.
+pub(super) fn apply_task(container: &mut RuntimeContainer, task: &Process) {
+    container.state = match task.status() {
+        TaskStatus::Created => RuntimeState::Created,
+        TaskStatus::Running => RuntimeState::Running,
+        TaskStatus::Stopped => RuntimeState::Exited,
+        TaskStatus::Paused | TaskStatus::Pausing => RuntimeState::Paused,
+        TaskStatus::Unknown => RuntimeState::Unknown,
+    };
+    if container.state == RuntimeState::Exited {
+        container.exit_code = i32::try_from(task.exit_status).ok();
+        container.finished = task
+            .exited_at
+            .as_ref()
+            .and_then(|at| told_time(at.seconds, at.nanos.into()));
+    } else {
+        container.pid = Some(task.pid).filter(|pid| *pid != 0);
+    }
+}
+
+/// Gives the containers of pods what their sandboxes tell.
+pub(super) fn join_sandboxes(containers: &mut [RuntimeContainer]) {
+    let of_id: HashMap<_, _> = containers
+        .iter()
+        .enumerate()
+        .map(|(index, of)| (of.id.clone(), index))
+        .collect();
+    for index in 0..containers.len() {
+        if let Some(&sandbox) = of_id.get(&containers[index].sandbox)
+            && let Ok([container, sandbox]) = containers.get_disjoint_mut([index, sandbox])
+        {
+            join_sandbox(container, sandbox);
+        }
+    }
 }

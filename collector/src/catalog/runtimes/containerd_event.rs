@@ -18,7 +18,8 @@ use super::{
     CallError, ContainerRef, EventStream, RuntimeEvent,
     containerd::{DOCKERS, is_dockers},
     containerd_container::of_event,
-    grpc::{Subscription, told_time},
+    grpc::told_time,
+    grpc_stream::Subscription,
 };
 use crate::catalog::{LabelSelection, RuntimeContainer};
 

@@ -12,7 +12,8 @@ use std::{
 use async_trait::async_trait;
 use k8s_cri::v1::{
     Container, ContainerFilter, ContainerStatusRequest, GetEventsRequest, ListContainersRequest,
-    ListPodSandboxRequest, PodSandbox, PodSandboxFilter, PodSandboxStatusRequest, VersionRequest,
+    ListContainersResponse, ListPodSandboxRequest, ListPodSandboxResponse, PodSandbox,
+    PodSandboxFilter, PodSandboxStatusRequest, VersionRequest,
     runtime_service_client::RuntimeServiceClient,
 };
 use tonic::transport::Channel;
@@ -22,7 +23,8 @@ use super::{
     RuntimeClient,
     cri_container::{Status, of_container, of_sandbox, of_sandbox_status, of_status},
     cri_event::CriEvents,
-    grpc::{GrpcServer, MAX_MESSAGE, StillThere, Subscription, has_room, request, unavailable},
+    grpc::{GrpcServer, MAX_EVENT, MAX_ONE, has_room, request, unavailable},
+    grpc_stream::{StillThere, Subscription},
 };
 use crate::catalog::{
     LabelSelection, Role, Runtime, RuntimeContainer, provider::Unavailable,
@@ -118,7 +120,7 @@ impl RuntimeClient for CriClient {
         if self.runtime == Runtime::Containerd {
             return Ok(None);
         }
-        let mut client = self.client();
+        let mut client = self.client().max_decoding_message_size(MAX_EVENT);
         let opening =
             Box::pin(async move { client.get_container_events(GetEventsRequest {}).await });
         let server = self.server.clone();
@@ -201,34 +203,29 @@ impl RuntimeClient for CriClient {
 
 impl CriClient {
     fn client(&self) -> RuntimeServiceClient<Channel> {
-        RuntimeServiceClient::new(self.server.channel.clone())
-            .max_decoding_message_size(MAX_MESSAGE)
+        RuntimeServiceClient::new(self.server.channel.clone()).max_decoding_message_size(MAX_ONE)
     }
 
     async fn containers(
         &self,
         filter: Option<ContainerFilter>,
     ) -> Result<Vec<Container>, CallError> {
-        let mut client = self.client();
-        let listed = client.list_containers(request(ListContainersRequest { filter }));
-        let listed = self
-            .server
-            .answer("ListContainers", ANSWER_TIME, listed)
-            .await?;
-        Ok(listed.containers)
+        let path = "/runtime.v1.RuntimeService/ListContainers";
+        let of = request(ListContainersRequest { filter });
+        let listed = self.server.list("ListContainers", path, of).await?;
+        let ListContainersResponse { containers } = listed;
+        Ok(containers)
     }
 
     async fn sandboxes(
         &self,
         filter: Option<PodSandboxFilter>,
     ) -> Result<Vec<PodSandbox>, CallError> {
-        let mut client = self.client();
-        let listed = client.list_pod_sandbox(request(ListPodSandboxRequest { filter }));
-        let listed = self
-            .server
-            .answer("ListPodSandbox", ANSWER_TIME, listed)
-            .await?;
-        Ok(listed.items)
+        let path = "/runtime.v1.RuntimeService/ListPodSandbox";
+        let of = request(ListPodSandboxRequest { filter });
+        let listed = self.server.list("ListPodSandbox", path, of).await?;
+        let ListPodSandboxResponse { items } = listed;
+        Ok(items)
     }
 
     /// What a container tells only when it is asked for.

@@ -11,7 +11,7 @@ use k8s_cri::v1::{ContainerEventResponse, ContainerEventType};
 use super::{
     CallError, ContainerRef, EventStream, RuntimeEvent,
     cri_container::{join, of_sandbox_status, of_status},
-    grpc::Subscription,
+    grpc_stream::Subscription,
 };
 use crate::catalog::{LabelSelection, Runtime, RuntimeContainer};
 

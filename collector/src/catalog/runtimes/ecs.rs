@@ -27,6 +27,18 @@ const FARGATE: &str = "AWS_ECS_FARGATE";
 /// Has the endpoint's address.
 const ADDRESS: &str = "ECS_CONTAINER_METADATA_URI_V4";
 
+/// The endpoint that the environment tells of, if this is Fargate, of a platform version that has one
+/// (1.4.0 and newer).
+#[must_use]
+pub fn endpoint_in(variable: impl Fn(&str) -> Option<String>) -> Option<Endpoint> {
+    (variable(KIND)? == FARGATE).then(|| {
+        Some(Endpoint {
+            protocol: Protocol::Ecs,
+            address: variable(ADDRESS)?,
+        })
+    })?
+}
+
 /// Connects to the endpoint.
 #[derive(Clone, Debug)]
 pub struct EcsConnector {
@@ -54,25 +66,6 @@ impl EcsConnector {
             labels,
             limits,
         }
-    }
-
-    /// At the address in the environment, if that is Fargate's.
-    pub fn from_environment(
-        variable: impl Fn(&str) -> Option<String>,
-        labels: Arc<LabelSelection>,
-    ) -> Result<Self, Unavailable> {
-        if variable(KIND).as_deref() != Some(FARGATE) {
-            return Err(Unavailable::never(format!(
-                "this is not ECS on Fargate: {KIND} is not {FARGATE}"
-            )));
-        }
-        let address = variable(ADDRESS).ok_or_else(|| {
-            Unavailable::never(format!(
-                "{ADDRESS} is not set: the platform version of Fargate must be 1.4.0 or newer"
-            ))
-        })?;
-        let protocol = Protocol::Ecs;
-        Ok(Self::new(Endpoint { protocol, address }, labels))
     }
 
     /// The same as [`Connector::connect`], for who wants statistics too.

@@ -3,44 +3,46 @@
 //! In: a socket's path and calls. Out: their answers, or one [`CallError`]. Never here: what an answer means.
 //!
 //! No pings are sent: a server in Go takes more than one in five minutes for an attack, and hangs up. That
-//! a server hangs is noticed by a call that is not answered, which [`Subscription`] makes while nothing
-//! happens.
+//! a server hangs is noticed by a call that is not answered, which [`super::grpc_stream`] makes
+//! while nothing happens.
 
 use std::{
     error::Error,
-    fmt,
     future::Future,
-    pin::Pin,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use hyper_util::rt::TokioIo;
-use tokio::{
-    net::UnixStream,
-    time::{Instant, timeout, timeout_at},
+use prost::Message;
+use tokio::{net::UnixStream, time::timeout};
+use tonic::{
+    Code, Request, Response, Status, Streaming, TimeoutExpired, client::Grpc,
+    codegen::http::uri::PathAndQuery, transport::Channel,
 };
-use tonic::{Code, Request, Response, Status, Streaming, TimeoutExpired, transport::Channel};
 
-use super::{ANSWER_TIME, CONNECT_TIME, CallError, Endpoint, MAX_ANSWER, MAX_CONTAINERS};
+use super::{
+    ANSWER_TIME, CONNECT_TIME, CallError, Endpoint, MAX_ANSWER, MAX_CONTAINERS,
+    grpc_list::ListCodec,
+};
 use crate::catalog::{provider::Unavailable, runtime_container::told_text};
 
 /// The most bytes of one message. It is there twice for a moment: as it came, and decoded.
 pub(super) const MAX_MESSAGE: usize = MAX_ANSWER / 2;
 
-/// A stream of events that tells nothing for so long is asked whether its server still answers.
-const QUIET_TIME: Duration = Duration::from_mins(1);
+/// The most bytes of a message about one container. It is bounded well below a list's: an empty element of a
+/// nested list has two bytes, and some hundred in memory.
+pub(super) const MAX_ONE: usize = 1 << 20;
 
-/// How long a server may take to say that it has no such stream. One that has it says nothing until there
-/// is something to tell.
-const REFUSAL_TIME: Duration = Duration::from_millis(50);
+/// The most bytes of an event, which can have the statuses of a whole pod.
+pub(super) const MAX_EVENT: usize = 512 << 10;
 
 /// A server at a UNIX socket.
 #[derive(Clone, Debug)]
 pub(super) struct GrpcServer {
     /// To be cloned for a client.
     pub(super) channel: Channel,
-    address: Arc<str>,
+    pub(super) address: Arc<str>,
 }
 
 impl GrpcServer {
@@ -87,6 +89,28 @@ impl GrpcServer {
             Ok(Err(status)) => Err(self.error(call, limit, &status)),
             Err(_elapsed) => Err(self.timeout(call, limit)),
         }
+    }
+
+    /// Asks for a list, with an answer of bounded length and number of elements.
+    pub(super) async fn list<Q, A>(
+        &self,
+        call: &str,
+        path: &'static str,
+        request: Request<Q>,
+    ) -> Result<A, CallError>
+    where
+        Q: Message + 'static,
+        A: Message + Default + 'static,
+    {
+        let channel = self.channel.clone();
+        let mut client = Grpc::new(channel).max_decoding_message_size(MAX_MESSAGE);
+        let answer = async {
+            let ready = client.ready().await;
+            ready.map_err(|error| Status::from_error(error.into()))?;
+            let path = PathAndQuery::from_static(path);
+            client.unary(request, path, ListCodec::new()).await
+        };
+        self.answer(call, ANSWER_TIME, answer).await
     }
 
     /// Waits for the answer about one thing; `None` when the server has no such thing.
@@ -223,117 +247,4 @@ pub(super) fn told_time(seconds: i64, nanoseconds: i64) -> Option<SystemTime> {
 /// Whether a list may have one more.
 pub(super) fn has_room(containers: usize) -> bool {
     containers < MAX_CONTAINERS
-}
-
-type Opening<T> = Pin<Box<dyn Future<Output = Result<Response<Streaming<T>>, Status>> + Send>>;
-
-/// Asks whether the server still answers.
-pub(super) type StillThere =
-    Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), CallError>> + Send>> + Send + Sync>;
-
-/// A stream of a server, from the moment that it was asked for.
-///
-/// A server in Go answers with its headers together with the first message. So the answer is not waited
-/// for: events could be far away, and a list must be asked for only after the stream.
-pub(super) struct Subscription<T> {
-    server: GrpcServer,
-    call: &'static str,
-    /// What came while it was opened.
-    first: Option<T>,
-    state: State<T>,
-    still_there: StillThere,
-    quiet_until: Instant,
-}
-
-enum State<T> {
-    Opening(Opening<T>),
-    Open(Box<Streaming<T>>),
-}
-
-impl<T> fmt::Debug for Subscription<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Subscription")
-            .field("server", &self.server)
-            .field("call", &self.call)
-            .finish_non_exhaustive()
-    }
-}
-
-impl<T> Subscription<T> {
-    /// Asks for it; `None` when the server has none: it says so, or ends it at once.
-    pub(super) async fn open(
-        server: GrpcServer,
-        call: &'static str,
-        opening: Opening<T>,
-        still_there: StillThere,
-    ) -> Result<Option<Self>, CallError> {
-        let mut state = State::Opening(opening);
-        let begun = async {
-            // The call and its answer behind the request make it likely that the server has taken it.
-            tokio::select! {
-                biased;
-                told = state.next() => return Some(told),
-                // What is wrong shows with the stream too.
-                _alive = still_there() => {}
-            }
-            timeout(REFUSAL_TIME, state.next()).await.ok()
-        };
-        let first = match begun.await {
-            None => None,
-            Some(Ok(Some(message))) => Some(message),
-            Some(Ok(None)) => return Ok(None),
-            Some(Err(status)) => {
-                let error = server.error(call, ANSWER_TIME, &status);
-                return if is_unimplemented(&error) {
-                    Ok(None)
-                } else {
-                    Err(error)
-                };
-            }
-        };
-        Ok(Some(Self {
-            server,
-            call,
-            first,
-            state,
-            still_there,
-            quiet_until: Instant::now() + QUIET_TIME,
-        }))
-    }
-
-    /// The next message. May be dropped while it waits, without a loss.
-    pub(super) async fn next(&mut self) -> Result<T, CallError> {
-        if let Some(first) = self.first.take() {
-            return Ok(first);
-        }
-        loop {
-            let Ok(told) = timeout_at(self.quiet_until, self.state.next()).await else {
-                (self.still_there)().await?;
-                self.quiet_until = Instant::now() + QUIET_TIME;
-                continue;
-            };
-            self.quiet_until = Instant::now() + QUIET_TIME;
-            return match told {
-                Ok(Some(message)) => Ok(message),
-                Ok(None) => Err(CallError::Ended {
-                    address: self.server.address.to_string(),
-                }),
-                Err(status) => Err(self.server.error(self.call, ANSWER_TIME, &status)),
-            };
-        }
-    }
-}
-
-impl<T> State<T> {
-    async fn next(&mut self) -> Result<Option<T>, Status> {
-        loop {
-            match self {
-                Self::Open(stream) => return stream.message().await,
-                Self::Opening(opening) => {
-                    let stream = opening.as_mut().await?.into_inner();
-                    *self = Self::Open(Box::new(stream));
-                }
-            }
-        }
-    }
 }

@@ -46,6 +46,8 @@ use super::{
 };
 
 mod grpc;
+mod grpc_list;
+mod grpc_stream;
 #[cfg(test)]
 mod grpc_tests;
 
@@ -352,7 +354,7 @@ pub fn connector(endpoint: &Endpoint, labels: &Arc<LabelSelection>) -> Arc<dyn C
         Protocol::Podman => Arc::new(podman::PodmanConnector::new(endpoint, labels)),
         Protocol::Containerd => Arc::new(containerd::ContainerdConnector::new(endpoint, labels)),
         Protocol::Cri => Arc::new(cri::CriConnector::new(endpoint, labels)),
-        Protocol::Garden => todo!(),
-        Protocol::Ecs => todo!(),
+        Protocol::Garden => Arc::new(garden::GardenConnector::new(endpoint, labels)),
+        Protocol::Ecs => Arc::new(ecs::EcsConnector::new(endpoint, labels)),
     }
 }

@@ -32,6 +32,9 @@ const API: [u32; 3] = [4, 0, 0];
 /// The most bytes of what is told of one container, or pod.
 const MAX_INSPECTION: usize = 4 << 20;
 
+/// The cause of a refusal for a container that is gone.
+const NO_SUCH_CONTAINER: &str = "\"cause\":\"no such container\"";
+
 /// What happens to containers and is told of. Two of them have other names in other versions of Podman.
 const ACTIONS: [&str; 12] = [
     "create", "init", "start", "restart", "died", "die", "pause", "unpause", "rename", "update",
@@ -183,7 +186,12 @@ impl TellsDetails for Inner {
 
     async fn ask(&self, id: &str) -> Result<Option<RuntimeContainer>, CallError> {
         let call = format!("{}/containers/{id}/json", self.base);
-        let Some(text) = self.one.get(&call).await? else {
+        let text = match self.one.get(&call).await {
+            // So it says of one that goes while it looks.
+            Err(CallError::Refused { answer, .. }) if answer.contains(NO_SUCH_CONTAINER) => None,
+            answer => answer?,
+        };
+        let Some(text) = text else {
             return Ok(None);
         };
         let malformed = |error: serde_json::Error| self.one.malformed(&call, error.to_string());

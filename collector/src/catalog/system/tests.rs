@@ -57,6 +57,8 @@ fn provider(known: Known) -> (tempfile::TempDir, Provider) {
     let write = |name: &str, text: &str| fs::write(directory.join(name), text).unwrap();
     write("cgroup.procs", &format!("{}\n", process::id()));
     write("cpu.stat", "usage_usec 12\nuser_usec 8\nsystem_usec 4\n");
+    write("below/cpu.stat", "usage_usec 5\n");
+    write("below/cgroup.procs", "");
     write("memory.current", "4096\n");
     write(
         "io.stat",

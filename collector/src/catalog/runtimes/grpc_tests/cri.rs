@@ -314,3 +314,15 @@ async fn who_speaks_for_docker_is_left_to_docker() {
     let error = cri.connect().await.unwrap_err();
     assert!(matches!(error, Unavailable::Never { .. }), "{error:?}");
 }
+
+#[tokio::test]
+async fn a_list_that_would_be_large_only_when_it_is_decoded_is_too_large() {
+    let server = Server::start(|call| match method(call) {
+        "Version" => version("cri-o"),
+        // Empty containers of two bytes each.
+        "ListContainers" => Answer::Messages(vec![[0x0a, 0].repeat(1 << 20)]),
+        _ => Answer::Messages(vec![Vec::new()]),
+    });
+    let error = client(&server).await.list().await.unwrap_err();
+    assert_eq!(error.name(), "too_large", "{error}");
+}

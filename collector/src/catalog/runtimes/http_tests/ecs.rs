@@ -5,10 +5,9 @@ use std::sync::Arc;
 use super::{Server, at, short};
 use crate::catalog::{
     LabelSelection, Role, Runtime, RuntimeState,
-    provider::Unavailable,
     runtimes::{
-        Connector as _, Protocol, RuntimeClient as _,
-        ecs::EcsConnector,
+        Protocol, RuntimeClient as _,
+        ecs::{EcsConnector, endpoint_in},
         ecs_stats::{EcsCpu, EcsDevice},
     },
 };
@@ -136,24 +135,22 @@ async fn what_containers_have_used_is_told_and_what_is_not_told_is_absent() {
 
 #[test]
 fn only_fargate_has_an_address_in_its_environment() {
-    let labels = Arc::new(LabelSelection::default());
     let from = |kind: &'static str, address: Option<&'static str>| {
-        let variable = move |key: &str| match key {
+        endpoint_in(|key: &str| match key {
             "AWS_EXECUTION_ENV" => Some(kind.to_owned()),
             "ECS_CONTAINER_METADATA_URI_V4" => address.map(str::to_owned),
             _ => None,
-        };
-        EcsConnector::from_environment(variable, Arc::clone(&labels))
+        })
     };
     let address = "http://169.254.170.2/v4/8a7b0d6d-2495160603";
-    let connector = from("AWS_ECS_FARGATE", Some(address)).unwrap();
-    assert_eq!(connector.endpoint().address, address);
-    for unfit in [
-        from("AWS_ECS_EC2", Some(address)),
-        from("AWS_ECS_FARGATE", None),
-    ] {
-        assert!(matches!(unfit, Err(Unavailable::Never { .. })), "{unfit:?}");
-    }
+    let endpoint = from("AWS_ECS_FARGATE", Some(address)).unwrap();
+    assert_eq!(
+        (endpoint.protocol, endpoint.address.as_str()),
+        (Protocol::Ecs, address)
+    );
+    assert_eq!(from("AWS_ECS_EC2", Some(address)), None);
+    assert_eq!(from("AWS_ECS_FARGATE", None), None);
+    assert_eq!(endpoint_in(|_| None), None);
 }
 
 #[tokio::test]

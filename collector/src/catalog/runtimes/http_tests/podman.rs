@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{STREAM_HEAD, Server, at, chunk, short};
+use super::{STREAM_HEAD, Server, at, chunk, response, short};
 use crate::catalog::{
     LabelSelection, Role, Runtime, RuntimeState,
     provider::Unavailable,
@@ -129,6 +129,25 @@ async fn events_are_told_in_the_words_of_old_and_new_podman() {
         assert_eq!(events.next().await.unwrap(), removed);
     }
     assert_eq!(events.next().await.unwrap_err().name(), "ended");
+}
+
+#[tokio::test]
+async fn a_container_that_goes_while_podman_looks_is_gone() {
+    let server = server();
+    let path = format!("/v4.0.0/libpod/containers/{WEB}/json");
+    let client = connector(&server).connect().await.unwrap();
+    let of = ContainerRef {
+        id_namespace: String::new(),
+        id: WEB.to_owned(),
+    };
+    let gone = format!(
+        r#"{{"cause":"no such container","message":"container {WEB} does not exist in database: no such container","response":500}}"#
+    );
+    server.bytes(&path, &response("500 Internal Server Error", &gone));
+    assert_eq!(client.inspect(&of).await.unwrap(), None);
+    let other = r#"{"cause":"database is locked","message":"no such container","response":500}"#;
+    server.bytes(&path, &response("500 Internal Server Error", other));
+    assert_eq!(client.inspect(&of).await.unwrap_err().name(), "refused");
 }
 
 #[tokio::test]
