@@ -214,6 +214,12 @@ fn runtimes_that_hang_flood_and_lie_cost_bounded_memory_and_nobody_elses_names()
         .iter()
         .sum();
     assert!(of_cri >= 1.0, "the overlong list of the CRI");
+    // Those that take the connection and never say who they are.
+    for runtime in ["podman", "containerd", "garden"] {
+        let labels = [("runtime", runtime), ("error", "timeout")];
+        let counted = errors(&exposition, &labels);
+        assert!(counted >= 1.0, "the silence of {runtime} was not counted");
+    }
     // And not again and again: a runtime that is broken is asked ever more seldom.
     let all = errors(&exposition, &[]);
     assert!(all < 200.0, "{all} errors in {WATCHED:?}");
