@@ -24,6 +24,9 @@ use crate::{
 /// A runtime that is back is found again in this time: it is asked again at most some seconds apart.
 const FOUND_AGAIN: Duration = Duration::from_secs(10);
 
+/// It is said once that a listing has begun.
+const ONE: usize = 1;
+
 const SLEEP: [&str; 4] = ["busybox", "/bin/busybox", "sleep", "300"];
 
 /// Docker and Podman at the same time; they share nothing.
@@ -185,7 +188,7 @@ fn a_runtime_that_hangs_and_is_killed_during_a_listing_costs_nobody_elses_names(
     let earlier = run(docker_run(&two.dockerd, "earlier").args(SLEEP));
     let podman = two.podman.server(None);
     // Asked for a list, it stops before it has the question: nobody answers.
-    let (tell, told) = mpsc::channel();
+    let (tell, told) = mpsc::sync_channel(ONE);
     let (dockerd, once) = (two.dockerd.pid(), Once::new());
     let witness = Witness::who_acts(two.dockerd.socket(), move |call| {
         if call.contains("/containers/json") {
