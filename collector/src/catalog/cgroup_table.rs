@@ -309,6 +309,15 @@ impl CgroupTable {
         self.naming.roster()
     }
 
+    /// The paths of the cgroups that are there of a container.
+    pub fn cgroups_of(&self, container: &ContainerRef) -> impl Iterator<Item = &[u8]> {
+        let owners = self.naming.members(container).iter();
+        let owners = owners.filter_map(|owner| self.owners.get(owner));
+        owners
+            .filter(|owner| owner.exited.is_none())
+            .map(|owner| owner.path.as_slice())
+    }
+
     /// Whether cgroups of a container are known.
     #[must_use]
     pub fn has_cgroups_of(&self, container: &ContainerRef) -> bool {

@@ -236,6 +236,12 @@ impl Naming {
         is_told.as_ref() != Some(key) && self.roster.place(path, key)
     }
 
+    /// The cgroups of a container, those that are gone too.
+    pub(super) fn members(&self, key: &ContainerRef) -> &[OwnerId] {
+        let members = self.containers.get(key);
+        members.map_or(&[], |members| &members.owners)
+    }
+
     /// Whether cgroups of a container are known.
     pub(super) fn has_members(&self, key: &ContainerRef) -> bool {
         self.containers.contains_key(key)

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{ArgAction, Args, Parser, Subcommand};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::config::{
     EndpointValue,
@@ -61,10 +62,13 @@ pub struct CatalogArgs {
     pub json: bool,
     /// Show the daemon's catalog again and again, every 2 s; into a pipe or file, when something changed.
     /// With --json a line for each cgroup, container or runtime that came, changed or went:
-    /// {"event":"added|changed|removed","time_seconds":…,"cgroup|container_elsewhere|runtime":{…}}; what is
-    /// there at first is `added`, and a new reading is no change.
-    #[arg(long)]
+    /// the keys are `event` (added, changed, removed), `time_seconds`, and one of `cgroup`,
+    /// `container_elsewhere` and `runtime`. What is there at first is added; a new reading is no change.
+    #[arg(long, conflicts_with = "OneContainer")]
     pub watch: bool,
+    /// Which container alone is to be shown, as it is now.
+    #[command(flatten)]
+    pub one: OneContainer,
     /// Configuration file (TOML) of the daemon.
     #[arg(long, env = "CGSCOPE_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -77,6 +81,60 @@ pub struct CatalogArgs {
     /// Where the host's / is mounted, when this runs in a container [default: /].
     #[arg(long, env = "CGSCOPE_HOST_ROOT", value_name = "DIR")]
     pub host_root: Option<PathBuf>,
+}
+
+/// Flags of `catalog` that mean one container, one of them at most.
+#[derive(Clone, Debug, Default, Args)]
+#[group(multiple = false)]
+pub struct OneContainer {
+    /// Show one container alone, with all figures as they are now: by its name, its id, or how that begins.
+    /// Asks the daemon.
+    #[arg(long, value_name = "NAME")]
+    pub container: Option<String>,
+    /// The same for the container that a process is in.
+    #[arg(long, value_name = "PID")]
+    pub pid: Option<u32>,
+    /// The same for the container that a cgroup is of, by its inode number in the hierarchy in which tasks are
+    /// attributed.
+    #[arg(long, value_name = "INODE")]
+    pub cgroup: Option<u64>,
+    /// The same for a container of a Kubernetes pod, by the pod's UID and the container's name there.
+    #[arg(long, value_name = "UID/NAME", value_parser = parse_pod_container)]
+    pub pod: Option<(String, String)>,
+}
+
+/// A pod's UID and a container's name, as they are written.
+fn parse_pod_container(text: &str) -> Result<(String, String), String> {
+    match text.split_once('/') {
+        Some((uid, name)) if !uid.is_empty() && !name.is_empty() => {
+            Ok((uid.to_owned(), name.to_owned()))
+        }
+        _ => Err("write it as UID/NAME".to_owned()),
+    }
+}
+
+impl OneContainer {
+    /// As the query of a URL; `None` when none is meant.
+    #[must_use]
+    pub fn query(&self) -> Option<String> {
+        let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+        let Self {
+            container,
+            pid,
+            cgroup,
+            pod,
+        } = self;
+        let container = container
+            .as_ref()
+            .map(|name| format!("name={}", encoded(name)));
+        let pid = pid.map(|pid| format!("pid={pid}"));
+        let cgroup = cgroup.map(|inode| format!("cgroup={inode}"));
+        let pod = pod.as_ref().map(|(uid, name)| {
+            let (uid, name) = (encoded(uid), encoded(name));
+            format!("pod_uid={uid}&container={name}")
+        });
+        container.or(pid).or(cgroup).or(pod)
+    }
 }
 
 impl CatalogArgs {
@@ -176,7 +234,8 @@ pub struct RunArgs {
         value_delimiter = ','
     )]
     pub pod_labels: Option<Vec<String>>,
-    /// Count it as a preemption when cgscope itself takes the CPU from a container [default: true].
+    /// Count it as a preemption when cgscope itself takes the CPU from a container; else what is in its
+    /// cgroup, or its container, is left out of who preempted whom [default: true].
     #[arg(long, env = "CGSCOPE_COUNT_OWN_PREEMPTIONS", value_name = "BOOL", num_args = 0..=1,
         require_equals = true, default_missing_value = "true")]
     pub count_own_preemptions: Option<bool>,

@@ -4,10 +4,11 @@ use std::{sync::Arc, time::SystemTime};
 
 use collector_common::signal::Signal;
 
-use super::state::State;
+use super::{container_query::Inquiry, state::State};
 use crate::{
     attach::{OOM_LIMIT, SignalState},
-    export::{NameSets, Source},
+    catalog::details::Which,
+    export::{DetailsFuture, NameSets, Source},
     host::{
         block_devices,
         cgroup_mounts::Hierarchy,
@@ -36,6 +37,8 @@ pub struct DaemonSource {
     pub hierarchies: Vec<Hierarchy>,
     /// Which sets of names are exported besides our own.
     pub names: NameSets,
+    /// Who can tell more of single containers.
+    pub inquiry: Inquiry,
 }
 
 impl DaemonSource {
@@ -122,10 +125,15 @@ impl Source for DaemonSource {
             cpus: online_cpus::count(),
             stacked: block_devices::stacked(),
         };
-        let (listed, left_out, elsewhere) = {
+        let (listed, left_out, elsewhere, own_container) = {
             let pipeline = self.state.pipeline();
             let (listed, left_out) = pipeline.list();
-            (listed, left_out, pipeline.containers_elsewhere())
+            (
+                listed,
+                left_out,
+                pipeline.containers_elsewhere(),
+                pipeline.own_container_told(),
+            )
         };
         // Outside of the pipeline's lock, as above; and of each reading the main figures only are kept.
         let readings = &self.state.readings;
@@ -146,7 +154,13 @@ impl Source for DaemonSource {
             left_out,
             elsewhere,
             runtimes: self.state.runtimes(),
+            own_container,
         }
+    }
+
+    fn details(&self, which: Which) -> DetailsFuture {
+        let inquiry = self.inquiry.clone();
+        Box::pin(async move { inquiry.ask(which).await })
     }
 
     fn names(&self) -> NameSets {

@@ -92,9 +92,8 @@ families! {
         scope: Scope::Cgroup,
         labels: &[labels::BY],
         help: "Involuntary switches away from a task of the cgroup, by who got the CPU. Switches to \
-               the idle task (a throttled cgroup) are in none of them, and with \
-               `--count-own-preemptions=false` neither are those to cgscope itself: then they are the \
-               rest up to the involuntary switches.",
+               the idle task (a throttled cgroup) are in none of them, nor are those to cgscope itself \
+               where it is left out (`--count-own-preemptions=false`).",
         source: "`sched_switch`: the cgroups of both tasks",
         since: V0_1,
     },

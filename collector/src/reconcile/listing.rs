@@ -8,7 +8,9 @@ use std::{sync::Arc, time::SystemTime};
 use super::snapshot::{KernelReading, LastReading};
 pub use crate::catalog::provider::figures::{Figures, Machine};
 use crate::{
-    catalog::{Identity, Owner, RuntimeContainer, following::RuntimeStatus},
+    catalog::{
+        Identity, Owner, RuntimeContainer, following::RuntimeStatus, runtimes::ContainerRef,
+    },
     host::{CgroupKey, cgroup_mounts::Hierarchy, clock::Ktime},
 };
 
@@ -30,6 +32,17 @@ pub struct Listing {
     pub elsewhere: Vec<Arc<RuntimeContainer>>,
     /// The container runtimes that were found.
     pub runtimes: Vec<RuntimeStatus>,
+    /// The container that the daemon runs in, if it is in one and knows it.
+    pub own_container: Option<OwnContainer>,
+}
+
+/// The container that cgscope runs in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OwnContainer {
+    /// Which.
+    pub of: ContainerRef,
+    /// What its runtime tells of it, once it does.
+    pub told: Option<Arc<RuntimeContainer>>,
 }
 
 /// Who knows them.

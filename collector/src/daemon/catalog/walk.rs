@@ -46,6 +46,7 @@ pub(super) fn walk_all(config: &Config) -> Result<Listing, Failure> {
         left_out: table.counts().overflowed,
         elsewhere: Vec::new(),
         runtimes: Vec::new(),
+        own_container: None,
         hierarchies: listed_hierarchies(&mounts, &files.roots),
     })
 }

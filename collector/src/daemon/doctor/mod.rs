@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use self::runtimes::{Runtimes, Search};
+use self::runtimes::{Inventory, Search};
 use super::{
     config::Config,
     exit::Failure,
@@ -42,7 +42,7 @@ struct Report {
     signals: Vec<SignalReport>,
     programs: Vec<ProgramReport>,
     #[serde(flatten)]
-    runtimes: Runtimes,
+    runtimes: Inventory,
 }
 
 #[derive(Debug, Serialize)]

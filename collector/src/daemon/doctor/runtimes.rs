@@ -20,7 +20,6 @@ use crate::{
     catalog::{
         LabelSelection, Runtime,
         path_text::path_text,
-        provider::Unavailable,
         runtimes::{CONNECT_TIME, Endpoint, connector, ecs, places},
     },
     daemon::{catalog::ask, config::Config, runtime_thread::MAX_FOLLOWED},
@@ -30,7 +29,7 @@ use crate::{
 
 /// What is told of the runtimes. The keys of `--json`.
 #[derive(Debug, Serialize)]
-pub(super) struct Runtimes {
+pub(super) struct Inventory {
     /// Each place at which one is, or should be.
     pub(super) runtimes: Vec<RuntimeReport>,
     /// Who knows since when.
@@ -133,7 +132,7 @@ impl Search {
     }
 
     /// Asks everyone, at the same time.
-    pub(super) fn run(self) -> io::Result<Runtimes> {
+    pub(super) fn run(self) -> io::Result<Inventory> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -166,7 +165,7 @@ impl Search {
             },
         };
         let looked_at = || places::looked_at().collect();
-        Ok(Runtimes {
+        Ok(Inventory {
             runtime_places: if runtimes.is_empty() && self.discovery {
                 looked_at()
             } else {
@@ -210,7 +209,7 @@ async fn ask_runtime(endpoint: &Endpoint) -> Answered {
         Ok(Ok(client)) => Ok((client.runtime(), client.version().to_owned())),
         Ok(Err(why)) => Err(Trouble {
             reason: why.to_string(),
-            remedy: remedy(endpoint, &why).await,
+            remedy: remedy(endpoint).await,
         }),
         Err(_elapsed) => Err(Trouble {
             reason: format!("it does not say who it is within {PATIENCE:?}"),
@@ -223,7 +222,7 @@ const HANGS: &str =
     "see the runtime's log, and restart it if it hangs; cgscope tries it again by itself";
 
 /// What can be done, by what comes of connecting to the socket.
-async fn remedy(endpoint: &Endpoint, why: &Unavailable) -> &'static str {
+async fn remedy(endpoint: &Endpoint) -> &'static str {
     if !Path::new(&endpoint.address).is_absolute() {
         return "see whether the address is right, and whether it can be reached from here";
     }
@@ -242,16 +241,10 @@ async fn remedy(endpoint: &Endpoint, why: &Unavailable) -> &'static str {
             }
             _ => HANGS,
         },
-        Ok(Ok(_connected)) => match why {
-            Unavailable::Never { .. } => {
-                "nothing, if the runtime is listed by another protocol too; else name the one that is \
-                 spoken there with --runtime-endpoint"
-            }
-            Unavailable::NotYet { .. } => {
-                "see whether the protocol is the one that is spoken there, and the runtime's log; cgscope \
-                 tries it again by itself"
-            }
-        },
+        Ok(Ok(_connected)) => {
+            "nothing, if the runtime is listed by another protocol too; else see its log, and whether this \
+             protocol is spoken there (--runtime-endpoint names another)"
+        }
     }
 }
 
@@ -365,7 +358,7 @@ fn join(runtimes: &mut Vec<RuntimeReport>, told: Vec<RuntimeEntry>) {
     }
 }
 
-impl Runtimes {
+impl Inventory {
     /// For people.
     pub(super) fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();

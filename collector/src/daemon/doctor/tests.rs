@@ -1,4 +1,4 @@
-//! Runtimes and daemons that answer, hang, and are not there.
+//! Inventory and daemons that answer, hang, and are not there.
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::runtimes::{Found, Runtimes, Search};
+use super::runtimes::{Found, Inventory, Search};
 use crate::catalog::runtimes::{CONNECT_TIME, Endpoint, Protocol};
 
 const VERSION: &str = r#"{"Components":[{"Name":"Engine","Version":"20.10.24","Details":{"ApiVersion":"1.41","MinAPIVersion":"1.12"}}],"Version":"20.10.24","ApiVersion":"1.41","MinAPIVersion":"1.12","Os":"linux"}"#;
@@ -57,7 +57,7 @@ fn nobody() -> SocketAddr {
     listener.local_addr().unwrap()
 }
 
-fn search(places: &[(Protocol, &Path)], listen: SocketAddr) -> Runtimes {
+fn search(places: &[(Protocol, &Path)], listen: SocketAddr) -> Inventory {
     let places = places.iter().map(|(protocol, socket)| {
         let endpoint = Endpoint {
             protocol: *protocol,

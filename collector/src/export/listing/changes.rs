@@ -44,9 +44,9 @@ pub enum ChangeEvent {
 #[serde(rename_all = "snake_case")]
 pub enum Entry {
     /// A cgroup, without its last reading.
-    Cgroup(CgroupEntry),
+    Cgroup(Box<CgroupEntry>),
     /// A container that has no cgroup here.
-    ContainerElsewhere(ElsewhereEntry),
+    ContainerElsewhere(Box<ElsewhereEntry>),
     /// A runtime.
     Runtime(RuntimeEntry),
 }
@@ -102,12 +102,15 @@ fn entries(document: &CatalogDocument) -> impl Iterator<Item = (Key, Entry)> {
             last_reading: None,
             ..of.clone()
         };
-        (Key::Cgroup(of.path.clone()), Entry::Cgroup(cgroup))
+        (
+            Key::Cgroup(of.path.clone()),
+            Entry::Cgroup(Box::new(cgroup)),
+        )
     });
     let elsewhere = document.containers_elsewhere.iter().cloned().map(|of| {
         let namespace = of.told.runtime_namespace.clone();
         let key = Key::Elsewhere(of.runtime.clone(), namespace, of.id.clone());
-        (key, Entry::ContainerElsewhere(of))
+        (key, Entry::ContainerElsewhere(Box::new(of)))
     });
     runtimes.chain(cgroups).chain(elsewhere)
 }
@@ -121,11 +124,11 @@ impl Entry {
 
     fn without_times(&self) -> Self {
         match self {
-            Self::Cgroup(of) => Self::Cgroup(CgroupEntry {
+            Self::Cgroup(of) => Self::Cgroup(Box::new(CgroupEntry {
                 start_time_seconds: None,
                 exit_time_seconds: None,
-                ..of.clone()
-            }),
+                ..(**of).clone()
+            })),
             Self::ContainerElsewhere(_) => self.clone(),
             Self::Runtime(of) => Self::Runtime(RuntimeEntry {
                 last_error_time_seconds: None,

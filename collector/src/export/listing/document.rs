@@ -10,7 +10,7 @@ use serde::{
     de::{Error as _, SeqAccess, Visitor},
 };
 
-use super::told::{ElsewhereEntry, RuntimeEntry, ToldEntry};
+use super::told::{ElsewhereEntry, OwnContainerEntry, RuntimeEntry, ToldEntry};
 use crate::{
     catalog::{Container, Identity, Names},
     host::{CgroupKey, cgroup_mounts::Hierarchy},
@@ -46,6 +46,9 @@ pub struct CatalogDocument {
     pub cgroups: Vec<CgroupEntry>,
     /// Cgroups that are known of and not listed, as they are too many.
     pub left_out: u64,
+    /// The container that the daemon runs in; absent when it is in none, or does not know it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_container: Option<OwnContainerEntry>,
     /// Containers that have no cgroup here: that have not been started, have ended, or are in a virtual
     /// machine.
     #[serde(
@@ -349,6 +352,7 @@ impl CatalogDocument {
             left_out,
             mut elsewhere,
             runtimes,
+            own_container,
         } = listing;
         let elsewhere_over = elsewhere.len().saturating_sub(MAX_CGROUPS);
         elsewhere.truncate(MAX_CGROUPS);
@@ -370,6 +374,7 @@ impl CatalogDocument {
             hierarchies: hierarchies.into_iter().map(hierarchy_entry).collect(),
             cgroups: cgroups.iter().map(cgroup_entry).collect(),
             left_out: left_out + (over + elsewhere_over) as u64,
+            own_container: own_container.as_ref().map(OwnContainerEntry::of),
             containers_elsewhere: elsewhere.iter().map(|of| ElsewhereEntry::of(of)).collect(),
             runtimes: runtimes.iter().map(RuntimeEntry::of).collect(),
         }
@@ -470,7 +475,7 @@ pub(super) fn names_entry(names: &Names) -> Option<NamesEntry> {
     (entry != NamesEntry::default()).then_some(entry)
 }
 
-fn reading_entry(reading: &ListedReading) -> ReadingEntry {
+pub(super) fn reading_entry(reading: &ListedReading) -> ReadingEntry {
     let ListedReading {
         how,
         at,

@@ -4,6 +4,10 @@
 //! here: a metric, or where a figure is from.
 
 mod changes;
+mod container;
+
+mod container_lines;
+
 mod document;
 mod table;
 
@@ -13,9 +17,11 @@ mod told;
 pub(super) mod tests;
 
 pub use changes::{Change, ChangeEvent, Changes, Entry};
+pub use container::ContainerDocument;
+pub use container_lines::container_lines;
 pub use document::{
     CatalogDocument, CgroupEntry, ContainerEntry, HierarchyEntry, IdEntry, NamesEntry,
     ReadingEntry, SCHEMA, SourceEntry, StateEntry,
 };
 pub use table::table;
-pub use told::{ElsewhereEntry, RuntimeEntry, ToldEntry};
+pub use told::{ElsewhereEntry, OwnContainerEntry, RuntimeEntry, ToldEntry};

@@ -7,11 +7,14 @@ use std::{
 
 use super::{CatalogDocument, Change, ChangeEvent, Changes, Entry, document::MAX_CGROUPS, table};
 use crate::{
-    catalog::{Container, Identity, Names, Qos, Runtime, path_text::path_text},
+    catalog::{
+        Container, Identity, Names, Qos, Runtime, RuntimeContainer, path_text::path_text,
+        runtimes::ContainerRef,
+    },
     host::{CgroupKey, HierarchyId, cgroup_mounts::Hierarchy, clock::Ktime},
     reconcile::{
         Listing,
-        listing::{Figures, ListedCgroup, ListedReading, Machine, Origin},
+        listing::{Figures, ListedCgroup, ListedReading, Machine, Origin, OwnContainer},
         snapshot::{KernelReading, LastReading},
     },
 };
@@ -173,6 +176,7 @@ pub(in crate::export) fn listing() -> Listing {
         left_out: 5,
         elsewhere: Vec::new(),
         runtimes: Vec::new(),
+        own_container: None,
     }
 }
 
@@ -304,7 +308,8 @@ fn what_came_changed_and_went_is_told_and_what_was_read_and_when_is_not() {
     let told = changes.take(&first);
     assert_eq!(told.len(), 5);
     assert!(told.iter().all(|of| of.event == Added));
-    assert!(told.iter().all(|of| of.time_seconds == first.taken_seconds));
+    let line = serde_json::to_value(&told[0]).unwrap();
+    assert_eq!(line["time_seconds"], first.taken_seconds, "{line}");
 
     let mut next = first.clone();
     next.taken_seconds += 2.0;
@@ -391,4 +396,33 @@ fn a_cgroup_that_was_never_read_has_no_reading_unless_events_stand_in() {
     kernel.at = Some(Ktime::from_ns(5_000_000_000));
     let reading = ListedReading::of(&kernel, &Machine::default(), wall).unwrap();
     assert_eq!(reading.at, Some(wall(Ktime(Duration::from_secs(5)))));
+}
+
+#[test]
+fn the_daemons_own_container_is_told_by_its_id_and_by_its_names_once_they_are_known() {
+    let own = |told| {
+        let listing = Listing {
+            own_container: Some(OwnContainer {
+                of: ContainerRef {
+                    id: "c0ffee".to_owned(),
+                    ..ContainerRef::default()
+                },
+                told,
+            }),
+            ..listing()
+        };
+        serde_json::to_value(CatalogDocument::of(listing)).unwrap()["own_container"].clone()
+    };
+    assert_eq!(own(None), serde_json::json!({"id": "c0ffee"}));
+    let told = RuntimeContainer {
+        names: Names {
+            name: "watcher".to_owned(),
+            ..Names::default()
+        },
+        ..RuntimeContainer::default()
+    };
+    assert_eq!(
+        own(Some(Arc::new(told))),
+        serde_json::json!({"id": "c0ffee", "names": {"name": "watcher"}})
+    );
 }

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, time::SystemTime};
 use serde::{Deserialize, Serialize};
 
 use super::document::{NamesEntry, known, names_entry, seconds};
-use crate::catalog::{Role, Runtime, RuntimeContainer, following::RuntimeStatus};
+use crate::{
+    catalog::{Role, Runtime, RuntimeContainer, following::RuntimeStatus},
+    reconcile::listing::OwnContainer,
+};
 
 /// What its runtime tells of a container.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -67,6 +70,16 @@ pub struct ElsewhereEntry {
     pub told: ToldEntry,
 }
 
+/// The container that the daemon runs in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnContainerEntry {
+    /// The runtime's id of it.
+    pub id: String,
+    /// What it is called, once its runtime tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub names: Option<NamesEntry>,
+}
+
 /// A container runtime that was found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RuntimeEntry {
@@ -119,6 +132,16 @@ impl ElsewhereEntry {
             pod_uid: known(&told.pod_uid),
             names: names_entry(&told.names),
             told: ToldEntry::of(told),
+        }
+    }
+}
+
+impl OwnContainerEntry {
+    pub(super) fn of(own: &OwnContainer) -> Self {
+        let told = own.told.as_ref();
+        Self {
+            id: own.of.id.clone(),
+            names: told.and_then(|told| names_entry(&told.names)),
         }
     }
 }

@@ -3,10 +3,13 @@
 //! In: what this process finds out about itself. Out: the class of a cgroup in the windows. Never here: how
 //! it is found out.
 
+use std::sync::Arc;
+
 use super::Pipeline;
 use crate::{
     catalog::{Owner, OwnerId, runtimes::ContainerRef},
     host::CgroupKey,
+    reconcile::listing::OwnContainer,
     window::Class,
 };
 
@@ -73,6 +76,14 @@ impl Pipeline {
     #[must_use]
     pub const fn own_container(&self) -> Option<&ContainerRef> {
         self.own.container.as_ref()
+    }
+
+    /// The same, with what its runtime tells.
+    #[must_use]
+    pub fn own_container_told(&self) -> Option<OwnContainer> {
+        let of = self.own_container()?.clone();
+        let told = self.table.roster().get(&of).map(Arc::clone);
+        Some(OwnContainer { of, told })
     }
 
     /// cgscope's own cgroup is this owner's, who may be a container.
