@@ -10,6 +10,7 @@ mod cgroups;
 mod drift;
 mod kernel_types;
 mod life;
+mod own_preemptions;
 mod peers;
 mod prometheus;
 mod short_lived;
