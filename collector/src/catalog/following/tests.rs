@@ -1,1 +1,379 @@
+//! Sessions with a runtime that does what a test says.
 
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use tokio::{sync::mpsc, time::sleep};
+
+use super::{Audience, Session, SessionTimes, Tally, Unnamed};
+use crate::catalog::{
+    Informant, Names, News, Runtime, RuntimeContainer,
+    runtimes::{
+        CallError, ContainerRef, Endpoint, EventStream, Listed, Protocol, RuntimeClient,
+        RuntimeEvent,
+    },
+};
+
+const INFORMANT: Informant = Informant { rank: 0, number: 0 };
+const TIMES: SessionTimes = SessionTimes {
+    relist: Duration::from_mins(1),
+    poll: Duration::from_secs(10),
+    settle: Duration::from_millis(50),
+};
+
+/// A runtime that lists and tells what it was given.
+#[derive(Debug, Default)]
+struct Scripted {
+    has: Mutex<HashMap<String, String>>,
+    /// What becomes of each list after the other; a list that is not here is good.
+    lists: Mutex<VecDeque<ListFate>>,
+    events: Mutex<Option<mpsc::Receiver<RuntimeEvent>>>,
+    calls: Mutex<Vec<String>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum ListFate {
+    /// What there is at its beginning comes after so long.
+    Late(Duration),
+    TooLarge,
+    Unreachable,
+}
+
+/// Remembers what it was told.
+#[derive(Debug, Default)]
+struct Notes(Mutex<Vec<News>>);
+
+impl Audience for Notes {
+    fn tell(&self, informant: Informant, news: News) {
+        assert_eq!(informant, INFORMANT);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(news);
+    }
+
+    fn unnamed(&self, _: usize) -> Vec<Unnamed> {
+        Vec::new()
+    }
+}
+
+impl Notes {
+    fn in_words(&self) -> Vec<String> {
+        let notes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        notes.iter().map(in_words).collect()
+    }
+}
+
+fn in_words(news: &News) -> String {
+    match news {
+        News::Told { of, is_whole } => {
+            let how = if *is_whole { "told" } else { "hint" };
+            format!("{how} {}={}", of.id, of.names.name)
+        }
+        News::Exited { of, code, .. } => format!("exited {} {code:?}", of.id),
+        News::Removed { of } => format!("removed {}", of.id),
+        News::All { containers, newer } => {
+            let mut ids: Vec<_> = containers.iter().map(|of| of.id.as_str()).collect();
+            ids.sort_unstable();
+            let mut newer: Vec<_> = newer.iter().map(|of| of.id.as_str()).collect();
+            newer.sort_unstable();
+            format!("all {} but {}", ids.join(","), newer.join(","))
+        }
+    }
+}
+
+fn container(id: &str, name: &str) -> RuntimeContainer {
+    RuntimeContainer {
+        id: id.to_owned(),
+        names: Names {
+            name: name.to_owned(),
+            ..Names::default()
+        },
+        ..RuntimeContainer::default()
+    }
+}
+
+fn of(id: &str) -> ContainerRef {
+    ContainerRef {
+        id_namespace: String::new(),
+        id: id.to_owned(),
+    }
+}
+
+fn changed(id: &str) -> RuntimeEvent {
+    RuntimeEvent::Changed {
+        of: of(id),
+        told: None,
+    }
+}
+
+impl Scripted {
+    fn with(containers: &[(&str, &str)]) -> Self {
+        let scripted = Self::default();
+        for (id, name) in containers {
+            scripted.set(id, Some(name));
+        }
+        scripted
+    }
+
+    fn set(&self, id: &str, name: Option<&str>) {
+        let mut has = self.has.lock().unwrap();
+        match name {
+            Some(name) => has.insert(id.to_owned(), name.to_owned()),
+            None => has.remove(id),
+        };
+    }
+
+    fn call(&self, call: String) {
+        self.calls.lock().unwrap().push(call);
+    }
+
+    fn count(&self, call: &str) -> usize {
+        let calls = self.calls.lock().unwrap();
+        calls.iter().filter(|of| *of == call).count()
+    }
+}
+
+#[async_trait]
+impl RuntimeClient for Scripted {
+    fn runtime(&self) -> Runtime {
+        Runtime::Docker
+    }
+
+    fn version(&self) -> &'static str {
+        "1"
+    }
+
+    async fn events(&self) -> Result<Option<Box<dyn EventStream>>, CallError> {
+        self.call("events".to_owned());
+        let events = self.events.lock().unwrap().take();
+        Ok(events.map(|events| Box::new(Events(events)) as Box<dyn EventStream>))
+    }
+
+    async fn list(&self) -> Result<Listed, CallError> {
+        self.call("list".to_owned());
+        let has = self.has.lock().unwrap().clone();
+        let fate = self.lists.lock().unwrap().pop_front();
+        let address = "test".to_owned();
+        match fate {
+            Some(ListFate::Late(after)) => sleep(after).await,
+            Some(ListFate::TooLarge) => {
+                let (call, limit) = ("list".to_owned(), 1);
+                return Err(CallError::TooLarge {
+                    address,
+                    call,
+                    limit,
+                });
+            }
+            Some(ListFate::Unreachable) => {
+                let source = "gone".into();
+                return Err(CallError::Unreachable { address, source });
+            }
+            None => {}
+        }
+        Ok(Listed {
+            containers: has.iter().map(|(id, name)| container(id, name)).collect(),
+            left_out: 2,
+        })
+    }
+
+    async fn inspect(&self, of: &ContainerRef) -> Result<Option<RuntimeContainer>, CallError> {
+        self.call(format!("inspect {}", of.id));
+        let has = self.has.lock().unwrap();
+        Ok(has.get(&of.id).map(|name| container(&of.id, name)))
+    }
+}
+
+#[derive(Debug)]
+struct Events(mpsc::Receiver<RuntimeEvent>);
+
+#[async_trait]
+impl EventStream for Events {
+    async fn next(&mut self) -> Result<RuntimeEvent, CallError> {
+        let ended = || CallError::Ended {
+            address: "test".to_owned(),
+        };
+        self.0.recv().await.ok_or_else(ended)
+    }
+}
+
+/// Follows a runtime for a while; what was told, and why it ended, if it did.
+async fn follow(
+    client: Arc<Scripted>,
+    tally: &Tally,
+    asks: &[&str],
+    time: Duration,
+) -> (Vec<String>, Option<&'static str>) {
+    let notes = Notes::default();
+    let (sender, mut receiver) = mpsc::channel(8);
+    for id in asks {
+        sender.try_send(of(id)).unwrap();
+    }
+    let session = Session {
+        client,
+        informant: INFORMANT,
+        audience: &notes,
+        tally,
+        asks: &mut receiver,
+        times: TIMES,
+    };
+    let ended = tokio::time::timeout(time, session.run()).await.ok();
+    (notes.in_words(), ended.map(|error| error.name()))
+}
+
+fn with_events(client: &Scripted) -> mpsc::Sender<RuntimeEvent> {
+    let (sender, receiver) = mpsc::channel(8);
+    *client.events.lock().unwrap() = Some(receiver);
+    sender
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_are_subscribed_to_before_the_list_and_the_list_comes_again_each_minute() {
+    let client = Arc::new(Scripted::with(&[("a", "web")]));
+    let _sender = with_events(&client);
+    let tally = Tally::default();
+    let time = Duration::from_secs(125);
+    let (notes, ended) = follow(Arc::clone(&client), &tally, &[], time).await;
+    assert_eq!((notes, ended), (vec!["all a but ".to_owned(); 3], None));
+    assert_eq!(
+        *client.calls.lock().unwrap(),
+        ["events", "list", "list", "list"]
+    );
+    assert_eq!(
+        tally
+            .status(&Endpoint {
+                protocol: Protocol::Docker,
+                address: String::new(),
+            })
+            .left_out,
+        6
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_runtime_without_events_is_asked_every_interval() {
+    let client = Arc::new(Scripted::with(&[("a", "web")]));
+    let time = Duration::from_secs(35);
+    let (notes, _) = follow(Arc::clone(&client), &Tally::default(), &[], time).await;
+    assert_eq!(notes.len(), 4, "{notes:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_events_of_a_start_make_one_look_and_what_an_event_tells_comes_first() {
+    let client = Arc::new(Scripted::with(&[]));
+    let sender = with_events(&client);
+    client.set("new", Some("web"));
+    let hint = RuntimeEvent::Changed {
+        of: of("new"),
+        told: Some(Box::new(container("new", "hinted"))),
+    };
+    for event in [hint, changed("new"), changed("new")] {
+        sender.send(event).await.unwrap();
+    }
+    sender
+        .send(RuntimeEvent::Exited {
+            of: of("new"),
+            code: Some(3),
+            at: None,
+        })
+        .await
+        .unwrap();
+    sender
+        .send(RuntimeEvent::Removed { of: of("new") })
+        .await
+        .unwrap();
+    let (notes, _) = follow(
+        Arc::clone(&client),
+        &Tally::default(),
+        &[],
+        Duration::from_secs(1),
+    )
+    .await;
+    assert_eq!(client.count("inspect new"), 1);
+    let without_list: Vec<_> = notes
+        .iter()
+        .filter(|note| !note.starts_with("all"))
+        .collect();
+    assert_eq!(
+        without_list,
+        [
+            "hint new=hinted",
+            "exited new Some(3)",
+            "removed new",
+            "told new=web"
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_told_while_a_list_is_under_way_is_newer_than_the_list() {
+    let client = Arc::new(Scripted::with(&[("old", "x"), ("going", "y")]));
+    client
+        .lists
+        .lock()
+        .unwrap()
+        .push_back(ListFate::Late(Duration::from_secs(2)));
+    let sender = with_events(&client);
+    tokio::spawn({
+        let client = Arc::clone(&client);
+        async move {
+            sleep(Duration::from_secs(1)).await;
+            client.set("going", None);
+            sender
+                .send(RuntimeEvent::Removed { of: of("going") })
+                .await
+                .unwrap();
+            sleep(Duration::from_mins(1)).await;
+        }
+    });
+    let (notes, _) = follow(
+        Arc::clone(&client),
+        &Tally::default(),
+        &[],
+        Duration::from_secs(3),
+    )
+    .await;
+    assert_eq!(notes, ["removed going", "all going,old but going"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_list_single_containers_are_asked_about_and_the_list_is_tried_later() {
+    let client = Arc::new(Scripted::with(&[("a", "web"), ("b", "db")]));
+    client
+        .lists
+        .lock()
+        .unwrap()
+        .extend([ListFate::TooLarge, ListFate::TooLarge]);
+    let _sender = with_events(&client);
+    let tally = Tally::default();
+    let time = Duration::from_secs(400);
+    let (notes, ended) = follow(Arc::clone(&client), &tally, &["b", "unknown"], time).await;
+    assert_eq!(ended, None);
+    // A minute doubles with each that fails.
+    assert_eq!(notes, ["told b=db", "all a,b but "]);
+    assert_eq!(client.count("list"), 3);
+    assert_eq!(client.count("inspect unknown"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_ends_when_nobody_answers_or_the_events_end() {
+    let client = Arc::new(Scripted::with(&[]));
+    client
+        .lists
+        .lock()
+        .unwrap()
+        .push_back(ListFate::Unreachable);
+    let _sender = with_events(&client);
+    let hour = Duration::from_hours(1);
+    let (_, ended) = follow(client, &Tally::default(), &[], hour).await;
+    assert_eq!(ended, Some("unreachable"));
+
+    let client = Arc::new(Scripted::with(&[]));
+    drop(with_events(&client));
+    let (_, ended) = follow(client, &Tally::default(), &[], hour).await;
+    assert_eq!(ended, Some("ended"));
+}

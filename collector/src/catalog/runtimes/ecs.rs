@@ -11,14 +11,15 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    CallError, Connector, ContainerRef, Endpoint, EventStream, Listed, Protocol, RuntimeClient,
+    CallError, Connector, ContainerRef, Endpoint, EventStream, Listed, NotConnected, Protocol,
+    RuntimeClient,
     ecs_stats::{EcsStats, read_stats},
     http::{CallLimits, HttpClient, not_there},
     told_json::{Labels, each_item, read_list, told_time},
 };
 use crate::catalog::{
     LabelSelection, Names, Role, Runtime, RuntimeContainer, RuntimeMetadata, RuntimeState,
-    provider::Unavailable, runtime_container::told_text,
+    runtime_container::told_text,
 };
 
 /// Tells which kind of machine ECS, or Lambda, runs this on.
@@ -69,7 +70,7 @@ impl EcsConnector {
     }
 
     /// The same as [`Connector::connect`], for who wants statistics too.
-    pub async fn connect_for_stats(&self) -> Result<Arc<EcsClient>, Unavailable> {
+    pub async fn connect_for_stats(&self) -> Result<Arc<EcsClient>, NotConnected> {
         let http = HttpClient::new(&self.endpoint.address, self.limits)?;
         let client = EcsClient {
             http: http.with_limits(CallLimits {
@@ -89,7 +90,7 @@ impl Connector for EcsConnector {
         &self.endpoint
     }
 
-    async fn connect(&self) -> Result<Arc<dyn RuntimeClient>, Unavailable> {
+    async fn connect(&self) -> Result<Arc<dyn RuntimeClient>, NotConnected> {
         Ok(self.connect_for_stats().await?)
     }
 }

@@ -172,7 +172,24 @@ pub trait Connector: fmt::Debug + Send + Sync {
     fn endpoint(&self) -> &Endpoint;
 
     /// Connects, and learns who answers.
-    async fn connect(&self) -> Result<Arc<dyn RuntimeClient>, Unavailable>;
+    async fn connect(&self) -> Result<Arc<dyn RuntimeClient>, NotConnected>;
+}
+
+/// Why there is no connection.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{why}")]
+pub struct NotConnected {
+    /// Why, and whether it may come.
+    pub why: Unavailable,
+    /// The [name](CallError::name) of the error, where a call failed; absent where somebody answers who is
+    /// not meant.
+    pub error: Option<&'static str>,
+}
+
+impl From<Unavailable> for NotConnected {
+    fn from(why: Unavailable) -> Self {
+        Self { why, error: None }
+    }
 }
 
 /// A runtime that answers. All calls only read.

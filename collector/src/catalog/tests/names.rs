@@ -1,0 +1,170 @@
+//! Names that come early, late, again, and of containers that are not where their ids say.
+
+use std::collections::HashSet;
+
+use super::{CONTAINER, at, key, table};
+use crate::catalog::{
+    CgroupTable, Flavor, Informant, Names, News, OwnerId, Runtime, RuntimeContainer,
+    RuntimeMetadata, runtimes::ContainerRef,
+};
+
+const DOCKER: Informant = Informant { rank: 0, number: 0 };
+const POD: &str = "5f0c1a2b-3c4d-5e6f-7081-92a3b4c5d6e7";
+
+fn id() -> &'static str {
+    CONTAINER.rsplit('/').next().unwrap()
+}
+
+fn told(id: &str, name: &str) -> RuntimeContainer {
+    RuntimeContainer {
+        id: id.to_owned(),
+        runtime: RuntimeMetadata::of(Runtime::Docker),
+        names: Names {
+            name: name.to_owned(),
+            ..Names::default()
+        },
+        ..RuntimeContainer::default()
+    }
+}
+
+fn tell(table: &mut CgroupTable, of: RuntimeContainer) -> Vec<OwnerId> {
+    let news = News::Told {
+        of: Box::new(of),
+        is_whole: true,
+    };
+    table.tell(DOCKER, news)
+}
+
+fn name_at(table: &CgroupTable, path: &str) -> String {
+    let (_, owner) = table.owner_at(path.as_bytes()).unwrap();
+    owner.identity.names.name.clone()
+}
+
+#[test]
+fn a_name_reaches_the_containers_cgroups_whichever_came_first_and_those_within_it() {
+    for cgroup_first in [true, false] {
+        let mut table = table();
+        let inner = format!("{CONTAINER}/inner");
+        let insert = |table: &mut CgroupTable| {
+            table.insert(key(1), CONTAINER.as_bytes(), at(1));
+            table.insert(key(2), inner.as_bytes(), at(1));
+        };
+        if cgroup_first {
+            insert(&mut table);
+            assert_eq!(table.counts().unnamed, 1);
+        }
+        tell(&mut table, told(id(), "web"));
+        if !cgroup_first {
+            insert(&mut table);
+        }
+        assert_eq!(name_at(&table, CONTAINER), "web");
+        assert_eq!(name_at(&table, &inner), "web");
+        assert_eq!(table.counts().unnamed, 0);
+    }
+}
+
+#[test]
+fn a_container_that_is_gone_is_named_afterwards_and_keeps_its_name() {
+    let mut table = table();
+    table.insert(key(1), CONTAINER.as_bytes(), at(1));
+    table.remove(key(1), at(2));
+    tell(&mut table, told(id(), "web"));
+    assert_eq!(name_at(&table, CONTAINER), "web");
+    let of = ContainerRef {
+        id_namespace: String::new(),
+        id: id().to_owned(),
+    };
+    table.tell(DOCKER, News::Removed { of });
+    assert_eq!(name_at(&table, CONTAINER), "web");
+    let none = News::All {
+        containers: Vec::new(),
+        newer: HashSet::default(),
+    };
+    table.tell(DOCKER, none);
+    assert_eq!(name_at(&table, CONTAINER), "web");
+    // The next life of the path is another container until it is told.
+    table.insert(key(3), CONTAINER.as_bytes(), at(3));
+    assert_eq!(name_at(&table, CONTAINER), "");
+}
+
+#[test]
+fn a_container_whose_path_does_not_tell_is_found_by_its_place() {
+    let mut table = table();
+    table.insert(key(1), b"/mine/one", at(1));
+    table.insert(key(2), b"/mine/one/below", at(1));
+    table.insert(key(3), b"/mine/oneself", at(1));
+    table.insert(key(4), CONTAINER.as_bytes(), at(1));
+    let mut of = told("web", "web");
+    of.id_namespace = "space".to_owned();
+    of.cgroup_path = Some("/mine/one".to_owned());
+    let changed = tell(&mut table, of);
+    assert_eq!(changed.len(), 2);
+    for (path, own) in [("/mine/one", true), ("/mine/one/below", false)] {
+        let (_, owner) = table.owner_at(path.as_bytes()).unwrap();
+        assert_eq!(owner.identity.names.name, "web", "{path}");
+        assert_eq!(owner.identity.own_container().is_some(), own, "{path}");
+        assert!(owner.class.is_some());
+    }
+    assert_eq!(name_at(&table, "/mine/oneself"), "");
+    // One that comes later is found too, and what is not below it keeps what it was.
+    table.insert(key(5), b"/mine/one/later", at(2));
+    assert_eq!(name_at(&table, "/mine/one/later"), "web");
+    let (_, other) = table.owner_at(CONTAINER.as_bytes()).unwrap();
+    assert_eq!(other.identity.own_container().unwrap().id, id());
+}
+
+#[test]
+fn a_place_around_a_container_takes_it_in_and_one_inside_does_not() {
+    let outer = format!("/garden-like/handle{CONTAINER}");
+    let mut table = table();
+    table.insert(key(1), outer.as_bytes(), at(1));
+    let mut of = told("handle", "app");
+    of.cgroup_path = Some("/garden-like/handle".to_owned());
+    tell(&mut table, of);
+    assert_eq!(name_at(&table, &outer), "app");
+    let inner = format!("{CONTAINER}/nested");
+    table.insert(key(2), inner.as_bytes(), at(1));
+    let mut of = told("nested", "nested");
+    of.cgroup_path = Some(inner.clone());
+    tell(&mut table, of);
+    tell(&mut table, told(id(), "web"));
+    assert_eq!(
+        name_at(&table, &inner),
+        "web",
+        "the outermost container that is known"
+    );
+}
+
+#[test]
+fn a_pods_own_cgroup_has_the_pods_names_and_no_containers() {
+    let mut table = table();
+    let pod = format!("/kubepods/burstable/pod{POD}");
+    let container = format!("{pod}/{}", id());
+    table.insert(key(1), pod.as_bytes(), at(1));
+    table.insert(key(2), container.as_bytes(), at(1));
+    let mut of = told(id(), "k8s_web");
+    of.pod_uid = POD.to_owned();
+    of.runtime.flavor = Flavor::Kata;
+    of.names.pod = "web-0".to_owned();
+    of.names.namespace = "shop".to_owned();
+    of.names.container = "web".to_owned();
+    tell(&mut table, of);
+    let names = |path: &str| {
+        let (_, owner) = table.owner_at(path.as_bytes()).unwrap();
+        owner.identity.names.clone()
+    };
+    assert_eq!(names(&container).container, "web");
+    let of_pod = names(&pod);
+    assert_eq!(
+        (of_pod.namespace.as_str(), of_pod.pod.as_str()),
+        ("shop", "web-0")
+    );
+    assert_eq!((of_pod.name.as_str(), of_pod.container.as_str()), ("", ""));
+    let (_, owner) = table.owner_at(container.as_bytes()).unwrap();
+    let known = owner.identity.container.as_ref().unwrap();
+    // The path does not tell the runtime; the runtime does.
+    assert_eq!(
+        (known.runtime, known.flavor),
+        (Runtime::Docker, Flavor::Kata)
+    );
+}
