@@ -24,7 +24,7 @@ use crate::{
             SessionTimes, Tally, Told, informant,
         },
         provider::discovery::{self, Discovery},
-        runtimes::{Endpoint, connector, ecs, places},
+        runtimes::{Endpoint, connector, ecs, kata_reading::ShimReadings, places},
     },
     error_chain,
 };
@@ -76,6 +76,7 @@ impl RuntimeThread {
                 () = self.discovery.run() => {}
                 () = self.find() => {}
                 () = self.ask() => {}
+                () = self.read_shims() => {}
                 () = self.stopped() => {}
             }
         });
@@ -110,6 +111,18 @@ impl RuntimeThread {
                     self.follow(&endpoint, &labels, &mut known);
                 }
             }
+        }
+    }
+
+    /// Reads the metrics of Kata's shims, once per interval.
+    async fn read_shims(&self) {
+        let mut readings = ShimReadings::default();
+        let mut ticks = interval(self.interval);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            readings.read(&self.host_root, self.interval).await;
+            *self.state.kata() = readings.known();
         }
     }
 

@@ -61,7 +61,10 @@ mod cri_container;
 mod cri_event;
 
 pub mod kata;
+pub mod kata_merged;
 pub mod kata_metrics;
+pub mod kata_points;
+pub mod kata_reading;
 pub mod kata_shim;
 
 /// The most bytes of one answer. A list of 5,000 containers of Docker has some 10 MB.
