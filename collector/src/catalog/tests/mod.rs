@@ -1,5 +1,7 @@
 //! The table of cgroups, through every turn that a cgroup's life can take.
 
+mod kata;
+
 use std::{
     collections::{HashMap, HashSet},
     path::Path,

@@ -154,7 +154,7 @@ async fn the_three_formats_say_the_same() {
     let summary = family("kata_shim_go_gc_duration_seconds").metric[0]
         .summary
         .clone();
-    let quantile = summary.unwrap().quantile[0].clone();
+    let quantile = summary.unwrap().quantile[0];
     assert_eq!(format!("{:?}", quantile.value), "2.5e-5");
     let overhead = family("kata_shim_pod_overhead");
     assert_eq!(overhead.r#type(), MetricType::Counter);
