@@ -13,8 +13,8 @@ use std::{
 };
 
 use collector::{
-    catalog::{Container, Identity, Names, Qos, Runtime},
-    export::{Format, NameSets, Source, encode_in_pieces, serve},
+    catalog::{Container, Identity, Names, Qos, Runtime, details::Which},
+    export::{DetailsFuture, Format, NameSets, Source, encode_in_pieces, serve},
     host::{
         HierarchyId,
         cgroup_mounts::{CgroupMounts, Hierarchy},
@@ -260,6 +260,10 @@ fn encoding_with_names_of_others(criterion: &mut Criterion) {
 struct Fixed(Snapshot);
 
 impl Source for Fixed {
+    fn details(&self, _: Which) -> DetailsFuture {
+        Box::pin(async { None })
+    }
+
     fn snapshot(&self) -> Snapshot {
         self.0.clone()
     }

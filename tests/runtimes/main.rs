@@ -5,10 +5,20 @@
 )]
 
 mod cadvisor;
+mod comings;
+mod commands;
+mod cri;
+mod followed;
+mod hostile;
 mod image;
+mod named;
+mod names;
 mod parents;
+mod reads;
+mod served;
 mod server;
 mod short_lived;
+mod short_lived_tasks;
 
 use std::{
     process::{Command, Output},
@@ -17,7 +27,7 @@ use std::{
 
 use collector_tests::{daemon::Daemon, exposition::Exposition};
 
-use self::{image::Image, parents::Parents, server::Server};
+use self::{commands::Podman, image::Image, parents::Parents, server::Server};
 
 /// What every container here does: some work, and then it waits to be looked at.
 const WORK: &str = "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; exec /bin/busybox sleep 2";
@@ -160,38 +170,13 @@ fn containerd() {
 fn podman() {
     let _parents = Parents::of(&["libpod_parent/conmon", "libpod_parent"]);
     let image = Image::new();
-    let folder = tempfile::tempdir().unwrap();
-    let podman = || {
-        let mut podman = Command::new("podman");
-        podman.arg("--root").arg(folder.path().join("root"));
-        podman.arg("--runroot").arg(folder.path().join("run"));
-        podman.args([
-            "--storage-driver=vfs",
-            "--cgroup-manager=cgroupfs",
-            "--events-backend=file",
-        ]);
-        // crun refuses hybrid cgroups.
-        podman.args(["--runtime", "runc"]);
-        podman
-    };
-    run(podman().arg("import").arg(image.tar()).arg("busybox"));
+    let podman = Podman::new(&image);
     let daemon = Daemon::start(&[]);
-    let container = [
-        "run",
-        "--detach",
-        "--network=none",
-        "--ulimit=nofile=1024:1024",
-        "--ulimit=nproc=1024:1024",
-        "localhost/busybox",
-        "/bin/busybox",
-        "sh",
-        "-c",
-        WORK,
-    ];
+    let container = ["localhost/busybox", "/bin/busybox", "sh", "-c", WORK];
     let container = Container {
-        id: run(podman().args(container)),
+        id: run(podman.run("worker").args(container)),
         remove: || {
-            let mut remove = podman();
+            let mut remove = podman.command();
             remove.args(["rm", "--force", "--time=0"]);
             remove
         },

@@ -54,6 +54,16 @@ impl TestCgroup {
         Self::make(format!("{}/{name}", self.path), false)
     }
 
+    /// Makes one at a path of a runtime's choice. `None` if there is one: that is somebody else's.
+    #[must_use]
+    pub fn at(path: &str) -> Option<Self> {
+        let is_there = mounts()
+            .attributed()
+            .iter()
+            .any(|hierarchy| hierarchy.mount_point.join(&path[1..]).exists());
+        (!is_there).then(|| Self::make(path.to_owned(), true))
+    }
+
     fn make(path: String, controllers: bool) -> Self {
         let cgroup = Self {
             path,

@@ -261,40 +261,49 @@ impl CgroupTable {
     /// Takes what a runtime tells, and names those whom it is about. The owners that are another
     /// container's now.
     pub fn tell(&mut self, informant: Informant, news: News) -> Vec<OwnerId> {
-        let (renamed, is_placed) = self.naming.tell(informant, news);
+        let (renamed, placed) = self.naming.tell(informant, news);
         for owner in &renamed {
             if let Some(owner) = self.owners.get_mut(owner) {
                 self.naming.name(Arc::make_mut(&mut owner.identity));
             }
         }
-        if is_placed {
-            self.recognize_again()
-        } else {
-            Vec::new()
-        }
+        placed
+            .iter()
+            .flat_map(|path| self.recognize_below(path))
+            .collect()
     }
 
     /// The first process of a container is in this cgroup. The owners that are another container's now.
     pub fn place(&mut self, container: &ContainerRef, path: &[u8]) -> Vec<OwnerId> {
         if self.naming.place(path, container) {
-            self.recognize_again()
+            self.recognize_below(path)
         } else {
             Vec::new()
         }
     }
 
-    /// Looks again whose cgroups are, now that more is known of where containers are.
-    fn recognize_again(&mut self) -> Vec<OwnerId> {
+    /// Looks again whose a cgroup and those below it are, now that it is known whose place it is. Nobody
+    /// loses the container that it has: of one that is gone, less can be found than could.
+    fn recognize_below(&mut self, place: &[u8]) -> Vec<OwnerId> {
         let mut changed = Vec::new();
         for (id, owner) in &mut self.owners {
-            let container = self.naming.container(&owner.path);
-            let key = |of: &Option<Container>| of.as_ref().and_then(Container::key);
-            if key(&container) == key(&owner.identity.container) {
+            let is_below = owner
+                .path
+                .strip_prefix(place)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"));
+            if !is_below || (owner.exited.is_some() && owner.identity.container.is_some()) {
+                continue;
+            }
+            let Some(container) = self.naming.container(&owner.path) else {
+                continue;
+            };
+            let known = owner.identity.container.as_ref();
+            if container.key() == known.and_then(Container::key) {
                 continue;
             }
             let identity = Arc::make_mut(&mut owner.identity);
             self.naming.leave(*id, identity);
-            identity.container = container;
+            identity.container = Some(container);
             identity.told = None;
             identity.names = Names::default();
             owner.class = self.naming.join(*id, identity);
@@ -307,6 +316,15 @@ impl CgroupTable {
     #[must_use]
     pub const fn roster(&self) -> &Roster {
         self.naming.roster()
+    }
+
+    /// The paths of the cgroups that are there of a container.
+    pub fn cgroups_of(&self, container: &ContainerRef) -> impl Iterator<Item = &[u8]> {
+        let owners = self.naming.members(container).iter();
+        let owners = owners.filter_map(|owner| self.owners.get(owner));
+        owners
+            .filter(|owner| owner.exited.is_none())
+            .map(|owner| owner.path.as_slice())
     }
 
     /// Whether cgroups of a container are known.

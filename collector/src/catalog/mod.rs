@@ -17,6 +17,8 @@ pub mod following;
 
 pub mod system;
 
+pub mod details;
+
 pub mod cgroup_path;
 
 pub mod path_text;

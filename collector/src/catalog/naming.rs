@@ -173,18 +173,20 @@ impl Naming {
         }
     }
 
-    /// Takes what a runtime tells. The owners whose names that changes; and whether owners have to be
-    /// looked at whose path does not tell that they are a container's.
-    pub(super) fn tell(&mut self, informant: Informant, news: News) -> (Vec<OwnerId>, bool) {
-        let mut is_placed = false;
+    /// Takes what a runtime tells. The owners whose names that changes; and the cgroups of which it is known
+    /// only now that they are a container's.
+    pub(super) fn tell(
+        &mut self,
+        informant: Informant,
+        news: News,
+    ) -> (Vec<OwnerId>, Vec<Vec<u8>>) {
+        let mut placed = Vec::new();
         let changed: Vec<ContainerRef> = match news {
             News::Told { of, is_whole } => {
                 let key = of.key();
                 let told_path = of.cgroup_path.as_ref().map(|path| path.as_bytes().to_vec());
                 let changed = self.roster.tell(informant, *of, is_whole);
-                if let Some(path) = told_path {
-                    is_placed = self.place(&path, &key);
-                }
+                placed.extend(told_path.filter(|path| self.place(path, &key)));
                 changed.into_iter().collect()
             }
             News::Exited { of, code, at } => {
@@ -203,7 +205,9 @@ impl Naming {
                 let is_newer = |key: &ContainerRef| newer.contains(key);
                 let changed = self.roster.relist(informant, containers, is_newer);
                 for (key, path) in paths {
-                    is_placed |= self.place(path.as_bytes(), &key);
+                    if self.place(path.as_bytes(), &key) {
+                        placed.push(path.into_bytes());
+                    }
                 }
                 changed
             }
@@ -223,7 +227,7 @@ impl Naming {
         for pod in pods {
             owners.extend(self.pods.get(&pod).into_iter().flatten());
         }
-        (owners, is_placed)
+        (owners, placed)
     }
 
     /// Notes where a container is, if its path does not tell already.
@@ -234,6 +238,12 @@ impl Naming {
         let by_path = self.recognizer.container(path);
         let is_told = by_path.and_then(|container| container.key());
         is_told.as_ref() != Some(key) && self.roster.place(path, key)
+    }
+
+    /// The cgroups of a container, those that are gone too.
+    pub(super) fn members(&self, key: &ContainerRef) -> &[OwnerId] {
+        let members = self.containers.get(key);
+        members.map_or(&[], |members| &members.owners)
     }
 
     /// Whether cgroups of a container are known.

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{ArgAction, Args, Parser, Subcommand};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::config::{
     EndpointValue,
@@ -58,6 +59,9 @@ pub struct CatalogArgs {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
+    /// Which container alone is to be shown, as it is now.
+    #[command(flatten)]
+    pub one: OneContainer,
     /// Configuration file (TOML) of the daemon.
     #[arg(long, env = "CGSCOPE_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -70,6 +74,60 @@ pub struct CatalogArgs {
     /// Where the host's / is mounted, when this runs in a container [default: /].
     #[arg(long, env = "CGSCOPE_HOST_ROOT", value_name = "DIR")]
     pub host_root: Option<PathBuf>,
+}
+
+/// Flags of `catalog` that mean one container, one of them at most.
+#[derive(Clone, Debug, Default, Args)]
+#[group(multiple = false)]
+pub struct OneContainer {
+    /// Show one container alone, with all figures as they are now: by its name, its id, or how that begins.
+    /// Asks the daemon.
+    #[arg(long, value_name = "NAME")]
+    pub container: Option<String>,
+    /// The same for the container that a process is in.
+    #[arg(long, value_name = "PID")]
+    pub pid: Option<u32>,
+    /// The same for the container that a cgroup is of, by its inode number in the hierarchy in which tasks are
+    /// attributed.
+    #[arg(long, value_name = "INODE")]
+    pub cgroup: Option<u64>,
+    /// The same for a container of a Kubernetes pod, by the pod's UID and the container's name there.
+    #[arg(long, value_name = "UID/NAME", value_parser = parse_pod_container)]
+    pub pod: Option<(String, String)>,
+}
+
+/// A pod's UID and a container's name, as they are written.
+fn parse_pod_container(text: &str) -> Result<(String, String), String> {
+    match text.split_once('/') {
+        Some((uid, name)) if !uid.is_empty() && !name.is_empty() => {
+            Ok((uid.to_owned(), name.to_owned()))
+        }
+        _ => Err("write it as UID/NAME".to_owned()),
+    }
+}
+
+impl OneContainer {
+    /// As the query of a URL; `None` when none is meant.
+    #[must_use]
+    pub fn query(&self) -> Option<String> {
+        let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+        let Self {
+            container,
+            pid,
+            cgroup,
+            pod,
+        } = self;
+        let container = container
+            .as_ref()
+            .map(|name| format!("name={}", encoded(name)));
+        let pid = pid.map(|pid| format!("pid={pid}"));
+        let cgroup = cgroup.map(|inode| format!("cgroup={inode}"));
+        let pod = pod.as_ref().map(|(uid, name)| {
+            let (uid, name) = (encoded(uid), encoded(name));
+            format!("pod_uid={uid}&container={name}")
+        });
+        container.or(pid).or(cgroup).or(pod)
+    }
 }
 
 impl CatalogArgs {

@@ -39,6 +39,8 @@ pub mod resync_thread;
 
 pub mod names;
 
+pub mod container_query;
+
 pub mod runtime_thread;
 
 pub mod source;
@@ -72,7 +74,10 @@ pub fn execute(cli: Cli) -> ExitCode {
         }
         Command::Catalog(args) => Config::load(&args.as_run_args())
             .map_err(|error| Failure::Usage(error_chain(&error)))
-            .and_then(|config| catalog::catalog(&config, args.json))
+            .and_then(|config| match args.one.query() {
+                Some(query) => catalog::container(&config, &query, args.json),
+                None => catalog::catalog(&config, args.json),
+            })
             .map(|()| ExitCode::SUCCESS),
         Command::Completions { shell } => {
             clap_complete::generate(

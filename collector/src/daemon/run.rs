@@ -13,6 +13,7 @@ use super::{
     cgroup_files::{CgroupFiles, FileSources, ReadPlan},
     comparison::Comparison,
     config::Config,
+    container_query::inquiry,
     drain_thread::DrainThread,
     exit::Failure,
     host_view::{Host, require_open_files, require_privileges},
@@ -27,10 +28,7 @@ use super::{
 };
 use crate::{
     attach::{Attached, ProgramState, SignalState},
-    catalog::{
-        MAX_CROWD, Recognizer,
-        provider::{discovery::Discovery, registry::Registry},
-    },
+    catalog::{MAX_CROWD, Recognizer},
     drain::Drainer,
     error_chain, export,
     host::{
@@ -90,12 +88,14 @@ pub fn run(config: &Config) -> Result<(), Failure> {
     tell(&host, &signals);
     let state = Arc::new(prepare(config, &host, mounts, attached.as_ref()));
     let sources = open_sources(mounts);
+    let (inquiry, questions) = inquiry();
     let source = Arc::new(DaemonSource {
         state: Arc::clone(&state),
         signals,
         throttling_known: host.plan.throttling_known(),
         hierarchies: listed_hierarchies(mounts, &sources.roots),
         names: config.names,
+        inquiry,
     });
     let drainer = attached
         .map(Drainer::new)
@@ -123,14 +123,7 @@ pub fn run(config: &Config) -> Result<(), Failure> {
         life_is_told: source.is_on(Signal::CgroupLife),
     };
 
-    let registry = Arc::new(Registry::default());
-    let runtimes = RuntimeThread {
-        state: Arc::clone(&state),
-        config: config.catalog.clone(),
-        host_root: config.host_root.clone(),
-        interval: config.interval,
-        discovery: Arc::new(Discovery::new(Arc::clone(&registry))),
-    };
+    let runtimes = RuntimeThread::new(config, Arc::clone(&state), questions);
 
     thread::scope(|threads| {
         let drain = spawn(threads, "drain", &state, || drain.run())?;

@@ -6,6 +6,7 @@
 
 use std::{
     collections::HashSet,
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -15,7 +16,11 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use super::{config::CatalogConfig, state::State};
+use super::{
+    config::{CatalogConfig, Config},
+    container_query::{Question, answer_all},
+    state::State,
+};
 use crate::{
     catalog::{
         LabelSelection,
@@ -23,25 +28,28 @@ use crate::{
             Asking, Audience as _, EndpointFactory, Followed, MAX_ASKS, RosterLookups, Session,
             SessionTimes, Tally, Told, informant,
         },
-        provider::discovery::{self, Discovery},
+        provider::{
+            answers::{COLLECTION_INTERVAL, Provider},
+            discovery::{self, Discovery},
+            registry::Registry,
+        },
         runtimes::{Endpoint, connector, ecs, kata_reading::ShimReadings, places},
+        system::SystemFactory,
     },
     error_chain,
 };
 
-/// What the thread is given.
+/// The thread.
 #[derive(Debug)]
 pub struct RuntimeThread {
-    /// What it shares.
-    pub state: Arc<State>,
-    /// What is configured.
-    pub config: CatalogConfig,
-    /// Where the host's `/` is.
-    pub host_root: std::path::PathBuf,
-    /// How often windows rotate: a runtime that tells no events is asked as often.
-    pub interval: Duration,
-    /// Finds out who is there.
-    pub discovery: Arc<Discovery>,
+    state: Arc<State>,
+    config: CatalogConfig,
+    host_root: PathBuf,
+    cgroup_root: PathBuf,
+    /// A runtime that tells no events is asked as often.
+    interval: Duration,
+    /// About single containers.
+    questions: mpsc::Receiver<Question>,
 }
 
 /// The most places that are followed.
@@ -57,8 +65,26 @@ const MAX_UNNAMED: usize = 4_096;
 const STOP_EVERY: Duration = Duration::from_millis(200);
 
 impl RuntimeThread {
+    /// With what is configured; tells `state`, and answers questions.
+    #[must_use]
+    pub fn new(config: &Config, state: Arc<State>, questions: mpsc::Receiver<Question>) -> Self {
+        Self {
+            state,
+            config: config.catalog.clone(),
+            host_root: config.host_root.clone(),
+            cgroup_root: config.cgroup_root.clone(),
+            interval: config.interval,
+            questions,
+        }
+    }
+
     /// Works until the daemon stops.
-    pub fn run(self) {
+    pub fn run(mut self) {
+        let registry = Arc::new(Registry::default());
+        let provider = Provider::new(Arc::clone(&registry), COLLECTION_INTERVAL);
+        let discovery = Arc::new(Discovery::new(registry));
+        let (_, nothing) = mpsc::channel(1);
+        let questions = std::mem::replace(&mut self.questions, nothing);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build();
@@ -73,9 +99,10 @@ impl RuntimeThread {
         };
         runtime.block_on(async {
             tokio::select! {
-                () = self.discovery.run() => {}
-                () = self.find() => {}
+                () = discovery.run() => {}
+                () = self.find(&discovery) => {}
                 () = self.ask() => {}
+                () = answer_all(questions, &provider, &self.state) => {}
                 () = self.read_shims() => {}
                 () = self.stopped() => {}
             }
@@ -91,16 +118,24 @@ impl RuntimeThread {
     }
 
     /// Looks for runtimes at the known places, again and again.
-    async fn find(&self) {
+    async fn find(&self, discovery: &Arc<Discovery>) {
+        let system = SystemFactory {
+            host_root: self.host_root.clone(),
+            cgroup_root: self.cgroup_root.clone(),
+            places: Arc::<State>::clone(&self.state),
+        };
+        if let Err(error) = discovery.register(Arc::new(system)) {
+            tracing::debug!("{error}");
+        }
         let mut known = HashSet::new();
         let labels = Arc::new(self.config.labels.clone());
         for endpoint in &self.config.endpoints {
-            self.follow(endpoint, &labels, &mut known);
+            self.follow(endpoint, &labels, discovery, &mut known);
         }
         if self.config.discovery
             && let Some(endpoint) = ecs::endpoint_in(|name| std::env::var(name).ok())
         {
-            self.follow(&endpoint, &labels, &mut known);
+            self.follow(&endpoint, &labels, discovery, &mut known);
         }
         let mut ticks = interval(discovery::INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -108,7 +143,7 @@ impl RuntimeThread {
             ticks.tick().await;
             if self.config.discovery {
                 for endpoint in places::found(&self.host_root) {
-                    self.follow(&endpoint, &labels, &mut known);
+                    self.follow(&endpoint, &labels, discovery, &mut known);
                 }
             }
         }
@@ -131,6 +166,7 @@ impl RuntimeThread {
         &self,
         endpoint: &Endpoint,
         labels: &Arc<LabelSelection>,
+        discovery: &Arc<Discovery>,
         known: &mut HashSet<Endpoint>,
     ) {
         if known.contains(endpoint) || known.len() >= MAX_FOLLOWED {
@@ -148,7 +184,7 @@ impl RuntimeThread {
             RosterLookups::new(Arc::clone(&self.state) as Arc<dyn Told>),
         );
         let id = endpoint.to_string();
-        if let Err(error) = self.discovery.register(Arc::new(factory)) {
+        if let Err(error) = discovery.register(Arc::new(factory)) {
             tracing::debug!("{error}");
             return;
         }
@@ -161,7 +197,7 @@ impl RuntimeThread {
         let informant = followed.informant;
         self.state.followed().push(followed);
         let state = Arc::clone(&self.state);
-        let discovery = Arc::clone(&self.discovery);
+        let discovery = Arc::clone(discovery);
         let times = SessionTimes::of_interval(self.interval);
         tokio::spawn(async move {
             while let Some(client) = clients.recv().await {

@@ -4,10 +4,11 @@ use std::{sync::Arc, time::SystemTime};
 
 use collector_common::signal::Signal;
 
-use super::state::State;
+use super::{container_query::Inquiry, state::State};
 use crate::{
     attach::{OOM_LIMIT, SignalState},
-    export::{NameSets, Source},
+    catalog::details::Which,
+    export::{DetailsFuture, NameSets, Source},
     host::{
         block_devices,
         cgroup_mounts::Hierarchy,
@@ -36,6 +37,8 @@ pub struct DaemonSource {
     pub hierarchies: Vec<Hierarchy>,
     /// Which sets of names are exported besides our own.
     pub names: NameSets,
+    /// Who can tell more of single containers.
+    pub inquiry: Inquiry,
 }
 
 impl DaemonSource {
@@ -152,6 +155,11 @@ impl Source for DaemonSource {
             elsewhere,
             runtimes: self.state.runtimes(),
         }
+    }
+
+    fn details(&self, which: Which) -> DetailsFuture {
+        let inquiry = self.inquiry.clone();
+        Box::pin(async move { inquiry.ask(which).await })
     }
 
     fn names(&self) -> NameSets {

@@ -1,4 +1,4 @@
-//! The HTTP endpoint: `/metrics`, `/catalog.json`, `/healthz`, `/readyz` and a page that links them.
+//! The HTTP endpoint: `/metrics`, `/catalog.json`, `/container.json`, `/healthz`, `/readyz` and a page that links them.
 //!
 //! In: requests, and a [`Source`] to ask. Out: answers. Nothing changes state over HTTP.
 //!
@@ -6,12 +6,15 @@
 //! busy for a while, and what drains the rings must not wait for that. It also means that nothing of
 //! the endpoint is left when [`serve`] returns.
 
-use std::{future::Future, io, net::TcpListener as StdListener, sync::Arc, thread, time::Duration};
+use std::{
+    future::Future, io, net::TcpListener as StdListener, pin::Pin, sync::Arc, thread,
+    time::Duration,
+};
 
 use axum::{
     Router,
     body::{Body, Bytes},
-    extract::State,
+    extract::{RawQuery, State},
     http::{
         HeaderMap, StatusCode,
         header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER, VARY},
@@ -31,12 +34,18 @@ use tracing::error;
 use super::{
     NameSets,
     connection::{BoundedListener, Limits},
+    container_question::which,
     exposition::{EncodeError, encode_in_pieces},
     format::Format,
-    listing::CatalogDocument,
+    listing::{CatalogDocument, ContainerDocument},
     piece_stream::{StreamError, piece_stream},
 };
 use crate::{
+    catalog::{
+        details::{Details, Which},
+        provider::capability,
+    },
+    error_chain,
     host::block_devices,
     reconcile::{Listing, Snapshot},
     window::Device,
@@ -67,6 +76,7 @@ const INDEX: &str = concat!(
     "</h1>\n<p>Latency, block I/O and OOM of every container, from the kernel.</p>\n<ul>\n",
     "<li><a href=\"/metrics\">/metrics</a>: the numbers</li>\n",
     "<li><a href=\"/catalog.json\">/catalog.json</a>: which cgroups there are and were</li>\n",
+    "<li><a href=\"/container.json?self\">/container.json</a>?name=, ?pid=, …: one container, now</li>\n",
     "<li><a href=\"/healthz\">/healthz</a>: whether the daemon is alive</li>\n",
     "<li><a href=\"/readyz\">/readyz</a>: whether the numbers are there</li>\n",
     "</ul>\n</body>\n</html>\n",
@@ -80,6 +90,9 @@ pub trait Source: Send + Sync + 'static {
     /// Which cgroups there are now, and were. Called on a thread that may block.
     fn listing(&self) -> Listing;
 
+    /// A container, looked at now; `None` when too many are asking.
+    fn details(&self, which: Which) -> DetailsFuture;
+
     /// Which sets of names are exported besides our own.
     fn names(&self) -> NameSets {
         NameSets::default()
@@ -89,6 +102,9 @@ pub trait Source: Send + Sync + 'static {
     /// the same; else why not. Must not block.
     fn readiness(&self) -> Result<Vec<String>, String>;
 }
+
+/// What comes of a question about one container.
+pub type DetailsFuture = Pin<Box<dyn Future<Output = Option<capability::Answer<Details>>> + Send>>;
 
 /// The endpoint could not be run.
 #[derive(Debug, thiserror::Error)]
@@ -199,6 +215,7 @@ fn router(source: Arc<dyn Source>) -> Router {
         .route("/", get(async || Html(INDEX)))
         .route("/metrics", get(metrics).layer(compression.clone()))
         .route("/catalog.json", get(catalog).layer(compression))
+        .route("/container.json", get(container))
         .route("/healthz", get(async || "ok"))
         .route("/readyz", get(ready))
         .fallback(async || (StatusCode::NOT_FOUND, "not found; / lists what there is\n"))
@@ -286,6 +303,37 @@ async fn catalog(State(endpoint): State<Arc<Endpoint>>) -> Response {
         Err(error) => {
             error!(%error, "the catalog died");
             failure()
+        }
+    }
+}
+
+async fn container(State(endpoint): State<Arc<Endpoint>>, RawQuery(query): RawQuery) -> Response {
+    let which = match which(query.as_deref().unwrap_or_default()) {
+        Ok(which) => which,
+        Err(reason) => return (StatusCode::BAD_REQUEST, reason.to_owned() + "\n").into_response(),
+    };
+    let Some(answer) = endpoint.source.details(which).await else {
+        return busy("too many ask about containers at once\n");
+    };
+    match answer {
+        Ok(Some(details)) => match ContainerDocument::of(&details).encode() {
+            Ok(bytes) => ([(CONTENT_TYPE, "application/json")], bytes).into_response(),
+            Err(error) => {
+                error!(
+                    error = &error as &dyn std::error::Error,
+                    "a container failed"
+                );
+                failure()
+            }
+        },
+        Ok(None) => (
+            StatusCode::NOT_FOUND,
+            "no container is called so, or more than one\n",
+        )
+            .into_response(),
+        Err(error) => {
+            let reason = format!("it cannot be told: {}\n", error_chain(&error));
+            (StatusCode::BAD_GATEWAY, reason).into_response()
         }
     }
 }

@@ -31,11 +31,12 @@ mod piece_stream;
 mod pieces;
 
 mod connection;
+mod container_question;
 mod http;
 
 pub use exposition::{EncodeError, encode, encode_in_pieces};
 pub use format::Format;
-pub use http::{ServeError, Source, serve};
+pub use http::{DetailsFuture, ServeError, Source, serve};
 pub use label_sets::chosen_labels_clash;
 pub use peers::{NameSets, otel};
 

@@ -9,7 +9,7 @@ use anyhow::bail;
 use self::{
     apt::Apt, bpf_linker::BpfLinker, cadvisor::Cadvisor, cargo_fuzz::CargoFuzz,
     host_compiler::HostCompiler, kernel_compiler::KernelCompiler, kernel_lints::KernelLints,
-    platform::Platform, programs::Programs, step::Step,
+    platform::Platform, programs::Programs, protocol_compiler::ProtocolCompiler, step::Step,
 };
 
 mod step;
@@ -27,6 +27,7 @@ mod host_compiler;
 mod kernel_compiler;
 mod kernel_lints;
 mod programs;
+mod protocol_compiler;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scope {
@@ -42,7 +43,11 @@ pub(crate) enum Scope {
 
 pub(crate) fn ensure(scope: Scope) -> anyhow::Result<()> {
     let apt = Apt::new(Platform::read()?);
-    let mut steps: Vec<Box<dyn Step>> = vec![Box::new(HostCompiler)];
+    let mut steps: Vec<Box<dyn Step>> = vec![
+        Box::new(HostCompiler),
+        // The daemon's library speaks the runtimes' interfaces, and all build it: the fuzzer too.
+        Box::new(ProtocolCompiler::new(&apt)),
+    ];
     if scope != Scope::Fuzz {
         steps.push(Box::new(KernelCompiler::new(&apt)));
         steps.push(Box::new(BpfLinker::new(&apt)));

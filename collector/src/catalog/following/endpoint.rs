@@ -103,7 +103,17 @@ impl EndpointFactory {
         match patience.retries.outlook(Instant::now()) {
             Outlook::Due => Ok(()),
             Outlook::NotYet { reason, .. } => Err(Unavailable::NotYet { reason }),
-            Outlook::Never { reason } => Err(Unavailable::Never { reason }),
+            Outlook::Never { reason } => Err(self.not_with_this(Unavailable::Never { reason })),
+        }
+    }
+
+    /// What a socket will never be, the next one at its place can.
+    fn not_with_this(&self, why: Unavailable) -> Unavailable {
+        match why {
+            Unavailable::Never { reason } if self.connector.endpoint().address.starts_with('/') => {
+                Unavailable::NotYet { reason }
+            }
+            why => why,
         }
     }
 
@@ -111,7 +121,7 @@ impl EndpointFactory {
         self.patience.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn offers(&self, client: &dyn RuntimeClient) -> Vec<Offer> {
+    fn offers(&self, client: &Arc<dyn RuntimeClient>) -> Vec<Offer> {
         let runtime = client.runtime();
         let lookups = Arc::new(self.lookups.of(runtime));
         [Flavor::Default, Flavor::Kata]
@@ -127,7 +137,7 @@ impl EndpointFactory {
                         PRIORITY,
                         Arc::<RosterLookups>::clone(&lookups),
                     )),
-                    ..client.collectors(PRIORITY)
+                    ..Arc::clone(client).collectors(PRIORITY)
                 },
             })
             .collect()
@@ -143,14 +153,15 @@ impl Factory for EndpointFactory {
     async fn build(&self) -> Result<Vec<Offer>, Unavailable> {
         self.be_patient()?;
         self.tally.count(Call::Connect);
-        let client = self.connector.connect().await.inspect_err(|why| {
-            self.patience().retries.failed(Instant::now(), why);
-            self.tally.unavailable(why);
+        let client = self.connector.connect().await.map_err(|failed| {
+            self.patience().retries.failed(Instant::now(), &failed.why);
+            self.tally.unavailable(&failed);
+            self.not_with_this(failed.why)
         })?;
         if client.runtime() == Runtime::Unknown {
             return Err(Unavailable::not_yet("it does not say which runtime it is"));
         }
-        let offers = self.offers(client.as_ref());
+        let offers = self.offers(&client);
         // The follower takes one at a time, and asks for no other before it has lost that.
         self.follower
             .try_send(client)

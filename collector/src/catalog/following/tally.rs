@@ -11,8 +11,7 @@ use std::{
 use crate::{
     catalog::{
         Runtime,
-        provider::Unavailable,
-        runtimes::{Call, CallError, Endpoint, RuntimeClient},
+        runtimes::{Call, CallError, Endpoint, NotConnected, RuntimeClient},
     },
     error_chain,
 };
@@ -68,12 +67,7 @@ impl Tally {
 
     /// A call failed.
     pub fn fail(&self, error: &CallError) {
-        let index = CallError::NAMES
-            .iter()
-            .position(|name| *name == error.name());
-        if let Some(count) = index.and_then(|index| self.errors.get(index)) {
-            count.fetch_add(1, Ordering::Relaxed);
-        }
+        self.count_error(error.name());
         self.state().last_error = Some((SystemTime::now(), error_chain(error)));
     }
 
@@ -98,8 +92,18 @@ impl Tally {
     }
 
     /// It cannot be connected to.
-    pub fn unavailable(&self, why: &Unavailable) {
-        self.state().last_error = Some((SystemTime::now(), why.to_string()));
+    pub fn unavailable(&self, failed: &NotConnected) {
+        if let Some(name) = failed.error {
+            self.count_error(name);
+        }
+        self.state().last_error = Some((SystemTime::now(), failed.to_string()));
+    }
+
+    fn count_error(&self, name: &str) {
+        let index = CallError::NAMES.iter().position(|of| *of == name);
+        if let Some(count) = index.and_then(|index| self.errors.get(index)) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// What is known.

@@ -26,15 +26,13 @@ use tonic::{Request, metadata::AsciiMetadataValue, transport::Channel};
 
 use super::{
     ANSWER_TIME, CONNECT_TIME, CallError, Connector, ContainerRef, Endpoint, EventStream, Listed,
-    RuntimeClient,
+    NotConnected, RuntimeClient,
     containerd_container::{apply_task, join_sandbox, join_sandboxes, understand},
     containerd_event::{ContainerdEvents, filters},
     grpc::{GrpcServer, MAX_EVENT, MAX_ONE, has_room, is_unimplemented, request, unavailable},
     grpc_stream::{StillThere, Subscription},
 };
-use crate::catalog::{
-    LabelSelection, Runtime, RuntimeContainer, provider::Unavailable, runtime_container::told_text,
-};
+use crate::catalog::{LabelSelection, Runtime, RuntimeContainer, runtime_container::told_text};
 
 /// Docker's namespaces: of containers, and of plug-ins.
 pub(super) const DOCKERS: [&str; 2] = ["moby", "plugins.moby"];
@@ -63,7 +61,7 @@ impl Connector for ContainerdConnector {
         &self.endpoint
     }
 
-    async fn connect(&self) -> Result<Arc<dyn RuntimeClient>, Unavailable> {
+    async fn connect(&self) -> Result<Arc<dyn RuntimeClient>, NotConnected> {
         let client = async {
             let server = GrpcServer::connect(&self.endpoint).await?;
             let mut version = VersionClient::new(server.channel.clone());

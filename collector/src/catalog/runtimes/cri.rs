@@ -20,7 +20,7 @@ use tonic::transport::Channel;
 
 use super::{
     ANSWER_TIME, CONNECT_TIME, CallError, Connector, ContainerRef, Endpoint, EventStream, Listed,
-    RuntimeClient,
+    NotConnected, RuntimeClient,
     cri_container::{Status, of_container, of_sandbox, of_sandbox_status, of_status},
     cri_event::CriEvents,
     grpc::{GrpcServer, MAX_EVENT, MAX_ONE, has_room, request, unavailable},
@@ -55,7 +55,7 @@ impl Connector for CriConnector {
         &self.endpoint
     }
 
-    async fn connect(&self) -> Result<Arc<dyn RuntimeClient>, Unavailable> {
+    async fn connect(&self) -> Result<Arc<dyn RuntimeClient>, NotConnected> {
         let told = async {
             let server = GrpcServer::connect(&self.endpoint).await?;
             let version = version(&server, CONNECT_TIME).await?;
@@ -69,7 +69,8 @@ impl Connector for CriConnector {
                 return Err(Unavailable::never(format!(
                     "{} speaks for Docker, which tells of its containers itself",
                     self.endpoint.address
-                )));
+                ))
+                .into());
             }
             _ => Runtime::Unknown,
         };

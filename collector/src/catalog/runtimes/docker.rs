@@ -10,7 +10,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    CallError, Connector, ContainerRef, Endpoint, EventStream, Listed, RuntimeClient, RuntimeEvent,
+    CallError, Connector, ContainerRef, Endpoint, EventStream, Listed, NotConnected, RuntimeClient,
+    RuntimeEvent,
     details::{Details, TellsDetails, add_details, inspect},
     engine::Engine,
     http::{CallLimits, HttpClient, ObjectStream},
@@ -98,14 +99,15 @@ impl Connector for DockerConnector {
         &self.endpoint
     }
 
-    async fn connect(&self) -> Result<Arc<dyn RuntimeClient>, Unavailable> {
+    async fn connect(&self) -> Result<Arc<dyn RuntimeClient>, NotConnected> {
         let http = HttpClient::new(&self.endpoint.address, self.limits)?;
         let engine = Engine::ask(&http).await?;
         let address = http.address();
         if engine.podman_api().is_some() {
             return Err(Unavailable::not_yet(format!(
                 "{address} is Podman's socket, and not Docker's: it is read as Podman"
-            )));
+            ))
+            .into());
         }
         let api = engine.api.nearest(&API).ok_or_else(|| {
             Unavailable::not_yet(format!(

@@ -11,14 +11,17 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    CallError, Connector, ContainerRef, Endpoint, EventStream, Listed, Protocol, RuntimeClient,
+    CallError, Connector, ContainerRef, Endpoint, EventStream, Listed, NotConnected, Protocol,
+    RuntimeClient,
+    ecs_collectors::LastStats,
     ecs_stats::{EcsStats, read_stats},
     http::{CallLimits, HttpClient, not_there},
     told_json::{Labels, each_item, read_list, told_time},
 };
 use crate::catalog::{
     LabelSelection, Names, Role, Runtime, RuntimeContainer, RuntimeMetadata, RuntimeState,
-    provider::Unavailable, runtime_container::told_text,
+    provider::collectors::{Collectors, Ranked},
+    runtime_container::told_text,
 };
 
 /// Tells which kind of machine ECS, or Lambda, runs this on.
@@ -69,7 +72,7 @@ impl EcsConnector {
     }
 
     /// The same as [`Connector::connect`], for who wants statistics too.
-    pub async fn connect_for_stats(&self) -> Result<Arc<EcsClient>, Unavailable> {
+    pub async fn connect_for_stats(&self) -> Result<Arc<EcsClient>, NotConnected> {
         let http = HttpClient::new(&self.endpoint.address, self.limits)?;
         let client = EcsClient {
             http: http.with_limits(CallLimits {
@@ -77,6 +80,7 @@ impl EcsConnector {
                 ..self.limits
             }),
             labels: Arc::clone(&self.labels),
+            answers: LastStats::default(),
         };
         client.list().await.map_err(|error| not_there(&error))?;
         Ok(Arc::new(EcsClient { http, ..client }))
@@ -89,7 +93,7 @@ impl Connector for EcsConnector {
         &self.endpoint
     }
 
-    async fn connect(&self) -> Result<Arc<dyn RuntimeClient>, Unavailable> {
+    async fn connect(&self) -> Result<Arc<dyn RuntimeClient>, NotConnected> {
         Ok(self.connect_for_stats().await?)
     }
 }
@@ -99,6 +103,8 @@ impl Connector for EcsConnector {
 pub struct EcsClient {
     http: HttpClient,
     labels: Arc<LabelSelection>,
+    /// What it told last of what containers have used.
+    pub(super) answers: LastStats,
 }
 
 impl EcsClient {
@@ -134,6 +140,15 @@ impl RuntimeClient for EcsClient {
     /// The version of the endpoint, which is in its address; of the agent it does not tell.
     fn version(&self) -> &'static str {
         "4"
+    }
+
+    fn collectors(self: Arc<Self>, priority: u8) -> Collectors {
+        Collectors {
+            container_stats: Some(Ranked::new(priority, Arc::<Self>::clone(&self))),
+            network_stats: Some(Ranked::new(priority, Arc::<Self>::clone(&self))),
+            own_container: Some(Ranked::new(priority, self)),
+            ..Collectors::default()
+        }
     }
 
     async fn events(&self) -> Result<Option<Box<dyn EventStream>>, CallError> {

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::NotConnected;
 use super::http::{CallLimits, HttpClient, not_there};
 use crate::catalog::provider::Unavailable;
 
@@ -48,7 +49,7 @@ pub(super) struct ApiRange {
 
 impl Engine {
     /// Asks, within the time that connecting may take.
-    pub(super) async fn ask(http: &HttpClient) -> Result<Self, Unavailable> {
+    pub(super) async fn ask(http: &HttpClient) -> Result<Self, NotConnected> {
         const CALL: &str = "/version";
         let limits = CallLimits {
             answer: http.limits().connect,

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use tokio::time::timeout;
 
 use super::{
-    CallError, Connector, ContainerRef, Endpoint, EventStream, Listed, RuntimeClient,
+    CallError, Connector, ContainerRef, Endpoint, EventStream, Listed, NotConnected, RuntimeClient,
     http::{CallLimits, HttpClient, not_there},
     told_json::{Labels, each_entry, is_id, read_list},
 };
@@ -73,7 +73,7 @@ impl Connector for GardenConnector {
         &self.endpoint
     }
 
-    async fn connect(&self) -> Result<Arc<dyn RuntimeClient>, Unavailable> {
+    async fn connect(&self) -> Result<Arc<dyn RuntimeClient>, NotConnected> {
         let http = HttpClient::new(&self.endpoint.address, self.limits)?;
         let hasty = http.with_limits(CallLimits {
             answer: self.limits.connect,
@@ -85,7 +85,7 @@ impl Connector for GardenConnector {
             .map_err(|error| not_there(&error))?;
         if answer.is_none() {
             let address = http.address();
-            return Err(Unavailable::not_yet(format!("{address} is not Garden's")));
+            return Err(Unavailable::not_yet(format!("{address} is not Garden's")).into());
         }
         Ok(Arc::new(GardenClient {
             http,

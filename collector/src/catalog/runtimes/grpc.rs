@@ -22,7 +22,7 @@ use tonic::{
 };
 
 use super::{
-    ANSWER_TIME, CONNECT_TIME, CallError, Endpoint, MAX_ANSWER, MAX_CONTAINERS,
+    ANSWER_TIME, CONNECT_TIME, CallError, Endpoint, MAX_ANSWER, MAX_CONTAINERS, NotConnected,
     grpc_list::ListCodec,
 };
 use crate::catalog::{provider::Unavailable, runtime_container::told_text};
@@ -205,7 +205,7 @@ fn causes<'a>(error: &'a dyn Error) -> impl Iterator<Item = &'a (dyn Error + 'st
 }
 
 /// Whether a runtime that cannot be connected to may still come.
-pub(super) fn unavailable(error: &CallError) -> Unavailable {
+pub(super) fn unavailable(error: &CallError) -> NotConnected {
     let mut reason = error.to_string();
     if let Some(source) = error.source() {
         reason = format!("{reason}: {source}");
@@ -215,9 +215,12 @@ pub(super) fn unavailable(error: &CallError) -> Unavailable {
         CallError::Refused { answer, .. }
             if answer.starts_with(Code::Unimplemented.description()) =>
         {
-            Unavailable::never(reason)
+            Unavailable::never(reason).into()
         }
-        _ => Unavailable::not_yet(reason),
+        _ => NotConnected {
+            why: Unavailable::not_yet(reason),
+            error: Some(error.name()),
+        },
     }
 }
 

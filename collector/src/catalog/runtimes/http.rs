@@ -23,7 +23,9 @@ use tokio::{
     time::timeout,
 };
 
-use super::{ANSWER_TIME, CONNECT_TIME, CallError, MAX_ANSWER, json_objects::ObjectSplitter};
+use super::{
+    ANSWER_TIME, CONNECT_TIME, CallError, MAX_ANSWER, NotConnected, json_objects::ObjectSplitter,
+};
 use crate::catalog::{provider::Unavailable, runtime_container::told_text};
 
 /// What a call may cost.
@@ -462,7 +464,7 @@ impl super::json_objects::SplitProblem {
 
 /// Why a runtime that does not answer is not there, and what helps.
 #[must_use]
-pub fn not_there(error: &CallError) -> Unavailable {
+pub fn not_there(error: &CallError) -> NotConnected {
     let mut reason = error.to_string();
     let mut source = std::error::Error::source(error);
     let mut kind = None;
@@ -479,5 +481,8 @@ pub fn not_there(error: &CallError) -> Unavailable {
         }
         _ => "",
     };
-    Unavailable::not_yet(format!("{reason}{remedy}"))
+    NotConnected {
+        why: Unavailable::not_yet(format!("{reason}{remedy}")),
+        error: Some(error.name()),
+    }
 }

@@ -13,6 +13,8 @@ pub mod docker;
 
 pub mod ecs;
 
+mod ecs_collectors;
+
 pub mod ecs_stats;
 
 mod engine;
@@ -175,7 +177,24 @@ pub trait Connector: fmt::Debug + Send + Sync {
     fn endpoint(&self) -> &Endpoint;
 
     /// Connects, and learns who answers.
-    async fn connect(&self) -> Result<Arc<dyn RuntimeClient>, Unavailable>;
+    async fn connect(&self) -> Result<Arc<dyn RuntimeClient>, NotConnected>;
+}
+
+/// Why there is no connection.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{why}")]
+pub struct NotConnected {
+    /// Why, and whether it may come.
+    pub why: Unavailable,
+    /// The [name](CallError::name) of the error, where a call failed; absent where somebody answers who is
+    /// not meant.
+    pub error: Option<&'static str>,
+}
+
+impl From<Unavailable> for NotConnected {
+    fn from(why: Unavailable) -> Self {
+        Self { why, error: None }
+    }
 }
 
 /// A runtime that answers. All calls only read.
@@ -188,7 +207,7 @@ pub trait RuntimeClient: fmt::Debug + Send + Sync {
     fn version(&self) -> &str;
 
     /// What it can tell besides: figures that this host does not have.
-    fn collectors(&self, _priority: u8) -> Collectors {
+    fn collectors(self: Arc<Self>, _priority: u8) -> Collectors {
         Collectors::default()
     }
 

@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 
 use super::{
     CallError, Connector, ContainerRef, Endpoint, EventStream, Listed, MAX_CONTAINERS,
-    RuntimeClient, RuntimeEvent,
+    NotConnected, RuntimeClient, RuntimeEvent,
     details::{Details, TellsDetails, add_details, inspect},
     docker::{events_call, has_host_network, state_of},
     engine::Engine,
@@ -87,7 +87,7 @@ impl Connector for PodmanConnector {
         &self.endpoint
     }
 
-    async fn connect(&self) -> Result<Arc<dyn RuntimeClient>, Unavailable> {
+    async fn connect(&self) -> Result<Arc<dyn RuntimeClient>, NotConnected> {
         let http = HttpClient::new(&self.endpoint.address, self.limits)?;
         let engine = Engine::ask(&http).await?;
         let address = http.address();

@@ -91,7 +91,9 @@ impl Factory for SystemFactory {
             runtime: RuntimeMetadata::of(runtime),
             collectors: collector.collectors(sees_processes),
         };
-        Ok(Runtime::KNOWN.into_iter().map(offer).collect())
+        // That nobody tells whose a container is does not keep its files from being read.
+        let all = Runtime::KNOWN.into_iter().chain([Runtime::Unknown]);
+        Ok(all.map(offer).collect())
     }
 }
 
@@ -122,7 +124,7 @@ impl SystemCollector {
         of: &ContainerRef,
         look: impl FnOnce(&ContainerFiles, &[Vec<u8>]) -> Answer<T> + Send + 'static,
     ) -> Answer<T> {
-        let mut paths = self.places.paths_of(&of.id);
+        let mut paths = self.places.paths_of(of);
         if paths.is_empty() {
             return Ok(None);
         }

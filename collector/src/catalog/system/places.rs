@@ -6,9 +6,9 @@ use crate::{catalog::runtimes::ContainerRef, host::CgroupKey};
 
 /// Knows the cgroups of containers.
 pub trait Places: fmt::Debug + Send + Sync {
-    /// The paths, from the root of the hierarchies, of the cgroups that are there of the container with
-    /// this id; empty for one that is not known.
-    fn paths_of(&self, id: &str) -> Vec<Vec<u8>>;
+    /// The paths, from the root of the hierarchies, of the cgroups that are there of the container;
+    /// empty for one that is not known.
+    fn paths_of(&self, container: &ContainerRef) -> Vec<Vec<u8>>;
 
     /// The container that the cgroup belongs to.
     fn at(&self, key: CgroupKey) -> Option<ContainerRef>;

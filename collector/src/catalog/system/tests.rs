@@ -31,8 +31,8 @@ impl Known {
 }
 
 impl Places for Known {
-    fn paths_of(&self, id: &str) -> Vec<Vec<u8>> {
-        let of_it = self.paths.iter().filter(|(of, _)| of == id);
+    fn paths_of(&self, container: &ContainerRef) -> Vec<Vec<u8>> {
+        let of_it = self.paths.iter().filter(|(of, _)| *of == container.id);
         of_it.map(|(_, path)| path.clone()).collect()
     }
 
@@ -217,7 +217,8 @@ async fn it_offers_for_every_runtime_and_not_for_kata() {
     };
     let offers = factory.build().await.unwrap();
     let runtimes: Vec<_> = offers.iter().map(|offer| offer.runtime).collect();
-    assert_eq!(runtimes, Runtime::KNOWN.map(RuntimeMetadata::of));
+    let all = Runtime::KNOWN.into_iter().chain([Runtime::Unknown]);
+    assert_eq!(runtimes, all.map(RuntimeMetadata::of).collect::<Vec<_>>());
     for offer in &offers {
         assert!(offer.collectors.container_of_pod_name.is_none());
         assert!(offer.collectors.container_stats.is_some());

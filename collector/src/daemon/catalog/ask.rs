@@ -11,7 +11,7 @@ use std::{
 
 use serde::Deserialize;
 
-use crate::export::listing::{CatalogDocument, SCHEMA};
+use crate::export::listing::{CatalogDocument, ContainerDocument, SCHEMA};
 
 /// The daemon is on this host, or near.
 const CONNECT: Duration = Duration::from_secs(1);
@@ -81,7 +81,7 @@ struct SchemaOnly {
 
 /// The catalog of the daemon at `address`, and its text.
 pub(super) fn ask(address: SocketAddr) -> Result<(CatalogDocument, Vec<u8>), AskError> {
-    let answer = exchange(address)?;
+    let answer = exchange(address, "/catalog.json")?;
     let body = body(&answer).map_err(|found| AskError::Refused { address, found })?;
     let unknown = |source| AskError::Unknown { address, source };
     let SchemaOnly { schema } = serde_json::from_slice(body).map_err(unknown)?;
@@ -92,7 +92,24 @@ pub(super) fn ask(address: SocketAddr) -> Result<(CatalogDocument, Vec<u8>), Ask
     Ok((document, body.to_vec()))
 }
 
-fn exchange(address: SocketAddr) -> Result<Vec<u8>, AskError> {
+/// What the daemon at `address` says of one container, and its text; `None` when there is none, or more than
+/// one.
+pub(super) fn ask_of_one(
+    address: SocketAddr,
+    query: &str,
+) -> Result<Option<(ContainerDocument, Vec<u8>)>, AskError> {
+    let answer = exchange(address, &format!("/container.json?{query}"))?;
+    let body = match body(&answer) {
+        Ok(body) => body,
+        Err(found) if found.contains(" 404 ") => return Ok(None),
+        Err(found) => return Err(AskError::Refused { address, found }),
+    };
+    let unknown = |source| AskError::Unknown { address, source };
+    let document = serde_json::from_slice(body).map_err(unknown)?;
+    Ok(Some((document, body.to_vec())))
+}
+
+fn exchange(address: SocketAddr, target: &str) -> Result<Vec<u8>, AskError> {
     let mut stream = TcpStream::connect_timeout(&address, CONNECT)
         .map_err(|source| AskError::Connect { address, source })?;
     let failed = |source| AskError::Exchange { address, source };
@@ -100,7 +117,7 @@ fn exchange(address: SocketAddr) -> Result<Vec<u8>, AskError> {
     stream.set_write_timeout(Some(ANSWER)).map_err(failed)?;
     write!(
         stream,
-        "GET /catalog.json HTTP/1.0\r\nHost: {address}\r\nAccept: application/json\r\n\r\n"
+        "GET {target} HTTP/1.0\r\nHost: {address}\r\nAccept: application/json\r\n\r\n"
     )
     .map_err(failed)?;
     let mut answer = Vec::new();

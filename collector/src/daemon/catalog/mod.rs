@@ -6,11 +6,11 @@ mod walk;
 
 use std::io::{self, Write as _};
 
-use self::ask::ask;
+use self::ask::{ask, ask_of_one};
 use super::{config::Config, exit::Failure};
 use crate::{
     error_chain,
-    export::listing::{CatalogDocument, table},
+    export::listing::{CatalogDocument, container_lines, table},
 };
 
 /// Asks the daemon, or where none answers, looks itself; and prints.
@@ -34,6 +34,23 @@ pub fn catalog(config: &Config, json: bool) -> Result<(), Failure> {
         print(&text)
     } else {
         print(table(&document).as_bytes())
+    }
+}
+
+/// Asks the daemon for one container, and prints what it says.
+pub fn container(config: &Config, query: &str, json: bool) -> Result<(), Failure> {
+    let answer = ask_of_one(config.listen, query)
+        .map_err(|error| Failure::Unavailable(error_chain(&error)))?;
+    let Some((document, text)) = answer else {
+        return Err(Failure::Unavailable(
+            "there is no such container, or more than one is called so; `cgscope catalog` lists all"
+                .to_owned(),
+        ));
+    };
+    if json {
+        print(&text)
+    } else {
+        print(container_lines(&document).as_bytes())
     }
 }
 

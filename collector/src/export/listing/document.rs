@@ -470,7 +470,7 @@ pub(super) fn names_entry(names: &Names) -> Option<NamesEntry> {
     (entry != NamesEntry::default()).then_some(entry)
 }
 
-fn reading_entry(reading: &ListedReading) -> ReadingEntry {
+pub(super) fn reading_entry(reading: &ListedReading) -> ReadingEntry {
     let ListedReading {
         how,
         at,

@@ -3,6 +3,10 @@
 //! In: a [`Listing`](crate::reconcile::Listing), or a document that the daemon sent. Out: text. Never
 //! here: a metric, or where a figure is from.
 
+mod container;
+
+mod container_lines;
+
 mod document;
 mod table;
 
@@ -11,6 +15,8 @@ mod told;
 #[cfg(test)]
 pub(super) mod tests;
 
+pub use container::ContainerDocument;
+pub use container_lines::container_lines;
 pub use document::{
     CatalogDocument, CgroupEntry, ContainerEntry, HierarchyEntry, IdEntry, NamesEntry,
     ReadingEntry, SCHEMA, SourceEntry, StateEntry,

@@ -6,14 +6,14 @@ use std::{
     process::{Command, Stdio},
     sync::{Arc, Condvar, Mutex, PoisonError},
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use tokio::sync::oneshot;
 
 use super::{
     super::{
-        Format, NameSets, Source,
+        DetailsFuture, Format, NameSets, Source,
         connection::Limits,
         http::{LIMITS, ServeError, serve_within},
         listing::{CatalogDocument, tests::listing},
@@ -21,7 +21,16 @@ use super::{
     encoded, full_snapshot, unknown_cgroup,
 };
 use crate::{
-    catalog::Identity,
+    catalog::{
+        Identity, Runtime, RuntimeMetadata,
+        details::{Details, Known, Which},
+        provider::{
+            capability::{self, CollectError},
+            figures::Figures,
+            statistics::{ContainerStats, Pids},
+        },
+        runtimes::ContainerRef,
+    },
     reconcile::{Listing, Snapshot},
     window::Device,
 };
@@ -91,9 +100,50 @@ impl Source for Numbers {
         listing()
     }
 
+    fn details(&self, which: Which) -> DetailsFuture {
+        Box::pin(async move { details(&which) })
+    }
+
     fn readiness(&self) -> Result<Vec<String>, String> {
         self.readiness.clone()
     }
+}
+
+/// Of a container called `web`, some of which cannot be told; `busy` has too many questions, and one of a
+/// process cannot be looked for.
+fn details(which: &Which) -> Option<capability::Answer<Details>> {
+    match which {
+        Which::Called(name) if name == "busy" => return None,
+        Which::Called(name) if name == "web" => {}
+        Which::OfPid(_) => return Some(Err(CollectError::new("no /proc"))),
+        _ => return Some(Ok(None)),
+    }
+    let stats = ContainerStats {
+        at: SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000),
+        figures: Figures {
+            cpu_ns: Some(1_500_000_000),
+            ..Figures::default()
+        },
+        devices: Vec::new(),
+    };
+    Some(Ok(Some(Details {
+        of: Known {
+            key: ContainerRef {
+                id_namespace: String::new(),
+                id: "c0ffee".to_owned(),
+            },
+            runtime: RuntimeMetadata::of(Runtime::Docker),
+            told: None,
+        },
+        stats: Ok(Some(Arc::new(stats))),
+        network: Err(CollectError::new("no namespace")),
+        open_files: Ok(None),
+        pids: Ok(Some(Arc::new(Pids {
+            at: SystemTime::UNIX_EPOCH,
+            pids: vec![42, 43],
+            is_complete: true,
+        }))),
+    })))
 }
 
 /// A running endpoint.
@@ -373,6 +423,33 @@ fn the_catalog_is_served_as_json_plain_and_packed() {
     let packed = endpoint.ask("GET /catalog.json HTTP/1.1\r\nAccept-Encoding: gzip");
     assert_eq!(packed.header("content-encoding"), Some("gzip"));
     assert_eq!(gunzip(packed.body), expected);
+    endpoint.stop();
+}
+
+#[test]
+fn a_container_is_told_with_what_is_known_and_what_is_not() {
+    let endpoint = Running::start(Arc::new(Numbers::of(full_snapshot())));
+    let answer = endpoint.get("/container.json?name=web");
+    assert_eq!(answer.status, 200);
+    let text = answer.text();
+    for part in [
+        r#""container":{"id":"c0ffee","runtime":"docker"}"#,
+        r#""reading":{"how":"running","time_seconds":1700000000.0,"cpu_seconds":1.5}"#,
+        r#""pids":[42,43]"#,
+        r#""errors":{"network stats":"no namespace"}"#,
+    ] {
+        assert!(text.contains(part), "{part} not in {text}");
+    }
+    assert!(!text.contains("open_files"), "{text}");
+    for (query, status) in [
+        ("", 400),
+        ("?name=other", 404),
+        ("?name=busy", 503),
+        ("?pid=1", 502),
+    ] {
+        let answer = endpoint.get(&format!("/container.json{query}"));
+        assert_eq!(answer.status, status, "{query}: {}", answer.text());
+    }
     endpoint.stop();
 }
 

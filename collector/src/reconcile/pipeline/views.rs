@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::{Life, OTHER, Pipeline, Scrape};
 use crate::{
-    catalog::{Identity, Names, Owner, OwnerId, RuntimeContainer},
+    catalog::{Identity, Names, Owner, OwnerId, RuntimeContainer, runtimes::ContainerRef},
     drain::InFlight,
     host::{CgroupKey, clock::Ktime},
     reconcile::{
@@ -56,6 +56,35 @@ impl Pipeline {
         let has_cgroups = |of: &&Arc<RuntimeContainer>| !self.table.has_cgroups_of(&of.key());
         let elsewhere = self.table.roster().containers().filter(has_cgroups);
         elsewhere.map(Arc::clone).collect()
+    }
+
+    /// All containers that are known: those of which a runtime has told, and those that have cgroups.
+    #[must_use]
+    pub fn containers(&self) -> Vec<(ContainerRef, Option<Arc<RuntimeContainer>>)> {
+        let roster = self.table.roster();
+        let told = roster
+            .containers()
+            .map(|told| (told.key(), Some(Arc::clone(told))));
+        let untold = self.table.owners().filter_map(|(_, owner)| {
+            let key = owner.identity.own_container()?.key()?;
+            let told = owner.identity.told.clone();
+            roster.get(&key).is_none().then_some((key, told))
+        });
+        told.chain(untold).collect()
+    }
+
+    /// The paths of the cgroups that are there of a container.
+    #[must_use]
+    pub fn cgroups_of(&self, container: &ContainerRef) -> Vec<Vec<u8>> {
+        let paths = self.table.cgroups_of(container);
+        paths.map(<[u8]>::to_vec).collect()
+    }
+
+    /// The container that a cgroup belongs to.
+    #[must_use]
+    pub fn container_at(&self, key: CgroupKey) -> Option<ContainerRef> {
+        let (_, owner) = self.table.owner_of(key)?;
+        owner.identity.container.as_ref()?.key()
     }
 
     fn life(&self, owner_id: OwnerId, owner: &Owner) -> Life {

@@ -312,7 +312,7 @@ async fn who_speaks_for_docker_is_left_to_docker() {
     let server = server("docker", Vec::new());
     let [_, cri] = connectors(server.address());
     let error = cri.connect().await.unwrap_err();
-    assert!(matches!(error, Unavailable::Never { .. }), "{error:?}");
+    assert!(matches!(error.why, Unavailable::Never { .. }), "{error:?}");
 }
 
 #[tokio::test]

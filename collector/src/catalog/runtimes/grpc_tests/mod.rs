@@ -46,7 +46,7 @@ async fn a_socket_that_accepts_and_never_answers_costs_the_time_to_connect() {
     for connector in connectors(path.to_str().unwrap()) {
         let start = Instant::now();
         let error = connector.connect().await.unwrap_err();
-        assert!(matches!(error, Unavailable::NotYet { .. }), "{error:?}");
+        assert!(matches!(error.why, Unavailable::NotYet { .. }), "{error:?}");
         assert!(error.to_string().contains("no answer from"), "{error}");
         assert!(start.elapsed() < 2 * CONNECT_TIME);
     }
@@ -57,7 +57,7 @@ async fn a_socket_that_is_not_there_may_come() {
     let folder = tempfile::tempdir().unwrap();
     for connector in connectors(folder.path().join("none").to_str().unwrap()) {
         let error = connector.connect().await.unwrap_err();
-        assert!(matches!(error, Unavailable::NotYet { .. }), "{error:?}");
+        assert!(matches!(error.why, Unavailable::NotYet { .. }), "{error:?}");
         assert!(error.to_string().contains("No such file"), "{error}");
     }
 }
@@ -67,6 +67,6 @@ async fn a_server_of_something_else_is_never_the_runtime() {
     let server = Server::start(|_| Answer::UNIMPLEMENTED);
     for connector in connectors(server.address()) {
         let error = connector.connect().await.unwrap_err();
-        assert!(matches!(error, Unavailable::Never { .. }), "{error:?}");
+        assert!(matches!(error.why, Unavailable::Never { .. }), "{error:?}");
     }
 }

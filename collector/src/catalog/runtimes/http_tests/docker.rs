@@ -299,7 +299,7 @@ async fn who_is_not_docker_is_not_yet_there() {
     ] {
         server.json("/version", version);
         let why = connector(&server).connect().await.unwrap_err();
-        assert!(matches!(why, Unavailable::NotYet { .. }), "{why:?}");
+        assert!(matches!(why.why, Unavailable::NotYet { .. }), "{why:?}");
         assert!(why.to_string().contains(reason), "{why}");
     }
 }

@@ -222,7 +222,7 @@ async fn who_is_not_there_is_told_with_what_helps() {
     let error = client.get("/version").await.unwrap_err();
     assert_eq!(error.name(), "unreachable");
     let why = not_there(&error);
-    assert!(matches!(why, Unavailable::NotYet { .. }));
+    assert!(matches!(why.why, Unavailable::NotYet { .. }));
     assert!(why.to_string().contains(path.to_str().unwrap()), "{why}");
     assert!(
         why.to_string().contains("is the runtime installed"),

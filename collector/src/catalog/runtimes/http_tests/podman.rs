@@ -158,6 +158,6 @@ async fn docker_is_not_taken_for_podman() {
         r#"{"Components":[{"Name":"Engine"}],"ApiVersion":"1.41"}"#,
     );
     let why = connector(&server).connect().await.unwrap_err();
-    assert!(matches!(why, Unavailable::NotYet { .. }), "{why:?}");
+    assert!(matches!(why.why, Unavailable::NotYet { .. }), "{why:?}");
     assert!(why.to_string().contains("not Podman's"), "{why}");
 }
