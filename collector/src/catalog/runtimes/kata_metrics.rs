@@ -93,7 +93,8 @@ pub struct Sample {
 
 impl ShimMetrics {
     /// Reads them. A line that is not understood costs no other.
-    pub(super) fn read(text: &str) -> Self {
+    #[must_use]
+    pub fn read(text: &str) -> Self {
         let mut metrics = Self::default();
         let mut room = MAX_SAMPLES;
         for line in text.lines() {

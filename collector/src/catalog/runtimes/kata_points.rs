@@ -84,7 +84,7 @@ impl Point {
 
 /// Puts a shim's samples together, and tells how many lines had to be left out.
 #[must_use]
-pub(super) fn points(metrics: ShimMetrics) -> (Vec<PointFamily>, u64) {
+pub fn points(metrics: ShimMetrics) -> (Vec<PointFamily>, u64) {
     let ShimMetrics {
         families,
         mut left_out,

@@ -23,11 +23,11 @@ pub mod garden;
 
 pub mod http;
 
-mod json_objects;
+pub mod json_objects;
 
 pub mod podman;
 
-mod told_json;
+pub mod told_json;
 
 #[cfg(test)]
 mod http_tests;
@@ -56,7 +56,7 @@ mod grpc_tests;
 pub mod containerd;
 mod containerd_container;
 mod containerd_event;
-mod oci_spec;
+pub mod oci_spec;
 
 pub mod cri;
 mod cri_container;
