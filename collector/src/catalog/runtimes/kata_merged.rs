@@ -60,6 +60,34 @@ pub struct SandboxMetrics {
 /// The most that all points together may weigh: some hundred sandboxes' worth, and 32 MiB of text.
 pub const MAX_WEIGHT: usize = 65_536;
 
+impl SandboxMetrics {
+    /// With no more than weighs so much; the rest is counted. What is left, and its weight.
+    #[must_use]
+    pub fn within(self, mut room: usize) -> (Self, usize) {
+        let all = room;
+        let weight = self.families.iter().map(PointFamily::weight).sum();
+        if weight <= room {
+            return (self, weight);
+        }
+        let Self {
+            families,
+            mut left_out,
+        } = self;
+        let fits = |family: &&PointFamily| {
+            let weight = family.weight();
+            let has_room = weight <= room;
+            if has_room {
+                room -= weight;
+            } else {
+                left_out += family.points.len() as u64;
+            }
+            has_room
+        };
+        let families = families.iter().filter(fits).cloned().collect();
+        (Self { families, left_out }, all - room)
+    }
+}
+
 impl KataFamily {
     /// Its points, by sandbox, each with the position of that.
     pub fn by_sandbox(&self) -> impl Iterator<Item = (usize, &[Point])> {
@@ -80,7 +108,7 @@ impl KataMetrics {
         let mut room = MAX_WEIGHT;
         for (sandbox, metrics) in all.values().enumerate() {
             for (position, family) in metrics.families.iter().enumerate() {
-                let weight: usize = family.points.iter().map(Point::weight).sum();
+                let weight = family.weight();
                 if !taken.contains(&(family.name.as_str(), family.kind)) || weight > room {
                     left_out += family.points.len() as u64;
                     continue;

@@ -64,6 +64,14 @@ const RENAMED: &str = "exported_";
 const LE: &str = "le";
 const QUANTILE: &str = "quantile";
 
+impl PointFamily {
+    /// How much of the room for all points its own take.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.points.iter().map(Point::weight).sum()
+    }
+}
+
 impl Point {
     /// How much of the room for all points it takes: one for each line and for each 512 bytes of labels.
     #[must_use]

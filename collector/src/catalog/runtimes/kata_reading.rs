@@ -14,7 +14,7 @@ use tokio::{task::JoinSet, time::Instant};
 
 use super::{
     CallError,
-    kata_merged::{KataMetrics, SandboxMetrics},
+    kata_merged::{KataMetrics, MAX_WEIGHT, SandboxMetrics},
     kata_points::points,
     kata_shim::{Shim, shims},
 };
@@ -32,6 +32,8 @@ pub struct ShimReadings {
 #[derive(Debug, Default)]
 struct Kept {
     last: Option<SandboxMetrics>,
+    /// How much of the room for all it takes.
+    weight: usize,
     /// The round in which it told that.
     answered: u64,
     /// The round in which it was asked last.
@@ -89,6 +91,7 @@ impl ShimReadings {
         for kept in self.sandboxes.values_mut() {
             if self.round - kept.answered > KEPT_ROUNDS {
                 kept.last = None;
+                kept.weight = 0;
             }
         }
     }
@@ -96,7 +99,11 @@ impl ShimReadings {
     fn take(&mut self, sandbox: String, answer: Result<SandboxMetrics, CallError>) {
         match answer {
             Ok(metrics) => {
+                let others = self.sandboxes.iter().filter(|(of, _)| **of != sandbox);
+                let taken: usize = others.map(|(_, kept)| kept.weight).sum();
+                let (metrics, weight) = metrics.within(MAX_WEIGHT.saturating_sub(taken));
                 let kept = self.sandboxes.entry(sandbox).or_default();
+                kept.weight = weight;
                 kept.last = Some(metrics);
                 kept.answered = self.round;
             }
@@ -147,7 +154,10 @@ pub(crate) mod tests {
         task::JoinHandle,
     };
 
-    use super::{super::kata_shim::short_address, *};
+    use super::{
+        super::{kata_points::PointFamily, kata_shim::short_address},
+        *,
+    };
 
     /// A shim that answers every request with a text; without one it takes requests and says nothing.
     pub(crate) struct FakeShim(JoinHandle<()>);
@@ -213,6 +223,29 @@ pub(crate) mod tests {
         }
         readings.read(host.path(), TIME).await;
         assert_eq!(readings.known().metrics.sandboxes, [""; 0]);
+    }
+
+    #[tokio::test]
+    async fn no_more_is_kept_of_all_shims_than_there_is_room_for() {
+        let host = tempfile::tempdir().unwrap();
+        let lines = (0..4_096).map(|number| format!("kata_x{{n=\"{number}\"}} 1\n"));
+        let text = lines.collect::<Vec<_>>().concat();
+        let names = (0..18).map(|number| format!("{number:02}"));
+        let shims = names.map(|name| FakeShim::start(host.path(), &name, Some(&text)));
+        let _shims: Vec<_> = shims.collect();
+        let mut readings = ShimReadings::default();
+        for _ in 0..2 {
+            readings.read(host.path(), TIME).await;
+            let kept = readings
+                .sandboxes
+                .values()
+                .filter_map(|kept| kept.last.as_ref());
+            let weight =
+                |of: &SandboxMetrics| of.families.iter().map(PointFamily::weight).sum::<usize>();
+            assert_eq!(kept.map(weight).sum::<usize>(), MAX_WEIGHT);
+            let known = readings.known();
+            assert_eq!((known.answered, known.metrics.left_out), (18, 2 * 4_096));
+        }
     }
 
     #[tokio::test(start_paused = true)]
