@@ -28,8 +28,8 @@ use collector::{
         listing::Origin,
         readings::LastReadings,
         snapshot::{
-            CgroupCounts, CgroupStats, KernelReading, LifeEvents, ProcessStats, ReadErrors,
-            SchedSums, SignalAccount, Timing,
+            CgroupCounts, CgroupStats, KataSnapshot, KernelReading, LifeEvents, ProcessStats,
+            ReadErrors, SchedSums, SignalAccount, Timing,
         },
     },
     window::{
@@ -191,6 +191,7 @@ fn snapshot() -> Snapshot {
         drift: Vec::new(),
         read_errors: ReadErrors::default(),
         runtimes: Vec::new(),
+        kata: KataSnapshot::default(),
         timings: vec![(Timing::Reconcile, latencies(7))],
         process: ProcessStats::default(),
     }

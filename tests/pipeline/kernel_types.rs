@@ -1,6 +1,12 @@
 //! Kernels whose type information is changed, from elsewhere, or not there.
 
-use std::{fs, path::Path, process::Command, time::Duration};
+use std::{
+    fs,
+    path::Path,
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
 
 use collector_tests::{
     altered_btf::{AlteredBtf, KERNEL_BTF},
@@ -254,7 +260,14 @@ fn a_kernel_without_types_has_its_cgroups_served_and_the_rest_explained() {
     assert!(exposition.sum("cgscope_cgroups", &[("state", "live")]) > Some(0.0));
     let observed = "cgscope_events_observed_total";
     assert_eq!(exposition.sum(observed, &[]), None);
-    let (status, ready) = daemon.get("/readyz").unwrap();
+    // Until all cgroups are read that is the reason.
+    let start = Instant::now();
+    let mut answer = daemon.get("/readyz").unwrap();
+    while answer.1.contains("the first reading") && start.elapsed() < Duration::from_secs(5) {
+        thread::sleep(Duration::from_millis(50));
+        answer = daemon.get("/readyz").unwrap();
+    }
+    let (status, ready) = answer;
     assert_eq!(status, 503, "{ready}");
     for signal in SIGNALS {
         let line = format!("{signal}: off, because there is no kernel type information");

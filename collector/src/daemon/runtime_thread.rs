@@ -34,7 +34,7 @@ use crate::{
             discovery::{self, Discovery},
             registry::Registry,
         },
-        runtimes::{Endpoint, connector, ecs, places},
+        runtimes::{Endpoint, connector, ecs, kata_reading::ShimReadings, places},
         system::SystemFactory,
     },
     error_chain,
@@ -104,7 +104,11 @@ impl RuntimeThread {
                 () = self.find(&discovery) => {}
                 () = self.ask() => {}
                 () = answer_all(questions, &provider, &self.state) => {}
+<<<<<<< HEAD
                 () = find_own_container(&provider, &self.state) => {}
+=======
+                () = self.read_shims() => {}
+>>>>>>> kata
                 () = self.stopped() => {}
             }
         });
@@ -147,6 +151,18 @@ impl RuntimeThread {
                     self.follow(&endpoint, &labels, discovery, &mut known);
                 }
             }
+        }
+    }
+
+    /// Reads the metrics of Kata's shims, once per interval.
+    async fn read_shims(&self) {
+        let mut readings = ShimReadings::default();
+        let mut ticks = interval(self.interval);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            readings.read(&self.host_root, self.interval).await;
+            *self.state.kata() = readings.known();
         }
     }
 

@@ -20,7 +20,7 @@ use crate::{
     reconcile::{
         Listing, Scrape, Snapshot,
         listing::{ListedCgroup, ListedReading, Machine, Origin},
-        snapshot::{ProgramCost, ProgramStats, Timing},
+        snapshot::{KataSnapshot, ProgramCost, ProgramStats, Timing},
     },
 };
 
@@ -77,7 +77,11 @@ impl Source for DaemonSource {
         ]
         .into_iter()
         .filter_map(|(timing, key)| Some((timing, self.state.own.cumulative(key)?)));
-        let mut scrape = self.state.pipeline().scrape();
+        let (mut scrape, kata) = {
+            let mut pipeline = self.state.pipeline();
+            let kata = KataSnapshot::of(self.state.kata().clone(), pipeline.roster());
+            (pipeline.scrape(), kata)
+        };
         // Outside of the pipeline's lock: a cgroup that is just being read is waited for.
         self.state.readings.fill(&mut scrape);
         let Scrape {
@@ -114,6 +118,7 @@ impl Source for DaemonSource {
             drift: self.state.drift().clone(),
             read_errors: self.state.read_errors(),
             runtimes: self.state.runtimes(),
+            kata,
             timings: timings.collect(),
             process: read_own_process(),
         }

@@ -11,7 +11,10 @@ use std::{
 
 use crate::{
     attach::ProgramState,
-    catalog::following::{Followed, RuntimeStatus},
+    catalog::{
+        following::{Followed, RuntimeStatus},
+        runtimes::kata_reading::KataReadings,
+    },
     drain::Accounts,
     reconcile::{
         Pipeline,
@@ -46,6 +49,7 @@ pub struct State {
     resync_wanted: Condvar,
     names_missed: tokio::sync::Notify,
     followed: Mutex<Vec<Followed>>,
+    kata: Mutex<KataReadings>,
     /// Where the host's `/` is.
     pub host_root: PathBuf,
 }
@@ -87,6 +91,7 @@ impl State {
             resync_wanted: Condvar::new(),
             names_missed: tokio::sync::Notify::new(),
             followed: Mutex::default(),
+            kata: Mutex::default(),
             host_root,
         }
     }
@@ -111,6 +116,11 @@ impl State {
     pub fn runtimes(&self) -> Vec<RuntimeStatus> {
         let followed = self.followed();
         followed.iter().map(Followed::status).collect()
+    }
+
+    /// What the shims of Kata told last.
+    pub fn kata(&self) -> MutexGuard<'_, KataReadings> {
+        self.kata.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Says that a container may have come of which no runtime has told.

@@ -514,6 +514,39 @@ families! {
         source: "counted by the daemon",
         since: V0_1,
     },
+    KATA_SHIMS: Family {
+        name: "cgscope_kata_shims",
+        kind: Kind::Gauge,
+        unit: None,
+        scope: Scope::Collector,
+        labels: &[],
+        help: "Shims of Kata Containers that told their metrics when they were last asked.",
+        source: "the shims' sockets",
+        since: V0_1,
+    },
+    KATA_SHIM_ERRORS: Family {
+        name: "cgscope_kata_shim_errors_total",
+        kind: Kind::Counter,
+        unit: None,
+        scope: Scope::Collector,
+        labels: &[labels::CALL_ERROR],
+        help: "Calls to shims of Kata Containers that failed, with the errors of \
+               cgscope_catalog_errors_total. What a shim told before is kept for three intervals.",
+        source: "counted by the daemon",
+        since: V0_1,
+    },
+    KATA_LEFT_OUT: Family {
+        name: "cgscope_kata_samples_left_out",
+        kind: Kind::Gauge,
+        unit: None,
+        scope: Scope::Collector,
+        labels: &[],
+        help: "Samples that shims of Kata Containers last told and that are not exported: not understood, \
+               there twice, contradicting themselves, of another kind than the same metric of other shims, \
+               or too many.",
+        source: "the shims' sockets",
+        since: V0_1,
+    },
     CONTAINERS_UNNAMED: Family {
         name: "cgscope_containers_unnamed",
         kind: Kind::Gauge,

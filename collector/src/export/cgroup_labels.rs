@@ -115,7 +115,7 @@ impl EncodeLabelSet for &CgroupLabels {
 }
 
 /// Escapes as both text formats want it: backslash, quote, newline.
-fn push_escaped(text: &mut String, value: &str) {
+pub(super) fn push_escaped(text: &mut String, value: &str) {
     for character in value.chars() {
         match character {
             '\\' => text.push_str("\\\\"),

@@ -13,6 +13,7 @@ use super::{
     family_message::FamilyMessage,
     feeds::{self, Feed},
     format::Format,
+    kata_families,
     peers::{ContainerdLabels, NetworkViews, Row, SharedFamily},
     pieces::{Pieces, Unwanted},
     series::Series,
@@ -97,10 +98,12 @@ fn write<T: FnMut(Vec<u8>) -> bool>(
     let scene = Arc::new(Scene::new(snapshot, format, names, device_name));
     match format {
         Format::OpenMetricsText => {
-            text::encode(
+            text::encode_registry(
                 &mut out,
                 &scene.registry(scene.everything(), scene.everyone()),
             )
+            .and_then(|()| kata_families::write_text(&mut out, &scene.snapshot.kata, format))
+            .and_then(|()| text::encode_eof(&mut out))
             .map_err(EncodeError::Text)?;
         }
         Format::PrometheusText => {
@@ -108,9 +111,13 @@ fn write<T: FnMut(Vec<u8>) -> bool>(
                 &mut ClassicText::new(&mut out),
                 &scene.registry(scene.everything(), scene.everyone()),
             )
+            .and_then(|()| kata_families::write_text(&mut out, &scene.snapshot.kata, format))
             .map_err(EncodeError::Text)?;
         }
-        Format::PrometheusProtobuf => write_protobuf(&scene, &mut out)?,
+        Format::PrometheusProtobuf => {
+            write_protobuf(&scene, &mut out)?;
+            kata_families::write_messages(&mut out, &scene.snapshot.kata)?;
+        }
     }
     out.finish().map_err(|Unwanted| EncodeError::Unwanted)
 }

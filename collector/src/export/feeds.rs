@@ -173,6 +173,18 @@ pub(super) const ALL: &[(Family, Feed)] = &[
         Feed::Snapshot(runtime_feeds::left_out),
     ),
     (
+        catalog::KATA_SHIMS,
+        Feed::Snapshot(|out, s| out.plain_gauge(Some(runtime_feeds::kata_shims(s)))),
+    ),
+    (
+        catalog::KATA_SHIM_ERRORS,
+        Feed::Snapshot(runtime_feeds::kata_errors),
+    ),
+    (
+        catalog::KATA_LEFT_OUT,
+        Feed::Snapshot(|out, s| out.plain_gauge(Some(s.kata.readings.metrics.left_out))),
+    ),
+    (
         catalog::CONTAINERS_UNNAMED,
         Feed::Snapshot(|out, s| out.plain_gauge(Some(s.counts.unnamed))),
     ),

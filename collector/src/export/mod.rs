@@ -16,6 +16,7 @@ mod cgroup_labels;
 mod family_message;
 mod feeds;
 mod histogram;
+mod kata_families;
 mod label_sets;
 mod peers;
 mod runtime_feeds;

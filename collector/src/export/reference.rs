@@ -48,10 +48,31 @@ pub fn markdown() -> String {
         let written = write_section(&mut text, scope, title, introduction);
         debug_assert!(written.is_ok(), "writing to a string");
     }
+    text.push_str(KATA);
     let written = write_peers(&mut text);
     debug_assert!(written.is_ok(), "writing to a string");
     text
 }
+
+/// What is exported in the shims' own words.
+const KATA: &str = "\n## Kata Containers\n\n\
+    Where shims of Kata Containers run (a socket `shim-monitor.sock` for each sandbox, below \
+    `/run/vc/sbs` or `/run/kata`), they are asked for their metrics once per interval, each for up to 2 s, \
+    and `/metrics` has those whose names begin with `kata_`, in all three formats: of the shim, the \
+    hypervisor, the agent and the guest. Names, kinds, units, help and values are the shims' \
+    ([a list](https://github.com/kata-containers/kata-containers/blob/main/docs/design/kata-metrics.md)); \
+    histograms have the shims' classic buckets and no native ones. An answer is kept for three intervals; \
+    the metrics of a sandbox that is gone go with it.\n\n\
+    Every series carries these labels, as kata-monitor adds them, empty when unknown, and then its own:\n\n\
+    * Label `sandbox_id`: the id of the sandbox in its runtime\n\
+    * Label `cri_uid`: the UID of its pod\n\
+    * Label `cri_name`: the name of its pod\n\
+    * Label `cri_namespace`: the namespace of its pod\n\n\
+    A shim's own label that has one of these names is renamed (`exported_sandbox_id`). Metrics under \
+    other names (`go_*`, `process_*`) are not exported. Left out too, and counted in \
+    `cgscope_kata_samples_left_out`, are series that are there twice or contradict themselves, a metric \
+    that one shim tells as another kind than most do, and what is above 4,096 samples of a shim or 65,536 \
+    of all. In OpenMetrics, a counter whose name does not end in `_total` is of the type `unknown`.\n";
 
 fn write_section(text: &mut String, scope: Scope, title: &str, introduction: &str) -> fmt::Result {
     write!(text, "\n## {title}\n\n{introduction}\n")?;

@@ -53,6 +53,17 @@ impl EncodeLabelSet for OfCallError {
     }
 }
 
+/// Calls to shims of Kata that failed for one reason.
+#[derive(Clone, Copy, Debug)]
+struct OfShimError(&'static str);
+
+impl EncodeLabelSet for OfShimError {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
+        let Self(error) = self;
+        encode_label(encoder, &CALL_ERROR, error)
+    }
+}
+
 /// All runtimes of one protocol.
 #[derive(Clone, Copy, Debug)]
 struct OfProtocol(Protocol);
@@ -112,4 +123,15 @@ pub(super) fn left_out(out: &mut Series<'_, '_>, snapshot: &Snapshot) -> fmt::Re
         let left_out: u64 = of.map(|status| status.left_out).sum();
         out.counter(&OfProtocol(protocol), &left_out)
     })
+}
+
+pub(super) fn kata_shims(snapshot: &Snapshot) -> u64 {
+    snapshot.kata.readings.answered as u64
+}
+
+pub(super) fn kata_errors(out: &mut Series<'_, '_>, snapshot: &Snapshot) -> fmt::Result {
+    CallError::NAMES
+        .into_iter()
+        .zip(&snapshot.kata.readings.errors)
+        .try_for_each(|(error, count)| out.counter(&OfShimError(error), count))
 }

@@ -1,9 +1,16 @@
 //! All numbers at one moment: what every exporter is given.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::SystemTime,
+};
 
 use crate::{
-    catalog::{Identity, following::RuntimeStatus},
+    catalog::{
+        Identity, Role, Roster, RuntimeContainer, following::RuntimeStatus,
+        runtimes::kata_reading::KataReadings,
+    },
     host::{
         cgroupfs::{CgroupStatistics, ReadAccount, Reason},
         clock::Ktime,
@@ -56,10 +63,66 @@ pub struct Snapshot {
     pub read_errors: ReadErrors,
     /// The container runtimes that were found.
     pub runtimes: Vec<RuntimeStatus>,
+    /// What the shims of Kata tell.
+    pub kata: KataSnapshot,
     /// Our own timings.
     pub timings: Vec<(Timing, Cumulative)>,
     /// Our own process.
     pub process: ProcessStats,
+}
+
+/// What the shims of Kata tell, and of whom.
+#[derive(Clone, Debug, Default)]
+pub struct KataSnapshot {
+    /// What they tell.
+    pub readings: KataReadings,
+    /// The pods of the sandboxes that are known, by the sandbox's id.
+    pub pods: HashMap<String, SandboxPod>,
+}
+
+/// The pod of a sandbox; empty where it is not known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SandboxPod {
+    /// Its UID.
+    pub uid: String,
+    /// Its name.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+}
+
+impl KataSnapshot {
+    /// What shims tell, with the pods that runtimes tell of.
+    #[must_use]
+    pub fn of(readings: KataReadings, roster: &Roster) -> Self {
+        let wanted: HashSet<&str> = readings
+            .metrics
+            .sandboxes
+            .iter()
+            .map(String::as_str)
+            .collect();
+        let mut pods = HashMap::new();
+        if !wanted.is_empty() {
+            let told = roster.containers();
+            for of in told.filter(|of| wanted.contains(of.id.as_str())) {
+                // Of two with one id, in namespaces of their own, the one that is a sandbox.
+                if of.role == Role::Sandbox || !pods.contains_key(&of.id) {
+                    pods.insert(of.id.clone(), SandboxPod::of(of));
+                }
+            }
+        }
+        Self { readings, pods }
+    }
+}
+
+impl SandboxPod {
+    fn of(told: &RuntimeContainer) -> Self {
+        Self {
+            uid: told.pod_uid.clone(),
+            name: told.names.pod.clone(),
+            namespace: told.names.namespace.clone(),
+        }
+    }
 }
 
 /// The numbers of one cgroup.

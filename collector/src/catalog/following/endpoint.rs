@@ -121,7 +121,7 @@ impl EndpointFactory {
         self.patience.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn offers(&self, client: &dyn RuntimeClient) -> Vec<Offer> {
+    fn offers(&self, client: &Arc<dyn RuntimeClient>) -> Vec<Offer> {
         let runtime = client.runtime();
         let lookups = Arc::new(self.lookups.of(runtime));
         [Flavor::Default, Flavor::Kata]
@@ -137,7 +137,7 @@ impl EndpointFactory {
                         PRIORITY,
                         Arc::<RosterLookups>::clone(&lookups),
                     )),
-                    ..client.collectors(PRIORITY)
+                    ..Arc::clone(client).collectors(PRIORITY)
                 },
             })
             .collect()
@@ -161,7 +161,7 @@ impl Factory for EndpointFactory {
         if client.runtime() == Runtime::Unknown {
             return Err(Unavailable::not_yet("it does not say which runtime it is"));
         }
-        let offers = self.offers(client.as_ref());
+        let offers = self.offers(&client);
         // The follower takes one at a time, and asks for no other before it has lost that.
         self.follower
             .try_send(client)

@@ -13,12 +13,14 @@ use serde_json::value::RawValue;
 use super::{
     CallError, Connector, ContainerRef, Endpoint, EventStream, Listed, NotConnected, Protocol,
     RuntimeClient,
+    ecs_collectors::LastStats,
     ecs_stats::{EcsStats, read_stats},
     http::{CallLimits, HttpClient, not_there},
     told_json::{Labels, each_item, read_list, told_time},
 };
 use crate::catalog::{
     LabelSelection, Names, Role, Runtime, RuntimeContainer, RuntimeMetadata, RuntimeState,
+    provider::collectors::{Collectors, Ranked},
     runtime_container::told_text,
 };
 
@@ -78,6 +80,7 @@ impl EcsConnector {
                 ..self.limits
             }),
             labels: Arc::clone(&self.labels),
+            answers: LastStats::default(),
         };
         client.list().await.map_err(|error| not_there(&error))?;
         Ok(Arc::new(EcsClient { http, ..client }))
@@ -100,6 +103,8 @@ impl Connector for EcsConnector {
 pub struct EcsClient {
     http: HttpClient,
     labels: Arc<LabelSelection>,
+    /// What it told last of what containers have used.
+    pub(super) answers: LastStats,
 }
 
 impl EcsClient {
@@ -135,6 +140,15 @@ impl RuntimeClient for EcsClient {
     /// The version of the endpoint, which is in its address; of the agent it does not tell.
     fn version(&self) -> &'static str {
         "4"
+    }
+
+    fn collectors(self: Arc<Self>, priority: u8) -> Collectors {
+        Collectors {
+            container_stats: Some(Ranked::new(priority, Arc::<Self>::clone(&self))),
+            network_stats: Some(Ranked::new(priority, Arc::<Self>::clone(&self))),
+            own_container: Some(Ranked::new(priority, self)),
+            ..Collectors::default()
+        }
     }
 
     async fn events(&self) -> Result<Option<Box<dyn EventStream>>, CallError> {

@@ -5,7 +5,7 @@
 
 /// Finds where objects end.
 #[derive(Debug)]
-pub(super) struct ObjectSplitter {
+pub struct ObjectSplitter {
     limit: usize,
     bytes: Vec<u8>,
     /// How many of `bytes` have been looked at.
@@ -18,7 +18,7 @@ pub(super) struct ObjectSplitter {
 
 /// Why no more objects are found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum SplitProblem {
+pub enum SplitProblem {
     /// One has more bytes than this.
     TooLong(usize),
     /// There is something else between them.
@@ -26,7 +26,9 @@ pub(super) enum SplitProblem {
 }
 
 impl ObjectSplitter {
-    pub(super) const fn new(limit: usize) -> Self {
+    /// Of objects of at most so many bytes.
+    #[must_use]
+    pub const fn new(limit: usize) -> Self {
         Self {
             limit,
             bytes: Vec::new(),
@@ -39,14 +41,14 @@ impl ObjectSplitter {
     }
 
     /// More bytes. All objects in the ones before must have been taken.
-    pub(super) fn extend(&mut self, bytes: &[u8]) {
+    pub fn extend(&mut self, bytes: &[u8]) {
         if self.problem.is_none() {
             self.bytes.extend_from_slice(bytes);
         }
     }
 
     /// The first whole object.
-    pub(super) fn take_object(&mut self) -> Option<Vec<u8>> {
+    pub fn take_object(&mut self) -> Option<Vec<u8>> {
         if self.problem.is_some() {
             return None;
         }
@@ -90,7 +92,7 @@ impl ObjectSplitter {
     }
 
     /// Whether it can go on.
-    pub(super) fn check(&self) -> Result<(), SplitProblem> {
+    pub fn check(&self) -> Result<(), SplitProblem> {
         self.problem.map_or(Ok(()), Err)
     }
 

@@ -1,6 +1,6 @@
 //! Kata Containers, recognized.
 //!
-//! In: names of runtimes, handlers, annotations, cgroups and processes. Out: whether they are Kata's, and of
+//! In: names of runtimes, handlers, annotations and cgroups. Out: whether they are Kata's, and of
 //! which sandbox. Never here: a look into a virtual machine.
 
 use crate::catalog::Flavor;
@@ -22,10 +22,16 @@ pub fn of_runtime_name(name: &str) -> Flavor {
     of(name.starts_with("io.containerd.kata") || is_shim(name))
 }
 
+/// Whether a cgroup has what Kata keeps out of a pod's: the sandbox's cgroup is another.
+#[must_use]
+pub fn is_overhead(path: &str) -> bool {
+    path.split('/')
+        .any(|component| component == OVERHEAD_CGROUP)
+}
+
 /// Whether a program is the one that stands for a sandbox on the host: `containerd-shim-kata-v2`, at any
 /// path, in Go or Rust.
-#[must_use]
-pub fn is_shim(program: &str) -> bool {
+fn is_shim(program: &str) -> bool {
     let name = program.rsplit('/').next().unwrap_or(program);
     name.starts_with("containerd-shim-kata")
 }

@@ -43,7 +43,7 @@ pub struct Family {
 }
 
 /// What kind of metric it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// Goes up.
     Counter,
@@ -56,6 +56,27 @@ pub enum Kind {
     /// The shim does not tell.
     #[default]
     Untyped,
+}
+
+impl Kind {
+    /// The name in the text format.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+            Self::Summary => "summary",
+            Self::Untyped => "untyped",
+        }
+    }
+
+    /// Of a counter whose name ends as `OpenMetrics` wants it, what is before that end.
+    #[must_use]
+    pub fn open_metrics_stem(self, name: &str) -> Option<&str> {
+        name.strip_suffix("_total")
+            .filter(|_| self == Self::Counter)
+    }
 }
 
 /// A value.
@@ -72,7 +93,8 @@ pub struct Sample {
 
 impl ShimMetrics {
     /// Reads them. A line that is not understood costs no other.
-    pub(super) fn read(text: &str) -> Self {
+    #[must_use]
+    pub fn read(text: &str) -> Self {
         let mut metrics = Self::default();
         let mut room = MAX_SAMPLES;
         for line in text.lines() {

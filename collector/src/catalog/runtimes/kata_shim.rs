@@ -18,7 +18,7 @@ use hyper::{Request, body::Bytes, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
 use tokio::{net::UnixStream, time::timeout};
 
-use super::{CallError, kata_metrics::ShimMetrics};
+use super::{CallError, kata_metrics::ShimMetrics, told_json::is_id};
 use crate::catalog::runtime_container::told_text;
 
 /// Where shims keep a directory for each sandbox, below the host's `/`: the one in Go, the one in Rust.
@@ -29,9 +29,6 @@ const SOCKET: &str = "shim-monitor.sock";
 
 /// The most sandboxes of a host that are looked for: each is a virtual machine.
 const MAX_SANDBOXES: usize = 1024;
-
-/// The longest name of a sandbox.
-const MAX_NAME: usize = 255;
 
 /// The most bytes of one answer; shims have some 100 kB to tell.
 const MAX_ANSWER: usize = 1 << 20;
@@ -64,8 +61,7 @@ pub fn shims(host_root: &Path) -> Vec<Shim> {
             let socket = entry.path().join(SOCKET);
             let is_socket = fs::symlink_metadata(&socket)
                 .is_ok_and(|metadata| metadata.file_type().is_socket());
-            (is_directory && is_socket && sandbox.len() <= MAX_NAME)
-                .then_some(Shim { sandbox, socket })
+            (is_directory && is_socket && is_id(&sandbox)).then_some(Shim { sandbox, socket })
         })
         .take(MAX_SANDBOXES)
         .collect();
@@ -163,7 +159,7 @@ impl Shim {
 }
 
 /// The socket in a directory, by a path that is always short.
-fn short_address(directory: &fs::File) -> PathBuf {
+pub(super) fn short_address(directory: &fs::File) -> PathBuf {
     Path::new("/proc/self/fd")
         .join(directory.as_raw_fd().to_string())
         .join(SOCKET)

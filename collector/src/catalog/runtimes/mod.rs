@@ -13,6 +13,8 @@ pub mod docker;
 
 pub mod ecs;
 
+mod ecs_collectors;
+
 pub mod ecs_stats;
 
 mod engine;
@@ -21,11 +23,11 @@ pub mod garden;
 
 pub mod http;
 
-mod json_objects;
+pub mod json_objects;
 
 pub mod podman;
 
-mod told_json;
+pub mod told_json;
 
 #[cfg(test)]
 mod http_tests;
@@ -54,14 +56,17 @@ mod grpc_tests;
 pub mod containerd;
 mod containerd_container;
 mod containerd_event;
-mod oci_spec;
+pub mod oci_spec;
 
 pub mod cri;
 mod cri_container;
 mod cri_event;
 
 pub mod kata;
+pub mod kata_merged;
 pub mod kata_metrics;
+pub mod kata_points;
+pub mod kata_reading;
 pub mod kata_shim;
 
 /// The most bytes of one answer. A list of 5,000 containers of Docker has some 10 MB.
@@ -202,7 +207,7 @@ pub trait RuntimeClient: fmt::Debug + Send + Sync {
     fn version(&self) -> &str;
 
     /// What it can tell besides: figures that this host does not have.
-    fn collectors(&self, _priority: u8) -> Collectors {
+    fn collectors(self: Arc<Self>, _priority: u8) -> Collectors {
         Collectors::default()
     }
 

@@ -17,7 +17,7 @@ const SLICE: &str = ".slice";
 /// What is read of it. What is missing, or is not as it should be, is empty.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
-pub(super) struct Spec {
+pub struct Spec {
     pub(super) annotations: Annotations,
     linux: Option<Linux>,
 }
@@ -62,7 +62,8 @@ struct Namespace {
 
 impl Spec {
     /// Reads one; empty when it cannot be read, since the container has its labels too.
-    pub(super) fn read(json: &[u8]) -> Self {
+    #[must_use]
+    pub fn read(json: &[u8]) -> Self {
         if json.len() > MAX_SPEC {
             return Self::default();
         }
@@ -71,7 +72,8 @@ impl Spec {
 
     /// Whether it has the host's network: it does when it has no network of its own, and one that it
     /// joins by a path can be anyone's.
-    pub(super) fn host_network(&self) -> Option<bool> {
+    #[must_use]
+    pub fn host_network(&self) -> Option<bool> {
         let namespaces = &self.linux.as_ref()?.namespaces;
         match namespaces.iter().find(|of| of.kind == "network") {
             None => Some(true),
@@ -80,7 +82,8 @@ impl Spec {
     }
 
     /// The cgroup's path from the root. One that is relative is so to a cgroup that is not told.
-    pub(super) fn cgroup_path(&self) -> Option<String> {
+    #[must_use]
+    pub fn cgroup_path(&self) -> Option<String> {
         let path = self.linux.as_ref()?.cgroups_path.as_str();
         let path = match path.split(':').collect::<Vec<_>>()[..] {
             [slice, prefix, name] if slice.is_empty() || slice.strip_suffix(SLICE).is_some() => {

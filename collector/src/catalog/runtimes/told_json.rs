@@ -31,17 +31,14 @@ pub(super) fn read_list(
 }
 
 /// Gives each entry of a JSON object to a function.
-pub(super) fn each_entry(
-    text: &str,
-    read: impl FnMut(&str, &RawValue),
-) -> Result<(), serde_json::Error> {
+pub fn each_entry(text: &str, read: impl FnMut(&str, &RawValue)) -> Result<(), serde_json::Error> {
     let mut json = serde_json::Deserializer::from_str(text);
     Entries(read).deserialize(&mut json)?;
     json.end()
 }
 
 /// Gives each item of a JSON list to a function.
-pub(super) fn each_item(text: &str, read: impl FnMut(&RawValue)) -> Result<(), serde_json::Error> {
+pub fn each_item(text: &str, read: impl FnMut(&RawValue)) -> Result<(), serde_json::Error> {
     let mut json = serde_json::Deserializer::from_str(text);
     Items(read).deserialize(&mut json)?;
     json.end()
@@ -93,12 +90,12 @@ pub(super) fn is_id(text: &str) -> bool {
 
 /// Labels that were asked for.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Labels(BTreeMap<String, String>);
+pub struct Labels(BTreeMap<String, String>);
 
 impl Labels {
     /// Those that have a known key, or are chosen; of two with one key the last. Their values are
     /// bounded.
-    pub(super) fn read(
+    pub fn read(
         raw: Option<&RawValue>,
         known: &[&str],
         chosen: &LabelSelection,
@@ -125,7 +122,8 @@ impl Labels {
     }
 
     /// The value of one.
-    pub(super) fn get(&self, key: &str) -> Option<&str> {
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&str> {
         self.0.get(key).map(String::as_str)
     }
 
@@ -202,7 +200,8 @@ impl<'de, F: FnMut(&str, &'de RawValue)> Visitor<'de> for Entries<F> {
 
 /// A time as runtimes written in Go tell it, with any offset; none for the year 1, which stands for none
 /// there.
-pub(super) fn told_time(text: &str) -> Option<SystemTime> {
+#[must_use]
+pub fn told_time(text: &str) -> Option<SystemTime> {
     let (utc, ahead) = if let Some(utc) = text.strip_suffix(['Z', 'z']) {
         (utc, 0)
     } else {

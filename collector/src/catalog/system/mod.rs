@@ -9,7 +9,7 @@ pub mod places;
 
 mod container_files;
 
-mod own_container;
+pub mod own_container;
 
 #[cfg(test)]
 mod tests;

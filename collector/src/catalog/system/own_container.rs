@@ -114,7 +114,8 @@ fn own_cgroups(mounts: &[u8], memberships: &[u8], below: &Path) -> Vec<CgroupKey
 }
 
 /// The container whose files are mounted where a container has its own.
-fn mounted(mountinfo: &[u8]) -> Option<ContainerRef> {
+#[must_use]
+pub fn mounted(mountinfo: &[u8]) -> Option<ContainerRef> {
     let mounts: Vec<_> = mountinfo
         .split(|byte| *byte == b'\n')
         .filter_map(Mount::parse)

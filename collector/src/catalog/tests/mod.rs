@@ -1,6 +1,10 @@
 //! The table of cgroups, through every turn that a cgroup's life can take.
 
+<<<<<<< HEAD
 mod names;
+=======
+mod kata;
+>>>>>>> kata
 
 use std::{
     collections::{HashMap, HashSet},

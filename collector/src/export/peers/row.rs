@@ -9,7 +9,7 @@ use std::{
 use prometheus_client::encoding::{EncodeLabelSet, LabelSetEncoder};
 
 use crate::{
-    catalog::{Container, Identity, Runtime},
+    catalog::{Container, Identity, Runtime, runtimes::kata},
     export::{cgroup_labels::CgroupLabels, label_sets::encode_label, labels::CONTAINERD},
     host::{
         cgroupfs::{CgroupStatistics, parse::DeviceNumber},
@@ -117,6 +117,10 @@ impl ContainerdLabels {
     /// Those of a container's own cgroup.
     fn of(identity: &Identity) -> Option<Self> {
         let container = identity.own_container()?;
+        // A sandbox of Kata has a cgroup besides, which counts.
+        if kata::is_overhead(&identity.path) {
+            return None;
+        }
         let plain = || {
             // `/<namespace>/<id>`, which the recognizer has looked up.
             let (above, last) = identity.path.rsplit_once('/')?;

@@ -3,6 +3,7 @@
 mod catalog;
 mod endpoint;
 mod exposition;
+mod kata;
 
 use std::{
     collections::BTreeMap,
@@ -28,8 +29,8 @@ use crate::{
         drift::{DriftQuantity, DriftRatio},
         readings::LastReadings,
         snapshot::{
-            CgroupCounts, CgroupStats, KernelReading, LastReading, LifeEvents, ProcessStats,
-            ProgramCost, ProgramStats, ReadErrors, SignalAccount, Timing,
+            CgroupCounts, CgroupStats, KataSnapshot, KernelReading, LastReading, LifeEvents,
+            ProcessStats, ProgramCost, ProgramStats, ReadErrors, SignalAccount, Timing,
         },
     },
     window::{
@@ -234,6 +235,7 @@ pub(super) fn full_snapshot() -> Snapshot {
             over_bound: 11,
         },
         runtimes: vec![runtime()],
+        kata: KataSnapshot::default(),
         timings: vec![
             (Timing::Reconcile, recorded(&[2_000_000])),
             (Timing::CgroupfsRead, recorded(&[30_000])),

@@ -25,6 +25,7 @@ use crate::{
         cgroup_table::{Expired, Moment, Walked},
         following::Unnamed,
         runtimes::ContainerRef,
+        runtimes::kata,
     },
     host::{CgroupKey, HierarchyId, cgroup_mounts::CgroupMounts, cgroup_walk::Walk, clock::Ktime},
     window::{CgroupTotals, CgroupWindows, EventSums, Operation, OperationCodes, WindowSettings},
@@ -300,12 +301,16 @@ impl Pipeline {
 
 /// The note that a cgroup is there; none for one whose path is not known.
 fn there(id: OwnerId, owner: &Owner, key: CgroupKey, made: Option<Ktime>) -> Option<LifeNote> {
+    let path = &owner.identity.path;
+    // What Kata keeps out of a pod's cgroup shares the network with what is in it.
+    let has_network =
+        path == "/" || owner.identity.own_container().is_some() && !kata::is_overhead(path);
     (!owner.is_unresolved()).then(|| LifeNote::There {
         owner: id,
         generation: owner.identity.generation,
         key,
         path: owner.path().to_vec(),
         made,
-        has_network: owner.identity.own_container().is_some() || owner.identity.path == "/",
+        has_network,
     })
 }

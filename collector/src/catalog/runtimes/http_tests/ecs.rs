@@ -1,12 +1,13 @@
 //! The client of ECS and a server that answers as its task metadata endpoint does.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{Server, at, short};
 use crate::catalog::{
     LabelSelection, Role, Runtime, RuntimeState,
+    provider::figures::Figures,
     runtimes::{
-        Protocol, RuntimeClient as _,
+        ContainerRef, Protocol, RuntimeClient as _,
         ecs::{EcsConnector, endpoint_in},
         ecs_stats::{EcsCpu, EcsDevice},
     },
@@ -133,6 +134,67 @@ async fn what_containers_have_used_is_told_and_what_is_not_told_is_absent() {
     assert_eq!(web.tasks, Some(3));
 }
 
+#[tokio::test]
+async fn collectors_tell_of_each_container_of_the_task_with_one_call() {
+    let server = Server::start();
+    server.json("/task", &task("FARGATE"));
+    server.json(
+        "/task/stats",
+        &format!(r#"{{"{ID}":{STATS},"empty":{{}},"new":null}}"#),
+    );
+    let client = connector(&server).connect_for_stats().await.unwrap();
+    let collectors = client.collectors(10);
+    let of = |id: &str| ContainerRef {
+        id_namespace: String::new(),
+        id: id.to_owned(),
+    };
+    let stats = collectors.container_stats.unwrap().collector;
+    let web = stats.container_stats(&of(ID)).await.unwrap().unwrap();
+    assert_eq!(web.at, at(1_602_192_284, 938_937_019));
+    let figures = web.figures;
+    assert_eq!(figures.cpu_ns, Some(1_137_691_504));
+    assert_eq!(figures.cpu_throttled_ns, Some(7));
+    assert_eq!(
+        (figures.memory_peak_bytes, figures.memory_limit_bytes),
+        (Some(8_458_240), None)
+    );
+    assert_eq!(figures.memory_working_set_bytes, Some(6_504_448 - 8));
+    assert_eq!(
+        (figures.io_read_bytes, figures.io_reads, figures.io_writes),
+        (Some(638_976), Some(12), None)
+    );
+    assert_eq!((figures.threads, figures.cpu_limit_cores), (Some(3), None));
+    assert_eq!(
+        figures.network_received_bytes, None,
+        "that is another question"
+    );
+    assert_eq!(web.devices[0].bytes.write, Some(0));
+
+    let networks = collectors.network_stats.unwrap().collector;
+    let network = networks.network_stats(&of(ID)).await.unwrap().unwrap();
+    assert_eq!(network.figures.network_received_bytes, Some(84));
+    assert_eq!(network.figures.network_sent_packets, Some(1));
+    assert_eq!(network.interfaces, [], "not all of it is told");
+
+    // Nothing is told of it, and that is no zero; of others nobody knows.
+    let empty = stats.container_stats(&of("empty")).await.unwrap().unwrap();
+    assert_eq!(empty.figures, Figures::default());
+    assert_eq!(networks.network_stats(&of("empty")).await.unwrap(), None);
+    for other in ["new", "elsewhere"] {
+        assert_eq!(stats.container_stats(&of(other)).await.unwrap(), None);
+    }
+    let is_stats = |call: &&String| call.ends_with("/task/stats");
+    let calls = |asked: Vec<String>| asked.iter().filter(is_stats).count();
+    assert_eq!(calls(server.asked()), 1);
+
+    // An error is an answer for everybody, and after its time they ask again.
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    server.json("/task/stats", "[");
+    stats.container_stats(&of(ID)).await.unwrap_err();
+    networks.network_stats(&of(ID)).await.unwrap_err();
+    assert_eq!(calls(server.asked()), 1);
+}
+
 #[test]
 fn only_fargate_has_an_address_in_its_environment() {
     let from = |kind: &'static str, address: Option<&'static str>| {
@@ -178,7 +240,8 @@ async fn the_endpoint_has_a_path_of_its_own() {
     endpoint.address = format!("http://127.0.0.1:{port}/v4/8a7b");
     let connector = EcsConnector::with_limits(endpoint, Arc::default(), short());
     let client = connector.connect_for_stats().await.unwrap();
-    assert_eq!(client.own_id().await.unwrap(), ID);
+    let own = client.collectors(10).own_container.unwrap().collector;
+    assert_eq!(own.own_container().await.unwrap().unwrap().id, ID);
     assert_eq!(
         server.await.unwrap(),
         ["GET /v4/8a7b/task HTTP/1.1", "GET /v4/8a7b HTTP/1.1"]

@@ -7,7 +7,7 @@ use super::{
     root, row, samples, second, text, v1_container, v2_container, values,
 };
 use crate::{
-    catalog::{Container, Runtime},
+    catalog::{Container, Flavor, Runtime},
     export::{Format, tests::full_snapshot},
     host::{
         cgroupfs::CgroupStatistics,
@@ -158,6 +158,35 @@ fn containerds_set_has_containers_alone_and_each_once() {
         // That of the one that is there.
         assert_eq!(values(&shown, "container_pids_current").len(), 1);
     }
+}
+
+#[test]
+fn a_sandbox_of_kata_that_has_two_cgroups_is_one_container_in_containerds_set() {
+    let of = |path: String| {
+        let container = Container {
+            id: ID.to_owned(),
+            runtime: Runtime::Containerd,
+            flavor: Flavor::Kata,
+            pod_uid: "0b9f".to_owned(),
+            ..Container::default()
+        };
+        row(&path, Some(container), v2_statistics())
+    };
+    let overhead = of(format!("/kata_overhead/{ID}"));
+    let sandbox = of(format!("/kubepods/burstable/pod0b9f/kata_{ID}"));
+    let name = "container_memory_usage_bytes";
+    let expected = [map([("container_id", ID), ("namespace", "k8s.io")])];
+    assert_eq!(labels_of(sandbox.clone(), CONTAINERD, name), expected);
+    assert_eq!(labels_of(overhead.clone(), CONTAINERD, name), []);
+    // Together they are no more; in cAdvisor's set each is a cgroup of its own.
+    let both = samples(vec![overhead, sandbox], BOTH);
+    let ids: Vec<_> = both
+        .keys()
+        .filter(|(known, _)| known == name)
+        .map(|(_, labels)| (labels.get("container_id"), labels.get("id")))
+        .collect();
+    assert_eq!(ids.len(), 3, "{ids:?}");
+    assert_eq!(ids.iter().filter(|(id, _)| id.is_some()).count(), 1);
 }
 
 #[test]
