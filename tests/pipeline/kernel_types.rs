@@ -69,7 +69,7 @@ impl Work {
             note("no OOM kill, as this host has no hierarchy of memory limits");
         }
         // Longer than a sample may lie in a silent CPU's batch.
-        std::thread::sleep(Duration::from_millis(1200));
+        thread::sleep(Duration::from_millis(1200));
         Self {
             cgroup,
             counts,

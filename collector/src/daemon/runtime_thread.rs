@@ -104,11 +104,8 @@ impl RuntimeThread {
                 () = self.find(&discovery) => {}
                 () = self.ask() => {}
                 () = answer_all(questions, &provider, &self.state) => {}
-<<<<<<< HEAD
                 () = find_own_container(&provider, &self.state) => {}
-=======
                 () = self.read_shims() => {}
->>>>>>> kata
                 () = self.stopped() => {}
             }
         });

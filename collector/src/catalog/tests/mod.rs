@@ -1,10 +1,7 @@
 //! The table of cgroups, through every turn that a cgroup's life can take.
 
-<<<<<<< HEAD
-mod names;
-=======
 mod kata;
->>>>>>> kata
+mod names;
 
 use std::{
     collections::{HashMap, HashSet},
