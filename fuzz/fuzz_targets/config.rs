@@ -9,7 +9,7 @@ use collector::{
     daemon::{
         cli::{Cli, Command, RunArgs},
         config::{
-            Config, FileConfig,
+            CatalogConfig, Config, FileConfig,
             value::{ByteSize, SignalSet, parse_duration},
         },
         logging,
@@ -69,6 +69,13 @@ fn check(config: &Config) {
             containerd,
             cadvisor,
         },
+        catalog:
+            CatalogConfig {
+                endpoints,
+                discovery,
+                labels,
+                own_preemptions,
+            },
     } = config;
     assert!((Duration::from_secs(1)..=Duration::from_hours(1)).contains(interval));
     assert!((1..=1_000_000).contains(max_cgroups));
@@ -89,8 +96,24 @@ fn check(config: &Config) {
         ("lock-file", lock_file.display().to_string()),
         ("export-containerd", containerd.to_string()),
         ("export-cadvisor", cadvisor.to_string()),
+        ("runtime-discovery", discovery.to_string()),
+        ("count-own-preemptions", own_preemptions.to_string()),
     ] {
         words.push(format!("--{flag}={value}"));
+    }
+    let endpoints: Vec<_> = endpoints.iter().map(ToString::to_string).collect();
+    for (flag, list) in [
+        ("runtime-endpoint", &endpoints),
+        ("container-labels", &labels.container),
+        ("pod-labels", &labels.pod),
+    ] {
+        // Between those of a flag are commas, which the file does not need.
+        if list.iter().any(|of| of.contains(',')) {
+            return;
+        }
+        if !list.is_empty() {
+            words.push(format!("--{flag}={}", list.join(",")));
+        }
     }
     if let Some(btf) = btf {
         words.push(format!("--btf={}", btf.display()));
