@@ -127,7 +127,7 @@ fn what_the_shim_of_kata_tells_is_joined_to_the_pod() {
     let server = CriServer::start("containerd", "1.7.24", has);
     let daemon = daemon_of(&[server.endpoint()], &[]);
     for (name, value) in [("kata_shim_fds", 11.0), ("kata_hypervisor_threads", 7.0)] {
-        let of_pod = [("pod", "vm-0"), ("namespace", "shop")];
+        let of_pod = [("cri_name", "vm-0"), ("cri_namespace", "shop")];
         let _joined = daemon.scrape_until(name, IN_TIME * 5, |exposition| {
             exposition.sum(name, &of_pod) == Some(value)
         });
