@@ -68,6 +68,10 @@ const SUITES: [(&str, &[LeftOut]); 2] = [
                 why: "is about pages, and not about a kernel",
             },
             LeftOut {
+                module: "own_preemptions::",
+                why: "is about who is counted, and not about a kernel",
+            },
+            LeftOut {
                 module: "peers::",
                 why: "is about names; that what they name is read is shown by the kernel's suite",
             },
