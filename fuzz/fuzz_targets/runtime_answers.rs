@@ -12,12 +12,14 @@ use std::{
 
 use collector::catalog::{
     LabelSelection,
+    kata::{
+        merged::{KataMetrics, MAX_WEIGHT, SandboxMetrics},
+        metrics::ShimMetrics,
+        points::{Point, SANDBOX_LABELS, Value, points},
+    },
     runtime_container::MAX_TEXT,
     runtimes::{
         json_objects::ObjectSplitter,
-        kata_merged::{KataMetrics, MAX_WEIGHT, SandboxMetrics},
-        kata_metrics::ShimMetrics,
-        kata_points::{Point, SANDBOX_LABELS, Value, points},
         oci_spec::Spec,
         told_json::{Labels, each_entry, each_item, told_time},
     },

@@ -4,7 +4,7 @@
 //! own (the cgroupfs driver), or in a scope's name (the systemd driver). The outermost container wins:
 //! what runs in a container that runs containers is, to this host, the outer one's.
 
-use super::{Container, Flavor, Qos, Runtime, runtimes::kata};
+use super::{Container, Flavor, Qos, Runtime, kata};
 
 /// What a path tells.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -173,6 +173,7 @@ fn id_of_runtime<'a>(component: &'a str, above: &Above<'_>) -> Option<(&'a str, 
 /// Whether it is a container's in `/ecs/<task>/<task>-<number>`.
 fn is_fargates(component: &str, above: &Above<'_>) -> bool {
     above.grandparent == "ecs"
+        && is_plain_name(component)
         && component
             .strip_prefix(above.parent)
             .and_then(|rest| rest.strip_prefix('-'))
@@ -191,7 +192,21 @@ fn is_gardens(component: &str, above: &Above<'_>) -> bool {
             .is_some_and(|tag| tag.is_empty() || tag.starts_with('-') && matches!(tag.len(), 2 | 3))
     };
     let is_throttled = is_garden(above.grandparent) && matches!(above.parent, "good" | "bad");
-    (is_throttled || is_garden(above.parent)) && !OWN.contains(&component)
+    (is_throttled || is_garden(above.parent))
+        && !OWN.contains(&component)
+        && is_plain_name(component)
+}
+
+/// The longest name that runtimes allow for a namespace, an id or a handle, and more.
+const MAX_NAME: usize = 255;
+
+/// Whether it is what runtimes accept as a name: no separators, no dots alone.
+pub(super) fn is_plain_name(name: &str) -> bool {
+    name.len() <= MAX_NAME
+        && name.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }
 
 /// Whether it is what Docker, containerd's CRI, CRI-O and Podman make: 64 lower-case hexadecimal

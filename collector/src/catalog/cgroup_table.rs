@@ -11,8 +11,8 @@ use std::{
 };
 
 use super::{
-    Container, Identity, Informant, Names, News, Owner, Recognizer, Roster, naming::Naming,
-    path_text::path_text, runtimes::ContainerRef,
+    Container, ContainerRef, Identity, Informant, Names, News, Owner, Recognizer, Roster,
+    naming::Naming, path_text::path_text,
 };
 use crate::host::{CgroupId, CgroupKey, HierarchyId, clock::Ktime};
 

@@ -6,13 +6,12 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    RuntimeContainer, RuntimeMetadata,
+    ContainerRef, RuntimeContainer, RuntimeMetadata,
     provider::{
         answers::Provider,
         capability::{Answer, PodContainer},
         statistics::{ContainerStats, NetworkStats, OpenFiles, Pids},
     },
-    runtimes::ContainerRef,
 };
 use crate::host::CgroupId;
 

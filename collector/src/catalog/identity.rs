@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use super::{Flavor, Runtime, RuntimeContainer, runtimes::ContainerRef};
+use super::{ContainerRef, Flavor, Runtime, RuntimeContainer};
 
 /// Who a cgroup is. One per path: the hierarchies of a hybrid host each have the cgroup, and an
 /// identity stands for all of them.

@@ -3,6 +3,8 @@
 //! In: cgroup paths, and what the runtimes say. Out: an [`Identity`] per cgroup; and one container's figures
 //! when they are asked for ([`provider`]). Never here: a sample, or what is added up over time.
 
+pub mod container_ref;
+
 pub mod identity;
 
 pub mod runtime;
@@ -12,6 +14,8 @@ pub mod runtime_container;
 pub mod provider;
 
 pub mod runtimes;
+
+pub mod kata;
 
 pub mod following;
 
@@ -39,6 +43,7 @@ mod life;
 mod tests;
 
 pub use cgroup_table::{CgroupCounts, CgroupTable, MAX_CROWD, OwnerId, TableSettings};
+pub use container_ref::ContainerRef;
 pub use identity::{Container, Identity, Names, Qos};
 pub use life::LifeNote;
 pub use naming::News;

@@ -11,8 +11,8 @@ use std::{
 };
 
 use super::{
-    Container, Flavor, Identity, Informant, OwnerId, Recognizer, Roster, Runtime, RuntimeContainer,
-    path_text::path_text, runtimes::ContainerRef,
+    Container, ContainerRef, Flavor, Identity, Informant, OwnerId, Recognizer, Roster, Runtime,
+    RuntimeContainer, path_text::path_text,
 };
 
 /// What a runtime tells.

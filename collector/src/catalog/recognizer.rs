@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::{
     Container, Runtime,
-    cgroup_path::{Candidate, recognize},
+    cgroup_path::{Candidate, is_plain_name, recognize},
 };
 
 /// Where containerd and what embeds it keep their tasks, below the host's `/`.
@@ -17,9 +17,6 @@ const TASK_DIRECTORIES: [&str; 3] = [
     "run/k3s/containerd/io.containerd.runtime.v2.task",
     "var/snap/microk8s/common/run/containerd/io.containerd.runtime.v2.task",
 ];
-
-/// The longest name that containerd allows for a namespace or an id, and more.
-const MAX_NAME: usize = 255;
 
 /// Recognizes containers.
 #[derive(Clone, Debug)]
@@ -68,15 +65,6 @@ impl Recognizer {
                 .iter()
                 .any(|tasks| tasks.join(namespace).join(id).is_dir())
     }
-}
-
-/// Whether it is what containerd accepts as a name: no separators, no dots alone.
-fn is_plain_name(name: &str) -> bool {
-    name.len() <= MAX_NAME
-        && name.starts_with(|first: char| first.is_ascii_alphanumeric())
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::{
     time::SystemTime,
 };
 
-use super::{Names, RuntimeContainer, RuntimeState, runtimes::ContainerRef};
+use super::{ContainerRef, Names, RuntimeContainer, RuntimeState};
 
 /// Who tells: the rank of what is told, lower is better, and a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -42,18 +42,6 @@ struct Entry {
     whole: Arc<RuntimeContainer>,
 }
 
-impl ContainerRef {
-    /// What tells a container from all others of this host. Ids of 64 hexadecimal digits do by
-    /// themselves, and not everyone who knows one knows its namespace; chosen ids do in a namespace.
-    #[must_use]
-    pub fn key(mut self) -> Self {
-        if is_unique(&self.id) {
-            self.id_namespace.clear();
-        }
-        self
-    }
-}
-
 impl RuntimeContainer {
     /// What tells it from all others.
     #[must_use]
@@ -64,10 +52,6 @@ impl RuntimeContainer {
         }
         .key()
     }
-}
-
-fn is_unique(id: &str) -> bool {
-    id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 impl Roster {

@@ -6,7 +6,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::config::{
-    EndpointValue,
+    endpoint::EndpointValue,
     value::{ByteSize, SignalSet, parse_duration},
 };
 

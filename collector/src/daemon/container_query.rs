@@ -10,10 +10,9 @@ use tokio::sync::{mpsc, oneshot};
 use super::state::State;
 use crate::{
     catalog::{
-        Runtime, RuntimeMetadata,
+        ContainerRef, Runtime, RuntimeMetadata,
         details::{Details, Known, VALIDITY, Which},
         provider::{answers::Provider, capability::Answer},
-        runtimes::ContainerRef,
         system::Places,
     },
     host::CgroupKey,

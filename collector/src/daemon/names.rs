@@ -6,9 +6,8 @@
 use super::state::State;
 use crate::{
     catalog::{
-        Flavor, Informant, News, Role, RuntimeContainer,
+        ContainerRef, Flavor, Informant, News, Role, RuntimeContainer,
         following::{Audience, Told, Unnamed},
-        runtimes::ContainerRef,
     },
     host::process::cgroup_of,
 };

@@ -13,7 +13,7 @@ use crate::{
     attach::ProgramState,
     catalog::{
         following::{Followed, RuntimeStatus},
-        runtimes::kata_reading::KataReadings,
+        kata::reading::KataReadings,
     },
     drain::Accounts,
     reconcile::{

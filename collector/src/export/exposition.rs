@@ -9,6 +9,7 @@ use super::{
     cgroup_feeds::Cgroup,
     cgroup_labels::CgroupLabels,
     classic_text::ClassicText,
+    encode_error::EncodeError,
     family::Family,
     family_message::FamilyMessage,
     feeds::{self, Feed},
@@ -34,20 +35,6 @@ use prometheus_client::{
     },
     registry::{Registry, Unit},
 };
-
-/// A snapshot could not be encoded.
-#[derive(Debug, thiserror::Error)]
-pub enum EncodeError {
-    /// As text.
-    #[error("cannot write the metrics as text")]
-    Text(#[source] fmt::Error),
-    /// As protobuf.
-    #[error("cannot write the metrics as protobuf")]
-    Protobuf(#[source] fmt::Error),
-    /// Nobody takes it any more.
-    #[error("nobody takes the metrics any more")]
-    Unwanted,
-}
 
 /// One scrape of `snapshot` as a whole.
 pub fn encode(

@@ -15,16 +15,16 @@ use prometheus_client::encoding::prometheus_protobuf::prometheus_data_model::{
 
 use super::{
     cgroup_labels::push_escaped,
-    exposition::EncodeError,
+    encode_error::EncodeError,
     family_message::FamilyMessage,
     format::Format,
     pieces::{Pieces, Unwanted},
 };
 use crate::{
-    catalog::runtimes::{
-        kata_merged::KataFamily,
-        kata_metrics::Kind,
-        kata_points::{Point, SANDBOX_LABELS, Value},
+    catalog::kata::{
+        merged::KataFamily,
+        metrics::Kind,
+        points::{Point, SANDBOX_LABELS, Value},
     },
     reconcile::snapshot::{KataSnapshot, SandboxPod},
 };

@@ -25,6 +25,7 @@ mod series;
 pub mod reference;
 
 mod classic_text;
+mod encode_error;
 mod exposition;
 mod format;
 mod piece_stream;
@@ -34,7 +35,8 @@ mod connection;
 mod container_question;
 mod http;
 
-pub use exposition::{EncodeError, encode, encode_in_pieces};
+pub use encode_error::EncodeError;
+pub use exposition::{encode, encode_in_pieces};
 pub use format::Format;
 pub use http::{DetailsFuture, ServeError, Source, serve};
 pub use label_sets::chosen_labels_clash;

@@ -13,7 +13,7 @@ use axum::body::{Bytes, HttpBody};
 use http_body::Frame;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
-use super::exposition::EncodeError;
+use super::encode_error::EncodeError;
 
 /// Pieces that are encoded and not yet sent: enough that encoding does not wait for each.
 const PIECES: usize = 4;

@@ -8,9 +8,7 @@ use std::{sync::Arc, time::SystemTime};
 use super::snapshot::{KernelReading, LastReading};
 pub use crate::catalog::provider::figures::{Figures, Machine};
 use crate::{
-    catalog::{
-        Identity, Owner, RuntimeContainer, following::RuntimeStatus, runtimes::ContainerRef,
-    },
+    catalog::{ContainerRef, Identity, Owner, RuntimeContainer, following::RuntimeStatus},
     host::{CgroupKey, cgroup_mounts::Hierarchy, clock::Ktime},
 };
 

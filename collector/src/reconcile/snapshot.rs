@@ -9,7 +9,7 @@ use std::{
 use crate::{
     catalog::{
         Identity, Role, Roster, RuntimeContainer, following::RuntimeStatus,
-        runtimes::kata_reading::KataReadings,
+        kata::reading::KataReadings,
     },
     host::{
         cgroupfs::{CgroupStatistics, ReadAccount, Reason},

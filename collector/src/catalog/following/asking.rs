@@ -8,10 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::catalog::{
-    Runtime,
-    runtimes::{ContainerRef, Protocol},
-};
+use crate::catalog::{ContainerRef, Runtime, runtimes::Protocol};
 
 /// A container of which nobody has told.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,9 +5,8 @@ use std::{fmt, sync::Arc};
 use async_trait::async_trait;
 
 use crate::catalog::{
-    Runtime, RuntimeContainer,
+    ContainerRef, Runtime, RuntimeContainer,
     provider::capability::{Answer, PidLookup, PodContainer, PodNameLookup},
-    runtimes::ContainerRef,
 };
 
 /// Who remembers what runtimes tell.

@@ -33,8 +33,8 @@ pub use self::{
     tally::{RuntimeStatus, Tally},
 };
 use super::{
-    Informant, News,
-    runtimes::{ContainerRef, Endpoint, Protocol},
+    ContainerRef, Informant, News,
+    runtimes::{Endpoint, Protocol},
 };
 
 /// Who is told. Called from the thread that follows; it should not take long.

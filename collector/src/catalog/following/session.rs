@@ -14,8 +14,8 @@ use tokio::{
 
 use super::{Audience, Tally};
 use crate::catalog::{
-    Informant, News, RuntimeContainer,
-    runtimes::{Call, CallError, ContainerRef, EventStream, Listed, RuntimeClient, RuntimeEvent},
+    ContainerRef, Informant, News, RuntimeContainer,
+    runtimes::{Call, CallError, EventStream, Listed, RuntimeClient, RuntimeEvent},
 };
 
 /// One runtime that answers.

@@ -11,11 +11,8 @@ use tokio::{sync::mpsc, time::sleep};
 
 use super::{Audience, Session, SessionTimes, Tally, Unnamed};
 use crate::catalog::{
-    Informant, Names, News, Runtime, RuntimeContainer,
-    runtimes::{
-        CallError, ContainerRef, Endpoint, EventStream, Listed, Protocol, RuntimeClient,
-        RuntimeEvent,
-    },
+    ContainerRef, Informant, Names, News, Runtime, RuntimeContainer,
+    runtimes::{CallError, Endpoint, EventStream, Listed, Protocol, RuntimeClient, RuntimeEvent},
 };
 
 const INFORMANT: Informant = Informant { rank: 0, number: 0 };

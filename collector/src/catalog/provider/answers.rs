@@ -13,18 +13,19 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::{
+    ask_time::within_time,
     cache::Cache,
-    capability::{Answer, Capability, CollectError, PodContainer},
+    capability::{Answer, Capability, PodContainer},
     collectors::{Collectors, Ranked},
     meta::MetaCollector,
     registry::Registry,
     statistics::{ContainerStats, NetworkStats, OpenFiles, Pids},
 };
 use crate::{
-    catalog::{RuntimeMetadata, runtimes::ContainerRef},
+    catalog::{ContainerRef, RuntimeMetadata},
     host::CgroupKey,
 };
 
@@ -50,9 +51,6 @@ struct Kept<K, T> {
 }
 
 type OfContainer = (RuntimeMetadata, ContainerRef);
-
-/// What one collector may take to answer.
-pub const ASK_TIME: Duration = Duration::from_secs(10);
 
 /// How long answers are kept, and with that the longest validity that is of use.
 pub const COLLECTION_INTERVAL: Duration = Duration::from_mins(5);
@@ -219,15 +217,4 @@ impl<K: Clone + Eq + Hash, T: Clone> Kept<K, T> {
     fn with_answers<R>(&self, look: impl FnOnce(&mut Cache<K, Answer<T>>) -> R) -> R {
         look(&mut self.answers.lock().unwrap_or_else(PoisonError::into_inner))
     }
-}
-
-/// An answer, or the error that it has not come.
-pub(super) async fn within_time<T>(
-    capability: Capability,
-    answer: impl Future<Output = Answer<T>>,
-) -> Answer<T> {
-    timeout(ASK_TIME, answer).await.unwrap_or_else(|_elapsed| {
-        let error = format!("no answer within {ASK_TIME:?} to: {capability}");
-        Err(CollectError::new(error))
-    })
 }

@@ -8,7 +8,7 @@ use std::{error::Error, fmt, sync::Arc};
 use async_trait::async_trait;
 
 use super::statistics::{ContainerStats, NetworkStats, OpenFiles, Pids};
-use crate::{catalog::runtimes::ContainerRef, host::CgroupKey};
+use crate::{catalog::ContainerRef, host::CgroupKey};
 
 /// One thing that can be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -6,11 +6,11 @@ use std::{
 };
 
 use super::{
-    answers::within_time,
+    ask_time::within_time,
     capability::{Answer, Capability, PodContainer},
     registry::Registry,
 };
-use crate::{catalog::runtimes::ContainerRef, host::CgroupKey};
+use crate::{catalog::ContainerRef, host::CgroupKey};
 
 /// Asks the best collectors of all runtimes, each once, in the order of their priorities. The first that
 /// knows the container has answered; one that does not know it leaves it to the next; an error ends the

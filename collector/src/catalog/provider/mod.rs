@@ -17,6 +17,8 @@ pub mod cache;
 
 pub mod answers;
 
+pub mod ask_time;
+
 pub mod meta;
 
 pub mod figures;

@@ -7,32 +7,35 @@
 //! What a runtime answers is not trusted: an answer has a most bytes ([`MAX_ANSWER`]) and a time by which
 //! it must be there ([`ANSWER_TIME`]), and one that cannot be used is one [`CallError`].
 
-mod details;
+pub mod places;
 
 pub mod docker;
 
-pub mod ecs;
+pub mod podman;
 
-mod ecs_collectors;
+pub mod containerd;
 
-pub mod ecs_stats;
-
-mod engine;
+pub mod cri;
 
 pub mod garden;
 
+pub mod ecs;
+
+mod details;
+mod engine;
+
 pub mod http;
 
+mod grpc;
+
 pub mod json_objects;
-
-pub mod podman;
-
+pub mod oci_spec;
 pub mod told_json;
 
 #[cfg(test)]
+mod grpc_tests;
+#[cfg(test)]
 mod http_tests;
-
-pub mod places;
 
 use std::{
     fmt,
@@ -43,31 +46,9 @@ use std::{
 use async_trait::async_trait;
 
 use super::{
-    LabelSelection, Runtime, RuntimeContainer,
+    ContainerRef, LabelSelection, Runtime, RuntimeContainer,
     provider::{Unavailable, collectors::Collectors},
 };
-
-mod grpc;
-mod grpc_list;
-mod grpc_stream;
-#[cfg(test)]
-mod grpc_tests;
-
-pub mod containerd;
-mod containerd_container;
-mod containerd_event;
-pub mod oci_spec;
-
-pub mod cri;
-mod cri_container;
-mod cri_event;
-
-pub mod kata;
-pub mod kata_merged;
-pub mod kata_metrics;
-pub mod kata_points;
-pub mod kata_reading;
-pub mod kata_shim;
 
 /// The most bytes of one answer. A list of 5,000 containers of Docker has some 10 MB.
 pub const MAX_ANSWER: usize = 16 << 20;
@@ -228,15 +209,6 @@ pub struct Listed {
     pub containers: Vec<RuntimeContainer>,
     /// Those that could not be understood, or were too many.
     pub left_out: u64,
-}
-
-/// Names a container to its runtime.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ContainerRef {
-    /// The runtime's namespace of ids; empty when it has none, or when it is not known.
-    pub id_namespace: String,
-    /// The id.
-    pub id: String,
 }
 
 /// Tells what happens to a runtime's containers.

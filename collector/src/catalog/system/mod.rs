@@ -23,7 +23,7 @@ pub use places::Places;
 
 use self::{container_files::ContainerFiles, own_container::OwnFiles};
 use super::{
-    Recognizer, Runtime, RuntimeMetadata,
+    ContainerRef, Recognizer, Runtime, RuntimeMetadata,
     provider::{
         Answer, CollectError, Collectors, ContainerStats, Factory, NetworkStats, Offer, OpenFiles,
         Pids, Ranked, Unavailable,
@@ -32,7 +32,6 @@ use super::{
             OwnContainerLookup, PidLookup, PidsCollector,
         },
     },
-    runtimes::ContainerRef,
 };
 use crate::host::{
     CgroupKey, cgroup_mounts::CgroupMounts, membership, process_files::ProcessFiles,

@@ -16,7 +16,7 @@ use std::{
 
 use super::{Places, membered};
 use crate::{
-    catalog::{Recognizer, runtimes::ContainerRef},
+    catalog::{ContainerRef, Recognizer},
     host::{CgroupKey, cgroup_mounts::CgroupMounts, membership},
 };
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{catalog::runtimes::ContainerRef, host::CgroupKey};
+use crate::{catalog::ContainerRef, host::CgroupKey};
 
 /// Knows the cgroups of containers.
 pub trait Places: fmt::Debug + Send + Sync {

@@ -4,8 +4,7 @@ use std::collections::HashSet;
 
 use super::{at, key, table};
 use crate::catalog::{
-    Flavor, Informant, Names, News, Role, Runtime, RuntimeContainer, RuntimeMetadata,
-    runtimes::ContainerRef,
+    ContainerRef, Flavor, Informant, Names, News, Role, Runtime, RuntimeContainer, RuntimeMetadata,
 };
 
 const SANDBOX: &str = "4f1e7e2c6a9b3d5f8c0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60";

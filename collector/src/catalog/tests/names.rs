@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use super::{CONTAINER, at, key, table};
 use crate::catalog::{
-    CgroupTable, Flavor, Informant, Names, News, OwnerId, Runtime, RuntimeContainer,
-    RuntimeMetadata, runtimes::ContainerRef,
+    CgroupTable, ContainerRef, Flavor, Informant, Names, News, OwnerId, Runtime, RuntimeContainer,
+    RuntimeMetadata,
 };
 
 const DOCKER: Informant = Informant { rank: 0, number: 0 };

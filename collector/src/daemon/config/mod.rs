@@ -5,6 +5,7 @@
 //! whole.
 
 mod catalog;
+pub mod endpoint;
 mod file;
 pub mod value;
 
@@ -14,7 +15,8 @@ use collector_common::signal::Signal;
 
 use self::value::{ByteSize, SignalSet};
 pub use self::{
-    catalog::{CatalogConfig, EndpointValue},
+    catalog::CatalogConfig,
+    endpoint::EndpointValue,
     file::{ConfigError, FileConfig},
 };
 use super::cli::RunArgs;

@@ -5,8 +5,9 @@ use std::{collections::BTreeMap, time::SystemTime};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    document::{ReadingEntry, SCHEMA, known, reading_entry, seconds},
+    document::{ReadingEntry, SCHEMA, reading_entry},
     told::ElsewhereEntry,
+    values::{known, seconds},
 };
 use crate::{
     catalog::{

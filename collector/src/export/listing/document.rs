@@ -3,16 +3,20 @@
 //! What is not known has no key. A key that is there keeps its name and meaning as long as [`SCHEMA`]
 //! stays; new ones may come.
 
-use std::{fmt, marker::PhantomData, time::SystemTime};
+use std::{fmt, marker::PhantomData};
 
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{Error as _, SeqAccess, Visitor},
 };
 
-use super::told::{ElsewhereEntry, OwnContainerEntry, RuntimeEntry, ToldEntry};
+use super::{
+    names::{NamesEntry, names_entry},
+    told::{ElsewhereEntry, OwnContainerEntry, RuntimeEntry, ToldEntry},
+    values::{known, seconds},
+};
 use crate::{
-    catalog::{Container, Identity, Names},
+    catalog::{Container, Identity},
     host::{CgroupKey, cgroup_mounts::Hierarchy},
     reconcile::{
         Listing,
@@ -183,26 +187,6 @@ pub struct ContainerEntry {
     /// What its runtime tells besides.
     #[serde(flatten)]
     pub told: ToldEntry,
-}
-
-/// Names, as the metrics' labels have them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NamesEntry {
-    /// The container's name in its runtime.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// Its image.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub image: Option<String>,
-    /// The Kubernetes namespace, or the runtime's.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub namespace: Option<String>,
-    /// The Kubernetes pod.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub pod: Option<String>,
-    /// The container's name in its pod.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub container: Option<String>,
 }
 
 /// What was last read of a cgroup.
@@ -457,24 +441,6 @@ fn container_entry(container: &Container, identity: &Identity) -> ContainerEntry
     }
 }
 
-pub(super) fn names_entry(names: &Names) -> Option<NamesEntry> {
-    let Names {
-        name,
-        image,
-        namespace,
-        pod,
-        container,
-    } = names;
-    let entry = NamesEntry {
-        name: known(name),
-        image: known(image),
-        namespace: known(namespace),
-        pod: known(pod),
-        container: known(container),
-    };
-    (entry != NamesEntry::default()).then_some(entry)
-}
-
 pub(super) fn reading_entry(reading: &ListedReading) -> ReadingEntry {
     let ListedReading {
         how,
@@ -574,21 +540,4 @@ pub(super) fn reading_entry(reading: &ListedReading) -> ReadingEntry {
         network_received_packets,
         network_sent_packets,
     }
-}
-
-pub(super) fn known(text: &str) -> Option<String> {
-    (!text.is_empty()).then(|| text.to_owned())
-}
-
-/// Since the epoch, to the millisecond: no clock here is read more exactly.
-pub(super) fn seconds(time: SystemTime) -> f64 {
-    let since = time
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "milliseconds since 1970 are far below 2^53"
-    )]
-    let milliseconds = since.as_millis() as f64;
-    milliseconds / 1000.0
 }

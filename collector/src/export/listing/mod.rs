@@ -13,6 +13,10 @@ mod table;
 
 mod told;
 
+mod names;
+
+mod values;
+
 #[cfg(test)]
 pub(super) mod tests;
 
@@ -20,8 +24,8 @@ pub use changes::{Change, ChangeEvent, Changes, Entry};
 pub use container::ContainerDocument;
 pub use container_lines::container_lines;
 pub use document::{
-    CatalogDocument, CgroupEntry, ContainerEntry, HierarchyEntry, IdEntry, NamesEntry,
-    ReadingEntry, SCHEMA, SourceEntry, StateEntry,
+    CatalogDocument, CgroupEntry, ContainerEntry, HierarchyEntry, IdEntry, ReadingEntry, SCHEMA,
+    SourceEntry, StateEntry,
 };
 pub use table::table;
 pub use told::{ElsewhereEntry, OwnContainerEntry, RuntimeEntry, ToldEntry};

@@ -1,8 +1,8 @@
 //! The catalog as a table for people.
 
 use super::{
-    CatalogDocument, CgroupEntry, ElsewhereEntry, NamesEntry, ReadingEntry, RuntimeEntry,
-    SourceEntry, StateEntry,
+    CatalogDocument, CgroupEntry, ElsewhereEntry, ReadingEntry, RuntimeEntry, SourceEntry,
+    StateEntry, names::NamesEntry,
 };
 use crate::catalog::path_text::path_text;
 

@@ -8,8 +8,8 @@ use std::{
 use super::{CatalogDocument, Change, ChangeEvent, Changes, Entry, document::MAX_CGROUPS, table};
 use crate::{
     catalog::{
-        Container, Identity, Names, Qos, Runtime, RuntimeContainer, path_text::path_text,
-        runtimes::ContainerRef,
+        Container, ContainerRef, Identity, Names, Qos, Runtime, RuntimeContainer,
+        path_text::path_text,
     },
     host::{CgroupKey, HierarchyId, cgroup_mounts::Hierarchy, clock::Ktime},
     reconcile::{

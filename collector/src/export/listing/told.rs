@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, time::SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::document::{NamesEntry, known, names_entry, seconds};
+use super::{
+    names::{NamesEntry, names_entry},
+    values::{known, seconds},
+};
 use crate::{
     catalog::{Role, Runtime, RuntimeContainer, following::RuntimeStatus},
     reconcile::listing::OwnContainer,

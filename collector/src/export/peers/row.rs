@@ -9,7 +9,7 @@ use std::{
 use prometheus_client::encoding::{EncodeLabelSet, LabelSetEncoder};
 
 use crate::{
-    catalog::{Container, Identity, Runtime, runtimes::kata},
+    catalog::{Container, Identity, Runtime, kata},
     export::{cgroup_labels::CgroupLabels, label_sets::encode_label, labels::CONTAINERD},
     host::{
         cgroupfs::{CgroupStatistics, parse::DeviceNumber},

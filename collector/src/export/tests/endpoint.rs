@@ -22,14 +22,13 @@ use super::{
 };
 use crate::{
     catalog::{
-        Identity, Runtime, RuntimeMetadata,
+        ContainerRef, Identity, Runtime, RuntimeMetadata,
         details::{Details, Known, Which},
         provider::{
             capability::{self, CollectError},
             figures::Figures,
             statistics::{ContainerStats, Pids},
         },
-        runtimes::ContainerRef,
     },
     reconcile::{Listing, Snapshot},
     window::Device,

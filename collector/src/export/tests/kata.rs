@@ -12,7 +12,7 @@ use super::{encoded_families, encoded_text, full_snapshot, labels_of, parsed};
 use crate::{
     catalog::{
         Informant, Names, Role, Roster, RuntimeContainer,
-        runtimes::kata_reading::{ShimReadings, tests::FakeShim},
+        kata::reading::{ShimReadings, tests::FakeShim},
     },
     export::Format,
     reconcile::{Snapshot, snapshot::KataSnapshot},

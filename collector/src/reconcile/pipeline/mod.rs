@@ -21,11 +21,11 @@ use super::{
 };
 use crate::{
     catalog::{
-        CgroupTable, Informant, LifeNote, News, Owner, OwnerId, Recognizer, Roster, TableSettings,
+        CgroupTable, ContainerRef, Informant, LifeNote, News, Owner, OwnerId, Recognizer, Roster,
+        TableSettings,
         cgroup_table::{Expired, Moment, Walked},
         following::Unnamed,
-        runtimes::ContainerRef,
-        runtimes::kata,
+        kata,
     },
     host::{CgroupKey, HierarchyId, cgroup_mounts::CgroupMounts, cgroup_walk::Walk, clock::Ktime},
     window::{CgroupTotals, CgroupWindows, EventSums, Operation, OperationCodes, WindowSettings},

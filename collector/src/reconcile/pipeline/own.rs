@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::Pipeline;
 use crate::{
-    catalog::{Owner, OwnerId, runtimes::ContainerRef},
+    catalog::{ContainerRef, Owner, OwnerId},
     host::CgroupKey,
     reconcile::listing::OwnContainer,
     window::Class,

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::{Life, OTHER, Pipeline, Scrape};
 use crate::{
-    catalog::{Identity, Names, Owner, OwnerId, RuntimeContainer, runtimes::ContainerRef},
+    catalog::{ContainerRef, Identity, Names, Owner, OwnerId, RuntimeContainer},
     drain::InFlight,
     host::{CgroupKey, clock::Ktime},
     reconcile::{

@@ -1,7 +1,7 @@
 //! cgscope itself among the cgroups: whom it preempts.
 
 use super::*;
-use crate::catalog::runtimes::ContainerRef;
+use crate::catalog::ContainerRef;
 
 const OWN: u64 = 1;
 const INNER: u64 = 2;

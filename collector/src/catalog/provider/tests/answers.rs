@@ -7,7 +7,7 @@ use tokio::time::advance;
 use super::{CONTAINERD, DOCKER, Knows, Says, container};
 use crate::catalog::{
     Flavor, RuntimeMetadata,
-    provider::{Provider, Registry, answers::ASK_TIME},
+    provider::{Provider, Registry, ask_time::ASK_TIME},
 };
 
 const ANEW: Duration = Duration::ZERO;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{CONTAINERD, DOCKER, Knows, Says, container};
 use crate::{
-    catalog::provider::{MetaCollector, PodContainer, Registry, answers::ASK_TIME},
+    catalog::provider::{MetaCollector, PodContainer, Registry, ask_time::ASK_TIME},
     host::{CgroupKey, HierarchyId},
 };
 

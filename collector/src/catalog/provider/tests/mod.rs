@@ -19,7 +19,7 @@ use super::{
     },
 };
 use crate::{
-    catalog::{Runtime, RuntimeMetadata, runtimes::ContainerRef},
+    catalog::{ContainerRef, Runtime, RuntimeMetadata},
     host::CgroupKey,
 };
 

@@ -8,8 +8,8 @@ use crate::catalog::{
     provider::figures::Figures,
     runtimes::{
         ContainerRef, Protocol, RuntimeClient as _,
+        ecs::stats::{EcsCpu, EcsDevice},
         ecs::{EcsConnector, endpoint_in},
-        ecs_stats::{EcsCpu, EcsDevice},
     },
 };
 
@@ -96,7 +96,7 @@ async fn what_containers_have_used_is_told_and_what_is_not_told_is_absent() {
     assert_eq!((&**id, &**empty), (ID, "empty"));
     assert_eq!(
         *none,
-        crate::catalog::runtimes::ecs_stats::EcsStats::default()
+        crate::catalog::runtimes::ecs::stats::EcsStats::default()
     );
     let cpu = EcsCpu {
         total: Some(1_137_691_504),

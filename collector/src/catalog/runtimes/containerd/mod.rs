@@ -6,6 +6,10 @@
 //! Docker's containers are in the namespace `moby`: containerd has nothing of them but ids, and Docker
 //! tells all.
 
+mod container;
+
+mod event;
+
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
@@ -27,15 +31,12 @@ use tonic::{Request, metadata::AsciiMetadataValue, transport::Channel};
 use super::{
     ANSWER_TIME, CONNECT_TIME, CallError, Connector, ContainerRef, Endpoint, EventStream, Listed,
     NotConnected, RuntimeClient,
-    containerd_container::{apply_task, join_sandbox, join_sandboxes, understand},
-    containerd_event::{ContainerdEvents, filters},
+    containerd::container::{apply_task, join_sandbox, join_sandboxes, understand},
+    containerd::event::{ContainerdEvents, filters, is_dockers},
+    grpc::stream::{StillThere, Subscription},
     grpc::{GrpcServer, MAX_EVENT, MAX_ONE, has_room, is_unimplemented, request, unavailable},
-    grpc_stream::{StillThere, Subscription},
 };
 use crate::catalog::{LabelSelection, Runtime, RuntimeContainer, runtime_container::told_text};
-
-/// Docker's namespaces: of containers, and of plug-ins.
-pub(super) const DOCKERS: [&str; 2] = ["moby", "plugins.moby"];
 
 /// The most namespaces that are looked into. Kubernetes needs one, and a user of `ctr` few.
 const MAX_NAMESPACES: usize = 256;
@@ -312,9 +313,4 @@ impl Namespace {
             .insert("containerd-namespace", self.header.clone());
         request
     }
-}
-
-/// Whether a namespace is Docker's.
-pub(super) fn is_dockers(namespace: &str) -> bool {
-    DOCKERS.contains(&namespace)
 }

@@ -4,6 +4,10 @@
 //! cgscope itself is in, and what they have used. Never here: other tasks, which it does not tell of; what
 //! happens to the containers.
 
+mod collectors;
+
+pub mod stats;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -13,8 +17,8 @@ use serde_json::value::RawValue;
 use super::{
     CallError, Connector, ContainerRef, Endpoint, EventStream, Listed, NotConnected, Protocol,
     RuntimeClient,
-    ecs_collectors::LastStats,
-    ecs_stats::{EcsStats, read_stats},
+    ecs::collectors::LastStats,
+    ecs::stats::{EcsStats, read_stats},
     http::{CallLimits, HttpClient, not_there},
     told_json::{Labels, each_item, read_list, told_time},
 };
@@ -104,7 +108,7 @@ pub struct EcsClient {
     http: HttpClient,
     labels: Arc<LabelSelection>,
     /// What it told last of what containers have used.
-    pub(super) answers: LastStats,
+    answers: LastStats,
 }
 
 impl EcsClient {

@@ -3,6 +3,16 @@
 //! In: names of runtimes, handlers, annotations and cgroups. Out: whether they are Kata's, and of
 //! which sandbox. Never here: a look into a virtual machine.
 
+pub mod merged;
+
+pub mod metrics;
+
+pub mod points;
+
+pub mod reading;
+
+pub mod shim;
+
 use crate::catalog::Flavor;
 
 /// The beginning of the keys of annotations that only Kata reads.

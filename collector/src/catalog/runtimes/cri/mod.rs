@@ -4,6 +4,10 @@
 //! with every list, which would be 500 calls for 500 containers: what one has told once is kept for as long
 //! as the container's state is the same.
 
+mod container;
+
+mod event;
+
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
@@ -21,10 +25,10 @@ use tonic::transport::Channel;
 use super::{
     ANSWER_TIME, CONNECT_TIME, CallError, Connector, ContainerRef, Endpoint, EventStream, Listed,
     NotConnected, RuntimeClient,
-    cri_container::{Status, of_container, of_sandbox, of_sandbox_status, of_status},
-    cri_event::CriEvents,
+    cri::container::{Status, of_container, of_sandbox, of_sandbox_status, of_status},
+    cri::event::CriEvents,
+    grpc::stream::{StillThere, Subscription},
     grpc::{GrpcServer, MAX_EVENT, MAX_ONE, has_room, request, unavailable},
-    grpc_stream::{StillThere, Subscription},
 };
 use crate::catalog::{
     LabelSelection, Role, Runtime, RuntimeContainer, provider::Unavailable,

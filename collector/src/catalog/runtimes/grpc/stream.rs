@@ -8,7 +8,7 @@ use std::{fmt, future::Future, pin::Pin, time::Duration};
 use tokio::time::{Instant, timeout, timeout_at};
 use tonic::{Response, Status, Streaming};
 
-use super::{
+use crate::catalog::runtimes::{
     ANSWER_TIME, CallError,
     grpc::{GrpcServer, is_unimplemented},
 };
@@ -23,14 +23,14 @@ const REFUSAL_TIME: Duration = Duration::from_millis(50);
 type Opening<T> = Pin<Box<dyn Future<Output = Result<Response<Streaming<T>>, Status>> + Send>>;
 
 /// Asks whether the server still answers.
-pub(super) type StillThere =
+pub(in crate::catalog::runtimes) type StillThere =
     Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), CallError>> + Send>> + Send + Sync>;
 
 /// A stream of a server, from the moment that it was asked for.
 ///
 /// A server in Go answers with its headers together with the first message. So the answer is not waited
 /// for: events could be far away, and a list must be asked for only after the stream.
-pub(super) struct Subscription<T> {
+pub(in crate::catalog::runtimes) struct Subscription<T> {
     server: GrpcServer,
     call: &'static str,
     /// What came while it was opened.
@@ -56,7 +56,7 @@ impl<T> fmt::Debug for Subscription<T> {
 
 impl<T> Subscription<T> {
     /// Asks for it; `None` when the server has none: it says so, or ends it at once.
-    pub(super) async fn open(
+    pub(in crate::catalog::runtimes) async fn open(
         server: GrpcServer,
         call: &'static str,
         opening: Opening<T>,
@@ -97,7 +97,7 @@ impl<T> Subscription<T> {
     }
 
     /// The next message. May be dropped while it waits, without a loss.
-    pub(super) async fn next(&mut self) -> Result<T, CallError> {
+    pub(in crate::catalog::runtimes) async fn next(&mut self) -> Result<T, CallError> {
         if let Some(first) = self.first.take() {
             return Ok(first);
         }

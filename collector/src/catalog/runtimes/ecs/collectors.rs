@@ -13,10 +13,10 @@ use std::{
 use async_trait::async_trait;
 use tokio::{sync::Mutex, time::Instant};
 
-use super::{
+use crate::catalog::runtimes::{
     ContainerRef,
     ecs::EcsClient,
-    ecs_stats::{EcsDevice, EcsInterface, EcsStats},
+    ecs::stats::{EcsDevice, EcsInterface, EcsStats},
 };
 use crate::{
     catalog::provider::{

@@ -14,14 +14,19 @@ use containerd_client::{
 };
 use prost::Message as _;
 
-use super::{
-    CallError, ContainerRef, EventStream, RuntimeEvent,
-    containerd::{DOCKERS, is_dockers},
-    containerd_container::of_event,
-    grpc::told_time,
-    grpc_stream::Subscription,
+use crate::catalog::runtimes::{
+    CallError, ContainerRef, EventStream, RuntimeEvent, containerd::container::of_event,
+    grpc::stream::Subscription, grpc::told_time,
 };
 use crate::catalog::{LabelSelection, RuntimeContainer};
+
+/// Docker's namespaces: of containers, and of plug-ins.
+pub(super) const DOCKERS: [&str; 2] = ["moby", "plugins.moby"];
+
+/// Whether a namespace is Docker's.
+pub(super) fn is_dockers(namespace: &str) -> bool {
+    DOCKERS.contains(&namespace)
+}
 
 /// The topics that are read.
 const TOPICS: [&str; 9] = [

@@ -13,12 +13,11 @@ use std::{
 use tokio::{task::JoinSet, time::Instant};
 
 use super::{
-    CallError,
-    kata_merged::{KataMetrics, MAX_WEIGHT, SandboxMetrics},
-    kata_points::points,
-    kata_shim::{Shim, shims},
+    merged::{KataMetrics, MAX_WEIGHT, SandboxMetrics},
+    points::points,
+    shim::{Shim, shims},
 };
-use crate::error_chain;
+use crate::{catalog::runtimes::CallError, error_chain};
 
 /// What was read of all shims.
 #[derive(Debug, Default)]
@@ -155,7 +154,7 @@ pub(crate) mod tests {
     };
 
     use super::{
-        super::{kata_points::PointFamily, kata_shim::short_address},
+        super::{points::PointFamily, shim::short_address},
         *,
     };
 

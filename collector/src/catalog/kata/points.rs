@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use super::kata_metrics::{Family, Kind, Sample, ShimMetrics};
+use super::metrics::{Family, Kind, Sample, ShimMetrics};
 
 /// A metric of one shim.
 #[derive(Clone, Debug, PartialEq)]

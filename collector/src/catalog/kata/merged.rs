@@ -9,8 +9,8 @@ use std::{
 };
 
 use super::{
-    kata_metrics::Kind,
-    kata_points::{Point, PointFamily},
+    metrics::Kind,
+    points::{Point, PointFamily},
 };
 
 /// What all shims tell.
@@ -176,8 +176,8 @@ fn claims(name: &str, kind: Kind) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{metrics::ShimMetrics, points::points};
     use super::*;
-    use crate::catalog::runtimes::{kata_metrics::ShimMetrics, kata_points::points};
 
     fn merged(texts: &[(&str, &str)]) -> KataMetrics {
         let all = texts.iter().map(|(sandbox, text)| {

@@ -9,11 +9,11 @@ use k8s_cri::v1::{
     PodSandbox, PodSandboxMetadata, PodSandboxState, PodSandboxStatus,
 };
 
-use super::{grpc::told_time, kata};
 use crate::catalog::{
     Flavor, LabelSelection, Names, Role, Runtime, RuntimeContainer, RuntimeMetadata, RuntimeState,
     runtime_container::told_text,
 };
+use crate::catalog::{kata, runtimes::grpc::told_time};
 
 /// containerd's namespace of what it runs by this interface, so that its ids are the same as by its own.
 const CONTAINERDS_NAMESPACE: &str = "k8s.io";

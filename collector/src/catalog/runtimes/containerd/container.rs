@@ -11,10 +11,13 @@ use containerd_client::{
 };
 use serde::Deserialize;
 
-use super::{grpc::told_time, kata, oci_spec::Spec};
 use crate::catalog::{
     Flavor, LabelSelection, Names, Role, Runtime, RuntimeContainer, RuntimeMetadata, RuntimeState,
     runtime_container::told_text,
+};
+use crate::catalog::{
+    kata,
+    runtimes::{grpc::told_time, oci_spec::Spec},
 };
 
 /// The namespace of containerd's CRI. The namespace that is shown is Kubernetes's there.

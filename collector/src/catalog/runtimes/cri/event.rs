@@ -8,10 +8,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use k8s_cri::v1::{ContainerEventResponse, ContainerEventType};
 
-use super::{
+use crate::catalog::runtimes::{
     CallError, ContainerRef, EventStream, RuntimeEvent,
-    cri_container::{join, of_sandbox_status, of_status},
-    grpc_stream::Subscription,
+    cri::container::{join, of_sandbox_status, of_status},
+    grpc::stream::Subscription,
 };
 use crate::catalog::{LabelSelection, Runtime, RuntimeContainer};
 

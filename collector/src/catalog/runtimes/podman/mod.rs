@@ -3,27 +3,33 @@
 //! In: the socket of `podman system service`. Out: its containers and pods, and what happens to them.
 //! Never here: the words that it shares with Docker, which do not tell of pods.
 
+mod container;
+
+mod event;
+
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use async_trait::async_trait;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
+use self::{
+    container::{Inspected, InspectedPod, Item},
+    event::Event,
+};
 use super::{
     CallError, Connector, ContainerRef, Endpoint, EventStream, Listed, MAX_CONTAINERS,
     NotConnected, RuntimeClient, RuntimeEvent,
     details::{Details, TellsDetails, add_details, inspect},
-    docker::{events_call, has_host_network, state_of},
+    docker::events_call,
     engine::Engine,
     http::{CallLimits, HttpClient, ObjectStream},
-    told_json::{Labels, first_text, is_id, read_list, told_epoch, told_time},
+    told_json::{Labels, is_id, read_list},
 };
 use crate::catalog::{
-    Flavor, LabelSelection, Names, Role, Runtime, RuntimeContainer, RuntimeMetadata, RuntimeState,
-    provider::Unavailable, runtime_container::told_text,
+    LabelSelection, Names, Role, Runtime, RuntimeContainer, provider::Unavailable,
+    runtime_container::told_text,
 };
 
 /// The version of the API that is spoken, unless Podman has only newer ones.
@@ -40,16 +46,6 @@ const ACTIONS: [&str; 12] = [
     "create", "init", "start", "restart", "died", "die", "pause", "unpause", "rename", "update",
     "remove", "destroy",
 ];
-
-/// Keys of an event's attributes, beside the container's labels.
-mod key {
-    pub(super) const NAME: &str = "name";
-    pub(super) const IMAGE: &str = "image";
-    pub(super) const EXIT_CODE: &str = "containerExitCode";
-    pub(super) const POD: &str = "podId";
-
-    pub(super) const ALL: [&str; 4] = [NAME, IMAGE, EXIT_CODE, POD];
-}
 
 /// Connects to Podman.
 #[derive(Clone, Debug)]
@@ -308,268 +304,5 @@ impl PodmanEvents {
                 return Ok(event);
             }
         }
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Event<'a> {
-    #[serde(default)]
-    r#type: String,
-    #[serde(default)]
-    action: String,
-    #[serde(borrow)]
-    actor: Actor<'a>,
-    #[serde(default, rename = "time")]
-    time: i64,
-    #[serde(default, rename = "timeNano")]
-    time_nano: u64,
-}
-
-#[derive(Deserialize)]
-struct Actor<'a> {
-    #[serde(rename = "ID")]
-    id: String,
-    #[serde(borrow, rename = "Attributes")]
-    attributes: Option<&'a RawValue>,
-}
-
-impl Event<'_> {
-    fn into_event(self, inner: &Inner) -> Result<Option<RuntimeEvent>, serde_json::Error> {
-        if self.r#type != "container" || !is_id(&self.actor.id) {
-            return Ok(None);
-        }
-        let of = ContainerRef {
-            id_namespace: String::new(),
-            id: self.actor.id,
-        };
-        let at = told_epoch(self.time, Some(self.time_nano));
-        let labels = Labels::read(self.actor.attributes, &key::ALL, &inner.labels)?;
-        let state = match self.action.as_str() {
-            "died" | "die" => {
-                let code = labels.get(key::EXIT_CODE);
-                let code = code.and_then(|code| code.parse().ok());
-                return Ok(Some(RuntimeEvent::Exited { of, code, at }));
-            }
-            "remove" | "destroy" => return Ok(Some(RuntimeEvent::Removed { of })),
-            "create" => RuntimeState::Created,
-            "start" | "restart" | "unpause" => RuntimeState::Running,
-            "pause" => RuntimeState::Paused,
-            action if ACTIONS.contains(&action) => RuntimeState::Unknown,
-            _ => return Ok(None),
-        };
-        let mut told = RuntimeContainer {
-            id: of.id.clone(),
-            runtime: RuntimeMetadata::of(Runtime::Podman),
-            names: Names {
-                name: labels.text(key::NAME),
-                image: labels.text(key::IMAGE),
-                ..Names::default()
-            },
-            labels: inner.labels.of_container(|key| labels.get(key)),
-            state,
-            started: at.filter(|_| self.action == "start"),
-            ..RuntimeContainer::default()
-        };
-        if let Some(pod) = labels.get(key::POD).and_then(|pod| inner.known_pod(pod)) {
-            if pod.infra == told.id {
-                told.role = Role::Sandbox;
-            }
-            put_into_pod(&mut told, pod);
-        }
-        let told = Some(Box::new(told));
-        Ok(Some(RuntimeEvent::Changed { of, told }))
-    }
-}
-
-const fn role(is_infra: bool) -> Role {
-    if is_infra {
-        Role::Sandbox
-    } else {
-        Role::Container
-    }
-}
-
-/// A state's name; Podman has two more than Docker.
-fn state(text: &str) -> RuntimeState {
-    match text {
-        "configured" | "initialized" => RuntimeState::Created,
-        "stopped" => RuntimeState::Exited,
-        "stopping" => RuntimeState::Running,
-        of_docker => state_of(of_docker),
-    }
-}
-
-/// A container as a list tells of it.
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Item<'a> {
-    id: String,
-    #[serde(borrow)]
-    names: Option<&'a RawValue>,
-    #[serde(default)]
-    image: String,
-    #[serde(borrow)]
-    labels: Option<&'a RawValue>,
-    #[serde(default)]
-    state: String,
-    #[serde(default)]
-    pid: i64,
-    #[serde(default)]
-    pod_name: String,
-    #[serde(default)]
-    is_infra: bool,
-    #[serde(default)]
-    started_at: i64,
-    #[serde(default)]
-    exited_at: i64,
-    #[serde(default)]
-    exit_code: Option<i32>,
-    #[serde(default)]
-    restarts: Option<u32>,
-}
-
-impl Item<'_> {
-    fn into_container(
-        self,
-        chosen: &LabelSelection,
-    ) -> Result<RuntimeContainer, serde_json::Error> {
-        let labels = Labels::read(self.labels, &[], chosen)?;
-        let state = state(&self.state);
-        let role = role(self.is_infra);
-        let mut names = Names {
-            name: first_text(self.names, |_| true),
-            image: told_text(&self.image),
-            pod: told_text(&self.pod_name),
-            ..Names::default()
-        };
-        if !names.pod.is_empty() && role == Role::Container {
-            let pod = names.pod.clone();
-            name_in_pod(&mut names, &pod);
-        }
-        Ok(RuntimeContainer {
-            id: self.id,
-            runtime: RuntimeMetadata::of(Runtime::Podman),
-            role,
-            names,
-            labels: chosen.of_container(|key| labels.get(key)),
-            state,
-            pid: self.pid.try_into().ok().filter(|pid| *pid > 0),
-            started: told_epoch(self.started_at, None),
-            finished: told_epoch(self.exited_at, None),
-            exit_code: self.exit_code.filter(|_| state == RuntimeState::Exited),
-            restarts: self.restarts,
-            ..RuntimeContainer::default()
-        })
-    }
-}
-
-/// A container as it is told of alone.
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Inspected<'a> {
-    id: String,
-    #[serde(default)]
-    name: String,
-    #[serde(default)]
-    image_name: String,
-    #[serde(default)]
-    pod: Option<String>,
-    #[serde(default)]
-    is_infra: bool,
-    #[serde(default)]
-    restart_count: Option<u32>,
-    #[serde(default, rename = "OCIRuntime")]
-    oci_runtime: String,
-    state: InspectedState,
-    #[serde(default)]
-    host_config: HostConfig,
-    #[serde(borrow)]
-    config: Config<'a>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct InspectedState {
-    #[serde(default)]
-    status: String,
-    #[serde(default)]
-    pid: i64,
-    #[serde(default)]
-    exit_code: Option<i32>,
-    #[serde(default)]
-    started_at: String,
-    #[serde(default)]
-    finished_at: String,
-    #[serde(default)]
-    cgroup_path: String,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct HostConfig {
-    #[serde(default)]
-    network_mode: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Config<'a> {
-    #[serde(borrow)]
-    labels: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct InspectedPod<'a> {
-    #[serde(default)]
-    name: String,
-    #[serde(default, rename = "InfraContainerID")]
-    infra_container_id: Option<String>,
-    #[serde(borrow)]
-    labels: Option<&'a RawValue>,
-}
-
-impl Inspected<'_> {
-    fn into_container(
-        self,
-        chosen: &LabelSelection,
-    ) -> Result<RuntimeContainer, serde_json::Error> {
-        let labels = Labels::read(self.config.labels, &[], chosen)?;
-        let state = state(&self.state.status);
-        // The name of the program, or its path.
-        let program = self.oci_runtime.rsplit('/').next().unwrap_or_default();
-        let flavor = if program.starts_with("kata") {
-            Flavor::Kata
-        } else {
-            Flavor::Default
-        };
-        let cgroup = told_text(&self.state.cgroup_path);
-        Ok(RuntimeContainer {
-            id: self.id,
-            runtime: RuntimeMetadata {
-                runtime: Runtime::Podman,
-                flavor,
-            },
-            role: role(self.is_infra),
-            names: Names {
-                name: told_text(&self.name),
-                image: told_text(&self.image_name),
-                ..Names::default()
-            },
-            labels: chosen.of_container(|key| labels.get(key)),
-            state,
-            pid: self.state.pid.try_into().ok().filter(|pid| *pid > 0),
-            cgroup_path: Some(cgroup).filter(|path| path.starts_with('/')),
-            started: told_time(&self.state.started_at),
-            finished: told_time(&self.state.finished_at),
-            exit_code: self
-                .state
-                .exit_code
-                .filter(|_| state == RuntimeState::Exited),
-            restarts: self.restart_count,
-            host_network: has_host_network(&self.host_config.network_mode),
-            ..RuntimeContainer::default()
-        })
     }
 }

@@ -7,8 +7,8 @@ use std::time::SystemTime;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::told_json::{each_entry, each_item, is_id, told_time};
 use crate::catalog::runtime_container::told_text;
+use crate::catalog::runtimes::told_json::{each_entry, each_item, is_id, told_time};
 
 /// The most containers, devices and interfaces that are kept, each: a task has 10 containers.
 const MOST: usize = 256;

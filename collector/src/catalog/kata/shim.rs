@@ -18,8 +18,11 @@ use hyper::{Request, body::Bytes, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
 use tokio::{net::UnixStream, time::timeout};
 
-use super::{CallError, kata_metrics::ShimMetrics, told_json::is_id};
-use crate::catalog::runtime_container::told_text;
+use super::metrics::ShimMetrics;
+use crate::catalog::{
+    runtime_container::told_text,
+    runtimes::{CallError, told_json::is_id},
+};
 
 /// Where shims keep a directory for each sandbox, below the host's `/`: the one in Go, the one in Rust.
 const DIRECTORIES: [&str; 2] = ["run/vc/sbs", "run/kata"];

@@ -6,6 +6,10 @@
 //! a server hangs is noticed by a call that is not answered, which [`super::grpc_stream`] makes
 //! while nothing happens.
 
+pub(super) mod list;
+
+pub(super) mod stream;
+
 use std::{
     error::Error,
     future::Future,
@@ -23,7 +27,7 @@ use tonic::{
 
 use super::{
     ANSWER_TIME, CONNECT_TIME, CallError, Endpoint, MAX_ANSWER, MAX_CONTAINERS, NotConnected,
-    grpc_list::ListCodec,
+    grpc::list::ListCodec,
 };
 use crate::catalog::{provider::Unavailable, runtime_container::told_text};
 

@@ -15,22 +15,22 @@ use tonic::{
     codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
 };
 
-use super::MAX_CONTAINERS;
+use crate::catalog::runtimes::MAX_CONTAINERS;
 
 /// Encodes questions and decodes lists.
-pub(super) struct ListCodec<Q, A>(PhantomData<(Q, A)>);
+pub(in crate::catalog::runtimes) struct ListCodec<Q, A>(PhantomData<(Q, A)>);
 
 impl<Q, A> ListCodec<Q, A> {
-    pub(super) const fn new() -> Self {
+    pub(in crate::catalog::runtimes) const fn new() -> Self {
         Self(PhantomData)
     }
 }
 
 /// Encodes questions.
-pub(super) struct Question<Q>(PhantomData<Q>);
+pub(in crate::catalog::runtimes) struct Question<Q>(PhantomData<Q>);
 
 /// Decodes lists.
-pub(super) struct List<A>(PhantomData<A>);
+pub(in crate::catalog::runtimes) struct List<A>(PhantomData<A>);
 
 impl<Q: Message + 'static, A: Message + Default + 'static> Codec for ListCodec<Q, A> {
     type Encode = Q;
