@@ -12,7 +12,7 @@ use std::{
 
 use super::{
     Container, ContainerRef, Identity, Informant, Names, News, Owner, Recognizer, Roster,
-    naming::Naming, path_text::path_text,
+    naming::Naming, path_text::path_text, roster::at_or_above,
 };
 use crate::host::{CgroupId, CgroupKey, HierarchyId, clock::Ktime};
 
@@ -215,10 +215,8 @@ impl CgroupTable {
                 let identity = Arc::make_mut(&mut owner.identity);
                 identity.generation += 1;
                 identity.started = now.1;
-                // A container of the same name is not the same container.
-                identity.told = None;
-                identity.names = Names::default();
-                self.naming.name(identity);
+                // It can be another container's now, and one of the same name is not the same container.
+                owner.class = self.naming.take_over(id, path, identity);
                 // The windows of the life before are not this one's; its totals are kept.
                 change
                     .put_aside
@@ -267,30 +265,29 @@ impl CgroupTable {
                 self.naming.name(Arc::make_mut(&mut owner.identity));
             }
         }
-        placed
-            .iter()
-            .flat_map(|path| self.recognize_below(path))
-            .collect()
+        if placed.is_empty() {
+            Vec::new()
+        } else {
+            self.recognize_below(&placed)
+        }
     }
 
     /// The first process of a container is in this cgroup. The owners that are another container's now.
     pub fn place(&mut self, container: &ContainerRef, path: &[u8]) -> Vec<OwnerId> {
         if self.naming.place(path, container) {
-            self.recognize_below(path)
+            self.recognize_below(&[path.to_vec()])
         } else {
             Vec::new()
         }
     }
 
-    /// Looks again whose a cgroup and those below it are, now that it is known whose place it is. Nobody
-    /// loses the container that it has: of one that is gone, less can be found than could.
-    fn recognize_below(&mut self, place: &[u8]) -> Vec<OwnerId> {
+    /// Looks again whose cgroups and those below them are, now that it is known whose places they are.
+    /// Nobody loses the container that it has: of one that is gone, less can be found than could.
+    fn recognize_below(&mut self, places: &[Vec<u8>]) -> Vec<OwnerId> {
+        let places: HashSet<&[u8]> = places.iter().map(Vec::as_slice).collect();
         let mut changed = Vec::new();
         for (id, owner) in &mut self.owners {
-            let is_below = owner
-                .path
-                .strip_prefix(place)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"));
+            let is_below = at_or_above(&owner.path).any(|above| places.contains(above));
             if !is_below || (owner.exited.is_some() && owner.identity.container.is_some()) {
                 continue;
             }
@@ -302,11 +299,7 @@ impl CgroupTable {
                 continue;
             }
             let identity = Arc::make_mut(&mut owner.identity);
-            self.naming.leave(*id, identity);
-            identity.container = Some(container);
-            identity.told = None;
-            identity.names = Names::default();
-            owner.class = self.naming.join(*id, identity);
+            owner.class = self.naming.give_to(*id, Some(container), identity);
             changed.push(*id);
         }
         changed

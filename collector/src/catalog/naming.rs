@@ -11,8 +11,8 @@ use std::{
 };
 
 use super::{
-    Container, ContainerRef, Flavor, Identity, Informant, OwnerId, Recognizer, Roster, Runtime,
-    RuntimeContainer, path_text::path_text,
+    Container, ContainerRef, Flavor, Identity, Informant, Names, OwnerId, Recognizer, Roster,
+    Runtime, RuntimeContainer, container_ref::users_namespace, path_text::path_text,
 };
 
 /// What a runtime tells.
@@ -48,6 +48,39 @@ pub enum News {
     },
 }
 
+impl News {
+    /// The same from a user's own runtime: of that user's containers, and of no pod of Kubernetes.
+    #[must_use]
+    pub fn of_user(self, user: u32) -> Self {
+        let namespace = ContainerRef::namespace_of_user(user);
+        let refer = |of: ContainerRef| ContainerRef {
+            id_namespace: namespace.clone(),
+            ..of
+        };
+        let tell = |of: RuntimeContainer| RuntimeContainer {
+            id_namespace: namespace.clone(),
+            pod_uid: String::new(),
+            ..of
+        };
+        match self {
+            Self::Told { of, is_whole } => Self::Told {
+                of: Box::new(tell(*of)),
+                is_whole,
+            },
+            Self::Exited { of, code, at } => Self::Exited {
+                of: refer(of),
+                code,
+                at,
+            },
+            Self::Removed { of } => Self::Removed { of: refer(of) },
+            Self::All { containers, newer } => Self::All {
+                containers: containers.into_iter().map(tell).collect(),
+                newer: newer.into_iter().map(refer).collect(),
+            },
+        }
+    }
+}
+
 /// Whose a cgroup is, by its path and by what the runtimes tell.
 #[derive(Debug)]
 pub(super) struct Naming {
@@ -81,7 +114,7 @@ impl Naming {
 
     /// The container that the cgroup at a path belongs to: the outermost that is known.
     pub(super) fn container(&self, path: &[u8]) -> Option<Container> {
-        let by_path = self.recognizer.container(path);
+        let by_path = self.recognized(path);
         let Some((end, key)) = self.roster.placed(path) else {
             return by_path;
         };
@@ -125,6 +158,31 @@ impl Naming {
         };
         self.name(identity);
         class
+    }
+
+    /// Gives an owner to the container that its path is of now. The container's number.
+    pub(super) fn take_over(
+        &mut self,
+        owner: OwnerId,
+        path: &[u8],
+        identity: &mut Identity,
+    ) -> Option<NonZeroU32> {
+        let container = self.container(path);
+        self.give_to(owner, container, identity)
+    }
+
+    /// Gives an owner to another container. The container's number.
+    pub(super) fn give_to(
+        &mut self,
+        owner: OwnerId,
+        container: Option<Container>,
+        identity: &mut Identity,
+    ) -> Option<NonZeroU32> {
+        self.leave(owner, identity);
+        identity.container = container;
+        identity.told = None;
+        identity.names = Names::default();
+        self.join(owner, identity)
     }
 
     /// Forgets that an owner is of its container.
@@ -194,7 +252,7 @@ impl Naming {
                 changed.into_iter().collect()
             }
             News::Removed { of } => {
-                self.roster.removed(informant, of);
+                placed = self.roster.removed(informant, of);
                 Vec::new()
             }
             News::All { containers, newer } => {
@@ -203,9 +261,11 @@ impl Naming {
                     .filter_map(|of| Some((of.key(), of.cgroup_path.clone()?)))
                     .collect();
                 let is_newer = |key: &ContainerRef| newer.contains(key);
-                let changed = self.roster.relist(informant, containers, is_newer);
+                let (changed, freed) = self.roster.relist(informant, containers, is_newer);
+                placed = freed;
+                let news: HashSet<_> = changed.iter().collect();
                 for (key, path) in paths {
-                    if self.place(path.as_bytes(), &key) {
+                    if news.contains(&key) && self.place(path.as_bytes(), &key) {
                         placed.push(path.into_bytes());
                     }
                 }
@@ -230,12 +290,25 @@ impl Naming {
         (owners, placed)
     }
 
+    /// The container that a path tells of. What is in the slice of a user can be of the user's own runtime.
+    fn recognized(&self, path: &[u8]) -> Option<Container> {
+        let mut container = self.recognizer.container(path)?;
+        if let Some(user) = users_namespace(path) {
+            container.id_namespace = user;
+        }
+        Some(container)
+    }
+
     /// Notes where a container is, if its path does not tell already.
     pub(super) fn place(&mut self, path: &[u8], key: &ContainerRef) -> bool {
-        if self.roster.get(key).is_none() {
+        if self.roster.get(key).is_none() || self.roster.is_at(path, key) {
             return false;
         }
-        let by_path = self.recognizer.container(path);
+        // A user's runtime can tell of what is that user's only.
+        if users_namespace(path) != key.users_namespace() {
+            return false;
+        }
+        let by_path = self.recognized(path);
         let is_told = by_path.and_then(|container| container.key());
         is_told.as_ref() != Some(key) && self.roster.place(path, key)
     }

@@ -12,9 +12,12 @@ use super::{
 };
 
 /// Where containerd and what embeds it keep their tasks, below the host's `/`.
-const TASK_DIRECTORIES: [&str; 3] = [
+const TASK_DIRECTORIES: [&str; 6] = [
     "run/containerd/io.containerd.runtime.v2.task",
     "run/k3s/containerd/io.containerd.runtime.v2.task",
+    "run/k0s/containerd/io.containerd.runtime.v2.task",
+    "run/docker/containerd/daemon/io.containerd.runtime.v2.task",
+    "var/snap/k8s/common/run/containerd/io.containerd.runtime.v2.task",
     "var/snap/microk8s/common/run/containerd/io.containerd.runtime.v2.task",
 ];
 

@@ -4,7 +4,7 @@
 //! it: Docker's containers are containerd's too, and CRI's. Never here: a cgroup.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     sync::Arc,
     time::SystemTime,
 };
@@ -19,6 +19,8 @@ pub struct Informant {
     pub rank: u8,
     /// Tells informants of one rank apart.
     pub number: u32,
+    /// The user whose runtime it is, if it is not the host's: it is believed of that user's containers only.
+    pub user: Option<u32>,
 }
 
 /// Every container that a runtime has told of, by its key.
@@ -27,8 +29,8 @@ pub struct Roster {
     entries: HashMap<ContainerRef, Entry>,
     /// What containers tell of their pods, by the UID.
     pods: HashMap<String, Arc<RuntimeContainer>>,
-    /// Cgroups that do not have their container's id in their path; `None` where two claim one.
-    places: BTreeMap<Vec<u8>, Option<ContainerRef>>,
+    /// Cgroups that do not have their container's id in their path, and who claims them.
+    places: HashMap<Vec<u8>, Vec<ContainerRef>>,
     most: usize,
     refused: u64,
 }
@@ -61,7 +63,7 @@ impl Roster {
         Self {
             entries: HashMap::new(),
             pods: HashMap::new(),
-            places: BTreeMap::new(),
+            places: HashMap::new(),
             most,
             refused: 0,
         }
@@ -149,29 +151,38 @@ impl Roster {
         entry.put_together().then_some(key)
     }
 
-    /// A runtime has a container no more.
-    pub fn removed(&mut self, informant: Informant, of: ContainerRef) {
+    /// A runtime has a container no more. The cgroups that are another's for that: two claimed them.
+    pub fn removed(&mut self, informant: Informant, of: ContainerRef) -> Vec<Vec<u8>> {
         let key = of.key();
         let Some(entry) = self.entries.get_mut(&key) else {
-            return;
+            return Vec::new();
         };
         entry.tellings.retain(|(of, _)| *of != informant);
-        if entry.tellings.is_empty() {
-            self.entries.remove(&key);
-            self.places.retain(|_, of| of.as_ref() != Some(&key));
-        } else {
+        if !entry.tellings.is_empty() {
             entry.put_together();
+            return Vec::new();
         }
+        self.entries.remove(&key);
+        let mut freed = Vec::new();
+        self.places.retain(|path, claims| {
+            let before = claims.len();
+            claims.retain(|of| *of != key);
+            if claims.len() < before && !claims.is_empty() {
+                freed.push(path.clone());
+            }
+            !claims.is_empty()
+        });
+        freed
     }
 
     /// All that a runtime has, but what `is_newer` says has been told of since it was asked. The keys of
-    /// what is news.
+    /// what is news, and the cgroups that are another's because of what it has no more.
     pub fn relist(
         &mut self,
         informant: Informant,
         all: Vec<RuntimeContainer>,
         is_newer: impl Fn(&ContainerRef) -> bool,
-    ) -> Vec<ContainerRef> {
+    ) -> (Vec<ContainerRef>, Vec<Vec<u8>>) {
         let there: HashSet<_> = all.iter().map(RuntimeContainer::key).collect();
         let gone: Vec<_> = self
             .entries
@@ -182,19 +193,18 @@ impl Roster {
             })
             .map(|(key, _)| key.clone())
             .collect();
-        for key in gone {
-            self.removed(informant, key);
-        }
-        let news = all
+        let freed = gone
             .into_iter()
-            .filter(|told| !is_newer(&told.key()))
-            .collect::<Vec<_>>();
-        let news = news
-            .into_iter()
-            .filter_map(|told| self.tell(informant, told, true))
+            .flat_map(|key| self.removed(informant, key))
             .collect();
+        let mut news = Vec::new();
+        for told in all {
+            if !is_newer(&told.key()) {
+                news.extend(self.tell(informant, told, true));
+            }
+        }
         self.forget_pods();
-        news
+        (news, freed)
     }
 
     /// Lets go of pods of which no container is left.
@@ -209,18 +219,26 @@ impl Roster {
 
     /// A container is in this cgroup, whose path does not have its id. Whether that is news.
     pub fn place(&mut self, path: &[u8], key: &ContainerRef) -> bool {
-        if self.places.len() >= self.most || is_everyones(path) {
+        if is_everyones(path) {
             return false;
         }
-        match self.places.get_mut(path) {
-            Some(Some(before)) if before == key => false,
-            // Two in one cgroup: it is neither's.
-            Some(of) => of.take().is_some(),
-            None => {
-                self.places.insert(path.to_vec(), Some(key.clone()));
-                true
-            }
+        if self.places.len() >= self.most && !self.places.contains_key(path) {
+            self.refused += 1;
+            return false;
         }
+        let claims = self.places.entry(path.to_vec()).or_default();
+        let is_news = !claims.contains(key) && claims.len() < MAX_CLAIMS;
+        if is_news {
+            claims.push(key.clone());
+        }
+        is_news
+    }
+
+    /// Whether a container is known to be in this cgroup.
+    #[must_use]
+    pub fn is_at(&self, path: &[u8], key: &ContainerRef) -> bool {
+        let claims = self.places.get(path);
+        claims.is_some_and(|claims| claims.contains(key))
     }
 
     /// The outermost cgroup at or above a path that is a container's by its place: how much of the path it
@@ -230,14 +248,10 @@ impl Roster {
         if self.places.is_empty() {
             return None;
         }
-        let ends = path
-            .iter()
-            .enumerate()
-            .filter(|(at, byte)| **byte == b'/' && *at > 0)
-            .map(|(at, _)| at);
-        ends.chain([path.len()]).find_map(|end| {
-            let of = self.places.get(&path[..end])?.as_ref()?;
-            Some((end, of))
+        at_or_above(path).find_map(|above| match self.places.get(above)?.as_slice() {
+            [only] => Some((above.len(), only)),
+            // Two in one cgroup: it is neither's.
+            _ => None,
         })
     }
 
@@ -284,6 +298,19 @@ impl Entry {
     }
 }
 
+/// The most containers that are remembered to be in one cgroup.
+const MAX_CLAIMS: usize = 8;
+
+/// The paths above a path, but the root, and the path itself.
+pub(super) fn at_or_above(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let ends = path
+        .iter()
+        .enumerate()
+        .filter(|(at, byte)| **byte == b'/' && *at > 0)
+        .map(|(at, _)| at);
+    ends.chain([path.len()]).map(|end| &path[..end])
+}
+
 /// Whether a cgroup can have processes of others: a container that was not given one of its own (Podman
 /// with `--cgroups=disabled`) is in its caller's.
 fn is_everyones(path: &[u8]) -> bool {
@@ -300,8 +327,16 @@ mod tests {
     use super::*;
     use crate::catalog::{Runtime, RuntimeMetadata};
 
-    const DOCKER: Informant = Informant { rank: 0, number: 7 };
-    const CONTAINERD: Informant = Informant { rank: 5, number: 1 };
+    const DOCKER: Informant = Informant {
+        rank: 0,
+        number: 7,
+        user: None,
+    };
+    const CONTAINERD: Informant = Informant {
+        rank: 5,
+        number: 1,
+        user: None,
+    };
     const ID: &str = "4f1e7e2c6a9b3d5f8c0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60";
 
     fn told(id: &str, runtime: Runtime, name: &str) -> RuntimeContainer {
@@ -380,7 +415,7 @@ mod tests {
             told("removed-since", Runtime::Docker, ""),
         ];
         let since = ["new", "removed-since"];
-        let news = roster.relist(DOCKER, list, |key| since.contains(&key.id.as_str()));
+        let (news, _) = roster.relist(DOCKER, list, |key| since.contains(&key.id.as_str()));
         assert_eq!(news, [key("stays")]);
         let there = |id: &str| roster.get(&key(id)).is_some();
         assert!(there("stays") && there("new") && there("others"));
@@ -413,6 +448,15 @@ mod tests {
         assert_eq!(roster.placed(b"/my/paths"), None);
         assert!(roster.place(b"/my/path", &key("c")));
         assert_eq!(roster.placed(b"/my/path/deeper/x"), Some((15, &key("b"))));
+        assert_eq!(roster.placed(b"/my/path"), None);
+        // Whoever is left has it.
+        for id in ["a", "c"] {
+            roster.tell(DOCKER, told(id, Runtime::Docker, ""), true);
+        }
+        assert_eq!(roster.removed(DOCKER, key("a")), [b"/my/path".to_vec()]);
+        assert_eq!(roster.placed(b"/my/path"), Some((8, &key("c"))));
+        assert_eq!(roster.removed(DOCKER, key("c")), Vec::<Vec<u8>>::new());
+        assert_eq!(roster.placed(b"/my/path"), None);
         for everyones in ["/", "", "/user.slice", "/a/b.service", "/x/session-3.scope"] {
             assert!(
                 !roster.place(everyones.as_bytes(), &key("a")),

@@ -87,13 +87,15 @@ impl State {
         }
         let pipeline = self.pipeline();
         let mut keys = pipeline.containers();
-        if let Some((key, _)) = keys.iter().find(|(key, _)| key.id == text) {
-            return Some(key.clone());
+        let is_whole_id = |(key, _): &(ContainerRef, _)| key.id == text;
+        if keys.iter().any(is_whole_id) {
+            keys.retain(is_whole_id);
+        } else {
+            keys.retain(|(key, told)| {
+                let name = told.as_ref().map_or("", |told| told.names.name.as_str());
+                name == text || key.id.starts_with(text)
+            });
         }
-        keys.retain(|(key, told)| {
-            let name = told.as_ref().map_or("", |told| told.names.name.as_str());
-            name == text || key.id.starts_with(text)
-        });
         match keys.as_slice() {
             [(key, _)] => Some(key.clone()),
             _ => None,
@@ -114,7 +116,7 @@ impl State {
         let (key, told) = pipeline
             .containers()
             .into_iter()
-            .find(|(of, _)| *of == key || of.id == key.id)?;
+            .find(|(of, _)| *of == key)?;
         let runtime = told
             .as_ref()
             .map_or(RuntimeMetadata::of(Runtime::Unknown), |told| told.runtime);
@@ -129,5 +131,9 @@ impl Places for State {
 
     fn at(&self, key: CgroupKey) -> Option<ContainerRef> {
         self.pipeline().container_at(key)
+    }
+
+    fn below(&self, path: &[u8]) -> Option<ContainerRef> {
+        self.pipeline().container_of_path(path)
     }
 }

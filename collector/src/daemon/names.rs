@@ -17,6 +17,10 @@ const MAX_LOOKED_UP: usize = 1_024;
 
 impl Audience for State {
     fn tell(&self, informant: Informant, news: News) {
+        let news = match informant.user {
+            Some(user) => news.of_user(user),
+            None => news,
+        };
         let unplaced = self.unplaced(&news);
         self.pipeline().tell(informant, news);
         for (of, path) in unplaced {

@@ -1,8 +1,7 @@
 //! Follows the container runtimes of this host, so that containers have names.
 //!
 //! One thread with a runtime of its own: a container runtime that hangs, or tells too much, takes nothing
-//! from those who read, drain or serve. It runs with the lowest priority among the threads: names are late
-//! rather than samples.
+//! from those who read, drain or serve.
 
 use std::{
     collections::HashSet,
@@ -24,7 +23,7 @@ use super::{
 };
 use crate::{
     catalog::{
-        LabelSelection,
+        ContainerRef, LabelSelection,
         following::{
             Asking, Audience as _, EndpointFactory, Followed, MAX_ASKS, RosterLookups, Session,
             SessionTimes, Tally, Told, informant,
@@ -35,7 +34,10 @@ use crate::{
             discovery::{self, Discovery},
             registry::Registry,
         },
-        runtimes::{Endpoint, connector, ecs, places},
+        runtimes::{
+            Endpoint, connector, ecs,
+            places::{self, Found},
+        },
         system::SystemFactory,
     },
     error_chain,
@@ -55,7 +57,7 @@ pub struct RuntimeThread {
 }
 
 /// The most places that are followed.
-pub(super) const MAX_FOLLOWED: usize = 64;
+pub(super) const MAX_FOLLOWED: usize = 256;
 
 /// How often containers without names are looked for, while there are such.
 const ASK_EVERY: Duration = Duration::from_millis(250);
@@ -133,20 +135,21 @@ impl RuntimeThread {
         let mut known = HashSet::new();
         let labels = Arc::new(self.config.labels.clone());
         for endpoint in &self.config.endpoints {
-            self.follow(endpoint, &labels, discovery, &mut known);
+            let user = places::user_of(&self.host_root, &endpoint.address);
+            self.follow(endpoint, user, &labels, discovery, &mut known);
         }
         if self.config.discovery
             && let Some(endpoint) = ecs::endpoint_in(|name| std::env::var(name).ok())
         {
-            self.follow(&endpoint, &labels, discovery, &mut known);
+            self.follow(&endpoint, None, &labels, discovery, &mut known);
         }
         let mut ticks = interval(discovery::INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
             if self.config.discovery {
-                for endpoint in places::found(&self.host_root) {
-                    self.follow(&endpoint, &labels, discovery, &mut known);
+                for Found { endpoint, user } in places::found(&self.host_root) {
+                    self.follow(&endpoint, user, &labels, discovery, &mut known);
                 }
             }
         }
@@ -168,11 +171,19 @@ impl RuntimeThread {
     fn follow(
         &self,
         endpoint: &Endpoint,
+        user: Option<u32>,
         labels: &Arc<LabelSelection>,
         discovery: &Arc<Discovery>,
         known: &mut HashSet<Endpoint>,
     ) {
-        if known.contains(endpoint) || known.len() >= MAX_FOLLOWED {
+        if known.contains(endpoint) {
+            return;
+        }
+        if known.len() >= MAX_FOLLOWED {
+            // Said once for each, and not for all that anyone makes.
+            if known.len() < 2 * MAX_FOLLOWED && known.insert(endpoint.clone()) {
+                tracing::warn!("{endpoint}: not followed, as {MAX_FOLLOWED} places are already");
+            }
             return;
         }
         let number = known.len();
@@ -193,7 +204,7 @@ impl RuntimeThread {
         }
         let followed = Followed {
             endpoint: endpoint.clone(),
-            informant: informant(endpoint, number),
+            informant: informant(endpoint, number, user),
             tally: Arc::clone(&tally),
             asks,
         };
@@ -203,13 +214,15 @@ impl RuntimeThread {
         let discovery = Arc::clone(discovery);
         let times = SessionTimes::of_interval(self.interval);
         tokio::spawn(async move {
+            let mut told = String::new();
             while let Some(client) = clients.recv().await {
                 tally.connected(client.as_ref());
-                tracing::info!(
-                    "{id}: {} {} answers",
-                    client.runtime().name(),
-                    client.version()
-                );
+                let answers = format!("{} {} answers", client.runtime().name(), client.version());
+                if told.is_empty() {
+                    tracing::info!("{id}: {answers}");
+                } else {
+                    tracing::debug!("{id}: {answers} again");
+                }
                 let session = Session {
                     client,
                     informant,
@@ -221,11 +234,17 @@ impl RuntimeThread {
                 let error = session.run().await;
                 tally.fail(&error);
                 tally.lost();
-                tracing::warn!(
-                    "{id}: {}; its containers keep their names, and it is looked for again",
-                    error_chain(&error)
-                );
-                discovery.vanished(&id, &error_chain(&error));
+                let error = error_chain(&error);
+                // One that comes and goes is told once, until it goes for another reason.
+                if error == told {
+                    tracing::debug!("{id}: {error}");
+                } else {
+                    tracing::warn!(
+                        "{id}: {error}; its containers keep their names, and it is looked for again"
+                    );
+                }
+                discovery.vanished(&id, &error);
+                told = error;
             }
         });
     }
@@ -241,7 +260,10 @@ impl RuntimeThread {
             let unnamed = self.state.unnamed(MAX_UNNAMED);
             for container in asking.due(unnamed, Instant::now()) {
                 for followed in self.state.followed().iter() {
-                    if container.may_be_known_to(followed.endpoint.protocol) {
+                    let is_users = followed.informant.user.map(ContainerRef::namespace_of_user);
+                    if container.of.users_namespace() == is_users
+                        && container.may_be_known_to(followed.endpoint.protocol)
+                    {
                         // One that has too many to answer is asked again.
                         drop(followed.asks.try_send(container.of.clone()));
                     }

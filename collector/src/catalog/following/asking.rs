@@ -46,7 +46,7 @@ const DELAYS: [Duration; 5] = [
 pub(super) const MAX_WAITING: usize = 4_096;
 
 /// The most questions at a time.
-const MAX_AT_ONCE: usize = 32;
+const MAX_AT_ONCE: usize = 8;
 
 impl Asking {
     /// Those to ask about now. `unnamed` are all that have no names now; others are forgotten.

@@ -7,6 +7,7 @@ use std::{
     fs,
     os::unix::fs::MetadataExt as _,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -14,7 +15,7 @@ use tokio::{sync::mpsc, time::Instant};
 
 use super::{Tally, lookups::RosterLookups};
 use crate::catalog::{
-    Flavor, Runtime, RuntimeMetadata,
+    Flavor, RuntimeMetadata,
     provider::{
         Unavailable,
         collectors::{Collectors, Offer, Ranked},
@@ -49,10 +50,15 @@ struct Patience {
     /// What was there when it was last tried.
     tried: Option<Identity>,
     retries: Retries,
+    /// When it was last connected to.
+    connected: Option<Instant>,
 }
 
 /// A socket, as long as it is the same.
 type Identity = (u64, u64, i64);
+
+/// One that is lost sooner than this is tried again as one that was never there: later and later.
+const STABLE: Duration = Duration::from_secs(30);
 
 /// How good an endpoint's runtime is at looking up containers: this host itself is better.
 const PRIORITY: u8 = 10;
@@ -75,6 +81,7 @@ impl EndpointFactory {
             patience: Mutex::new(Patience {
                 tried: None,
                 retries: Retries::new(Delays::default()),
+                connected: None,
             }),
         }
     }
@@ -99,6 +106,16 @@ impl EndpointFactory {
         if patience.tried != identity {
             patience.tried = identity;
             patience.retries = Retries::new(Delays::default());
+            patience.connected = None;
+        }
+        // It is asked for again because it was lost.
+        if let Some(connected) = patience.connected.take() {
+            if connected.elapsed() >= STABLE {
+                patience.retries.succeeded();
+            } else {
+                let why = Unavailable::not_yet("it answered, and was lost at once");
+                patience.retries.failed(Instant::now(), &why);
+            }
         }
         match patience.retries.outlook(Instant::now()) {
             Outlook::Due => Ok(()),
@@ -158,15 +175,12 @@ impl Factory for EndpointFactory {
             self.tally.unavailable(&failed);
             self.not_with_this(failed.why)
         })?;
-        if client.runtime() == Runtime::Unknown {
-            return Err(Unavailable::not_yet("it does not say which runtime it is"));
-        }
         let offers = self.offers(&client);
         // The follower takes one at a time, and asks for no other before it has lost that.
         self.follower
             .try_send(client)
             .map_err(|_full| Unavailable::not_yet("it is being followed still"))?;
-        self.patience().retries.succeeded();
+        self.patience().connected = Some(Instant::now());
         Ok(offers)
     }
 }

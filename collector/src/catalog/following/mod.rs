@@ -75,7 +75,7 @@ pub const RELIST: Duration = Duration::from_mins(1);
 
 /// The one who tells from an endpoint.
 #[must_use]
-pub fn informant(endpoint: &Endpoint, number: usize) -> Informant {
+pub fn informant(endpoint: &Endpoint, number: usize, user: Option<u32>) -> Informant {
     let rank = Protocol::ALL
         .iter()
         .position(|protocol| *protocol == endpoint.protocol);
@@ -84,5 +84,6 @@ pub fn informant(endpoint: &Endpoint, number: usize) -> Informant {
             .and_then(|rank| u8::try_from(rank).ok())
             .unwrap_or(u8::MAX),
         number: u32::try_from(number).unwrap_or(u32::MAX),
+        user,
     }
 }

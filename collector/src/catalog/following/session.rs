@@ -1,7 +1,7 @@
 //! One runtime that answers, followed until it does not.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -87,6 +87,8 @@ struct Work {
     /// To be looked at, and from when on; the earliest first.
     queue: VecDeque<(Instant, ContainerRef)>,
     queued: HashSet<ContainerRef>,
+    /// Those that are being looked at, and whether something happened to them meanwhile.
+    looked_at: HashMap<ContainerRef, bool>,
 }
 
 impl Session<'_> {
@@ -112,8 +114,9 @@ impl Session<'_> {
             }
             self.look(&mut work);
             let next_look = work.queue.front().filter(|_| work.looks < MAX_LOOKS);
-            let wake = next_look.map_or(next_list, |(at, _)| next_list.min(*at));
-            let can_wake = !work.is_listing || next_look.is_some();
+            let next_look = next_look.map(|(at, _)| *at);
+            let next_list_at = (!work.is_listing).then_some(next_list);
+            let wake = next_look.into_iter().chain(next_list_at).min();
             tokio::select! {
                 event = next_event(&mut events) => match event {
                     Ok(event) => {
@@ -138,7 +141,10 @@ impl Session<'_> {
                     }
                     Ok(Done::Looked(of, looked)) => {
                         work.looks -= 1;
-                        if let Err(error) = self.take_look(&of, *looked)
+                        let is_outdated = work.looked_at.remove(&of).unwrap_or(false);
+                        if is_outdated && looked.is_ok() {
+                            work.enqueue(of, Instant::now());
+                        } else if let Err(error) = self.take_look(&of, *looked)
                             && is_over(&error)
                         {
                             return error;
@@ -154,7 +160,7 @@ impl Session<'_> {
                 Some(of) = self.asks.recv() => {
                     work.enqueue(of, Instant::now());
                 }
-                () = sleep_until(wake), if can_wake => {}
+                () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
             }
         }
     }
@@ -181,6 +187,7 @@ impl Session<'_> {
             self.tally.count(Call::Inspect);
             let client = Arc::clone(&self.client);
             work.looks += 1;
+            work.looked_at.insert(of.clone(), false);
             work.calls.spawn(async move {
                 let looked = client.inspect(&of).await;
                 Done::Looked(of, Box::new(looked))
@@ -195,6 +202,9 @@ impl Session<'_> {
             | RuntimeEvent::Exited { of, .. }
             | RuntimeEvent::Removed { of } => of.clone(),
         };
+        if let Some(is_outdated) = work.looked_at.get_mut(&of) {
+            *is_outdated = true;
+        }
         if work.is_listing && work.newer.len() < MAX_QUEUE {
             work.newer.insert(of.clone().key());
         }

@@ -15,7 +15,11 @@ use crate::catalog::{
     runtimes::{CallError, Endpoint, EventStream, Listed, Protocol, RuntimeClient, RuntimeEvent},
 };
 
-const INFORMANT: Informant = Informant { rank: 0, number: 0 };
+const INFORMANT: Informant = Informant {
+    rank: 0,
+    number: 0,
+    user: None,
+};
 const TIMES: SessionTimes = SessionTimes {
     relist: Duration::from_mins(1),
     poll: Duration::from_secs(10),

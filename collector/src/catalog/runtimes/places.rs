@@ -66,28 +66,46 @@ const USERS_SOCKETS: [(Protocol, &str, &str); 4] = [
 /// Users that are looked at.
 const MAX_USERS: usize = 256;
 
-/// The sockets that are there, each once for each protocol: `/var/run` is `/run` on most hosts.
+/// A socket that is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Where.
+    pub endpoint: Endpoint,
+    /// The user whose own it is; `None` for the host's.
+    pub user: Option<u32>,
+}
+
+/// The sockets that are there, each once for each protocol: `/var/run` is `/run` on most hosts. In a user's
+/// folder only that user's own sockets count, and no links: anyone could make one to another's.
 #[must_use]
-pub fn found(host_root: &Path) -> Vec<Endpoint> {
+pub fn found(host_root: &Path) -> Vec<Found> {
     let fixed = SOCKETS
         .iter()
-        .map(|(protocol, socket)| (*protocol, host_root.join(socket)));
+        .map(|(protocol, socket)| (*protocol, host_root.join(socket)))
+        .filter(|(_, socket)| is_socket(socket))
+        .map(|(protocol, socket)| (protocol, socket, None));
     let of_users = USERS_SOCKETS.iter().flat_map(|(protocol, folder, socket)| {
         folders(&host_root.join(folder))
             .into_iter()
-            .map(move |user| (*protocol, user.join(socket)))
+            .filter_map(move |folder| {
+                let socket = folder.join(socket);
+                let user = owner_of_both(&folder, &socket)?;
+                Some((*protocol, socket, (user != 0).then_some(user)))
+            })
     });
     let mut seen = HashSet::new();
     fixed
         .chain(of_users)
-        .filter(|(_, socket)| is_socket(socket))
-        .filter(|(protocol, socket)| {
+        .filter(|(protocol, socket, _)| {
             let canonical = fs::canonicalize(socket).unwrap_or_else(|_| socket.clone());
             seen.insert((*protocol, canonical))
         })
-        .map(|(protocol, socket)| Endpoint {
-            protocol,
-            address: socket.to_string_lossy().into_owned(),
+        .map(|(protocol, socket, user)| Found {
+            endpoint: Endpoint {
+                protocol,
+                address: socket.to_string_lossy().into_owned(),
+            },
+            user,
         })
         .collect()
 }
@@ -117,6 +135,25 @@ fn is_socket(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket())
 }
 
+/// Whose own a socket is that was named: of those in the folders of users, the one who made it.
+#[must_use]
+pub fn user_of(host_root: &Path, address: &str) -> Option<u32> {
+    use std::os::unix::fs::MetadataExt as _;
+    let is_in = |folder| Path::new(address).starts_with(host_root.join(folder));
+    let is_users = ["run/user", "home"].into_iter().any(is_in);
+    let owner = fs::metadata(address).ok().filter(|_| is_users)?.uid();
+    (owner != 0).then_some(owner)
+}
+
+/// Whose a folder and a socket in it are, if both are the same one's.
+fn owner_of_both(folder: &Path, socket: &Path) -> Option<u32> {
+    use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+    let folder = fs::symlink_metadata(folder).ok()?;
+    let socket = fs::symlink_metadata(socket).ok()?;
+    let is_own = folder.is_dir() && socket.file_type().is_socket() && folder.uid() == socket.uid();
+    is_own.then(|| folder.uid())
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::{fs::symlink, net::UnixListener};
@@ -142,7 +179,8 @@ mod tests {
         fs::write(root.join("run/crio/crio.sock"), "no socket").unwrap();
         let found: Vec<_> = found(root)
             .into_iter()
-            .map(|of| {
+            .map(|Found { endpoint: of, user }| {
+                assert_eq!(user, None, "root's own");
                 let below = Path::new(&of.address).strip_prefix(root).unwrap();
                 (of.protocol, below.to_str().unwrap().to_owned())
             })

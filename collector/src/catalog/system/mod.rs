@@ -173,7 +173,9 @@ impl PidLookup for SystemCollector {
             Err(error) if is_gone(&error) => return Ok(None),
             Err(error) => return Err(CollectError::new(error)),
         };
-        Ok(membered(&self.recognizer, &memberships))
+        let known = membership::parse(&memberships);
+        let known = known.iter().find_map(|of| self.places.below(of.path));
+        Ok(known.or_else(|| membered(&self.recognizer, &memberships)))
     }
 }
 
@@ -195,15 +197,10 @@ impl OwnContainerLookup for SystemCollector {
 /// The container of a process by what its `cgroup` file says. In some hierarchies a container's processes
 /// may be in no cgroup of its own: the first that has one tells.
 fn membered(recognizer: &Recognizer, memberships: &[u8]) -> Option<ContainerRef> {
+    // A pod's own cgroup is not a container's.
     membership::parse(memberships)
         .iter()
-        .filter_map(|of| recognizer.container(of.path))
-        // A pod's own cgroup is not a container's.
-        .find(|container| !container.id.is_empty())
-        .map(|container| ContainerRef {
-            id: container.id,
-            ..ContainerRef::default()
-        })
+        .find_map(|of| recognizer.container(of.path)?.key())
 }
 
 /// Whether the process has ended.

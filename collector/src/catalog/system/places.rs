@@ -10,6 +10,9 @@ pub trait Places: fmt::Debug + Send + Sync {
     /// empty for one that is not known.
     fn paths_of(&self, container: &ContainerRef) -> Vec<Vec<u8>>;
 
+    /// The container that the cgroup at this path, from the root of the hierarchies, belongs to.
+    fn below(&self, path: &[u8]) -> Option<ContainerRef>;
+
     /// The container that the cgroup belongs to.
     fn at(&self, key: CgroupKey) -> Option<ContainerRef>;
 }

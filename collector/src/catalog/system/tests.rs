@@ -36,6 +36,10 @@ impl Places for Known {
         of_it.map(|(_, path)| path.clone()).collect()
     }
 
+    fn below(&self, _: &[u8]) -> Option<ContainerRef> {
+        None
+    }
+
     fn at(&self, key: CgroupKey) -> Option<ContainerRef> {
         let (_, id) = self.keys.iter().find(|(of, _)| *of == key)?;
         Some(container(id))

@@ -53,7 +53,14 @@ fn the_sandboxs_cgroups_are_named_as_katas_and_its_containers_have_none() {
         containers,
         newer: HashSet::new(),
     };
-    table.tell(Informant { rank: 4, number: 0 }, news);
+    table.tell(
+        Informant {
+            rank: 4,
+            number: 0,
+            user: None,
+        },
+        news,
+    );
     for (number, path) in (1..).zip(&paths) {
         let identity = &table.owner_of(key(number)).unwrap().1.identity;
         let container = identity.own_container().unwrap();
@@ -103,7 +110,14 @@ fn a_sandbox_that_only_its_cgroup_tells_of_is_katas_already() {
         of: Box::new(plain),
         is_whole: true,
     };
-    table.tell(Informant { rank: 4, number: 0 }, news);
+    table.tell(
+        Informant {
+            rank: 4,
+            number: 0,
+            user: None,
+        },
+        news,
+    );
     let identity = &table.owner_of(key(1)).unwrap().1.identity;
     let container = identity.own_container().unwrap();
     assert_eq!(

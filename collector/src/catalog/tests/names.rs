@@ -8,7 +8,11 @@ use crate::catalog::{
     RuntimeMetadata,
 };
 
-const DOCKER: Informant = Informant { rank: 0, number: 0 };
+const DOCKER: Informant = Informant {
+    rank: 0,
+    number: 0,
+    user: None,
+};
 const POD: &str = "5f0c1a2b-3c4d-5e6f-7081-92a3b4c5d6e7";
 
 fn id() -> &'static str {
@@ -167,4 +171,81 @@ fn a_pods_own_cgroup_has_the_pods_names_and_no_containers() {
         (known.runtime, known.flavor),
         (Runtime::Docker, Flavor::Kata)
     );
+}
+
+#[test]
+fn a_path_that_comes_back_is_that_of_the_container_that_is_there_now() {
+    let mut table = table();
+    let placed = |id: &str| {
+        let mut of = told(id, id);
+        of.cgroup_path = Some("/mine/one".to_owned());
+        of
+    };
+    table.insert(key(1), b"/mine/one", at(1));
+    tell(&mut table, placed("first"));
+    assert_eq!(name_at(&table, "/mine/one"), "first");
+    table.remove(key(1), at(2));
+    // The next is told of while the one before is still known, and before its cgroup is there.
+    tell(&mut table, placed("second"));
+    let of = ContainerRef {
+        id_namespace: String::new(),
+        id: "first".to_owned(),
+    };
+    table.tell(DOCKER, News::Removed { of });
+    assert_eq!(
+        name_at(&table, "/mine/one"),
+        "first",
+        "the one that is gone"
+    );
+    table.insert(key(2), b"/mine/one", at(3));
+    assert_eq!(name_at(&table, "/mine/one"), "second");
+    let (_, owner) = table.owner_at(b"/mine/one").unwrap();
+    assert_eq!(owner.identity.own_container().unwrap().id, "second");
+    // Without anyone's claim it is nobody's.
+    table.remove(key(2), at(4));
+    let none = News::All {
+        containers: Vec::new(),
+        newer: HashSet::new(),
+    };
+    table.tell(DOCKER, none);
+    table.insert(key(3), b"/mine/one", at(5));
+    let (_, owner) = table.owner_at(b"/mine/one").unwrap();
+    assert_eq!(owner.identity.container, None);
+}
+
+#[test]
+fn a_users_runtime_names_that_users_containers_and_nobody_elses() {
+    let of_user = |uid: u32| Informant {
+        rank: 0,
+        number: uid,
+        user: Some(uid),
+    };
+    let mut table = table();
+    let own = format!(
+        "/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-{}.scope",
+        id()
+    );
+    table.insert(key(1), CONTAINER.as_bytes(), at(1));
+    table.insert(key(2), own.as_bytes(), at(1));
+    let pod = format!("/kubepods/burstable/pod{POD}");
+    table.insert(key(3), pod.as_bytes(), at(1));
+    for uid in [1000, 1001] {
+        let mut of = told(id(), &format!("by-{uid}"));
+        of.cgroup_path = Some("/docker".to_owned());
+        of.pod_uid = POD.to_owned();
+        of.names.pod = "evil".to_owned();
+        let news = News::Told {
+            of: Box::new(of),
+            is_whole: true,
+        };
+        table.tell(of_user(uid), news.of_user(uid));
+    }
+    assert_eq!(name_at(&table, CONTAINER), "");
+    assert_eq!(name_at(&table, &own), "by-1000");
+    let (_, owner) = table.owner_at(pod.as_bytes()).unwrap();
+    assert_eq!(owner.identity.names.pod, "");
+    // The host's Docker does not name the user's.
+    tell(&mut table, told(id(), "web"));
+    assert_eq!(name_at(&table, CONTAINER), "web");
+    assert_eq!(name_at(&table, &own), "by-1000");
 }

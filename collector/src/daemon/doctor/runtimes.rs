@@ -119,7 +119,7 @@ impl Search {
             let told = ecs::endpoint_in(|name| std::env::var(name).ok());
             places.extend(told.map(|of| (of, Found::Environment)));
             let known = places::found(&config.host_root);
-            places.extend(known.into_iter().map(|of| (of, Found::KnownPlace)));
+            places.extend(known.into_iter().map(|of| (of.endpoint, Found::KnownPlace)));
         }
         let mut seen = HashSet::new();
         places.retain(|(endpoint, _)| seen.insert(endpoint.clone()));

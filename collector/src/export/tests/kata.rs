@@ -84,7 +84,11 @@ async fn snapshot() -> Snapshot {
         pod_uid: "0b9f".to_owned(),
         ..RuntimeContainer::default()
     };
-    let informant = Informant { rank: 0, number: 0 };
+    let informant = Informant {
+        rank: 0,
+        number: 0,
+        user: None,
+    };
     roster.tell(informant, sandbox, true).unwrap();
     Snapshot {
         kata: KataSnapshot::of(readings.known(), &roster),

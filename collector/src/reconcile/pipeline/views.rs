@@ -80,6 +80,13 @@ impl Pipeline {
         paths.map(<[u8]>::to_vec).collect()
     }
 
+    /// The container that the cgroup at a path belongs to.
+    #[must_use]
+    pub fn container_of_path(&self, path: &[u8]) -> Option<ContainerRef> {
+        let (_, owner) = self.table.owner_at(path)?;
+        owner.identity.container.as_ref()?.key()
+    }
+
     /// The container that a cgroup belongs to.
     #[must_use]
     pub fn container_at(&self, key: CgroupKey) -> Option<ContainerRef> {
