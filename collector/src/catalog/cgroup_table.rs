@@ -12,7 +12,9 @@ use std::{
 
 use super::{
     Container, ContainerRef, Identity, Informant, Names, News, Owner, Recognizer, Roster,
-    naming::Naming, path_text::path_text, roster::at_or_above,
+    naming::{Moves, Naming},
+    path_text::path_text,
+    roster::at_or_above,
 };
 use crate::host::{CgroupId, CgroupKey, HierarchyId, clock::Ktime};
 
@@ -259,30 +261,62 @@ impl CgroupTable {
     /// Takes what a runtime tells, and names those whom it is about. The owners that are another
     /// container's now.
     pub fn tell(&mut self, informant: Informant, news: News) -> Vec<OwnerId> {
-        let (renamed, placed) = self.naming.tell(informant, news);
+        let (renamed, moves) = self.naming.tell(informant, news);
         for owner in &renamed {
             if let Some(owner) = self.owners.get_mut(owner) {
                 self.naming.name(Arc::make_mut(&mut owner.identity));
             }
         }
-        if placed.is_empty() {
-            Vec::new()
-        } else {
-            self.recognize_below(&placed)
-        }
+        self.follow_moves(moves)
     }
 
     /// The first process of a container is in this cgroup. The owners that are another container's now.
     pub fn place(&mut self, container: &ContainerRef, path: &[u8]) -> Vec<OwnerId> {
-        if self.naming.place(path, container) {
-            self.recognize_below(&[path.to_vec()])
-        } else {
+        self.follow_moves(Moves {
+            claims: vec![(path.to_vec(), container.clone())],
+            freed: Vec::new(),
+        })
+    }
+
+    fn follow_moves(&mut self, moves: Moves) -> Vec<OwnerId> {
+        let Moves {
+            claims,
+            freed: mut changed,
+        } = moves;
+        for (path, key) in claims {
+            if self.naming.is_news_of_place(&path, &key)
+                && !self.is_above_others(&path, &key)
+                && self.naming.place(&path, &key)
+            {
+                changed.push(path);
+            }
+        }
+        if changed.is_empty() {
             Vec::new()
+        } else {
+            self.recognize_below(&changed)
         }
     }
 
+    /// Whether two or more containers are known to be below a path, as below those that runtimes have for all
+    /// of theirs: it is not one container's, whoever says so.
+    fn is_above_others(&self, path: &[u8], key: &ContainerRef) -> bool {
+        let others = self.owners.values().filter(|owner| {
+            let is_below = || at_or_above(&owner.path).any(|above| above == path);
+            owner.exited.is_none()
+                && owner.path != path
+                && is_below()
+                && owner
+                    .identity
+                    .own_container()
+                    .is_some_and(|of| of.key().as_ref() != Some(key))
+        });
+        others.take(2).count() == 2
+    }
+
     /// Looks again whose cgroups and those below them are, now that it is known whose places they are.
-    /// Nobody loses the container that it has: of one that is gone, less can be found than could.
+    /// Of what is gone, less can be found than could: it keeps the container that it has, as does what its path
+    /// tells of.
     fn recognize_below(&mut self, places: &[Vec<u8>]) -> Vec<OwnerId> {
         let places: HashSet<&[u8]> = places.iter().map(Vec::as_slice).collect();
         let mut changed = Vec::new();
@@ -291,15 +325,16 @@ impl CgroupTable {
             if !is_below || (owner.exited.is_some() && owner.identity.container.is_some()) {
                 continue;
             }
-            let Some(container) = self.naming.container(&owner.path) else {
-                continue;
-            };
+            let container = self.naming.container(&owner.path);
             let known = owner.identity.container.as_ref();
-            if container.key() == known.and_then(Container::key) {
+            let is_same =
+                container.as_ref().and_then(Container::key) == known.and_then(Container::key);
+            let was_placed = known.is_some_and(|of| of.place.is_some());
+            if is_same || (container.is_none() && !was_placed) {
                 continue;
             }
             let identity = Arc::make_mut(&mut owner.identity);
-            owner.class = self.naming.give_to(*id, Some(container), identity);
+            owner.class = self.naming.give_to(*id, container, identity);
             changed.push(*id);
         }
         changed

@@ -101,6 +101,15 @@ struct Members {
     owners: Vec<OwnerId>,
 }
 
+/// What is told of where containers are.
+#[derive(Debug, Default)]
+pub(super) struct Moves {
+    /// Cgroups, and which container is said to be there.
+    pub(super) claims: Vec<(Vec<u8>, ContainerRef)>,
+    /// Cgroups in which a container was that is there no more.
+    pub(super) freed: Vec<Vec<u8>>,
+}
+
 impl Naming {
     pub(super) fn new(recognizer: Recognizer, most: usize) -> Self {
         Self {
@@ -231,20 +240,15 @@ impl Naming {
         }
     }
 
-    /// Takes what a runtime tells. The owners whose names that changes; and the cgroups of which it is known
-    /// only now that they are a container's.
-    pub(super) fn tell(
-        &mut self,
-        informant: Informant,
-        news: News,
-    ) -> (Vec<OwnerId>, Vec<Vec<u8>>) {
-        let mut placed = Vec::new();
+    /// Takes what a runtime tells. The owners whose names that changes, and what it says of places.
+    pub(super) fn tell(&mut self, informant: Informant, news: News) -> (Vec<OwnerId>, Moves) {
+        let mut moves = Moves::default();
         let changed: Vec<ContainerRef> = match news {
             News::Told { of, is_whole } => {
                 let key = of.key();
                 let told_path = of.cgroup_path.as_ref().map(|path| path.as_bytes().to_vec());
                 let changed = self.roster.tell(informant, *of, is_whole);
-                placed.extend(told_path.filter(|path| self.place(path, &key)));
+                moves.claims.extend(told_path.map(|path| (path, key)));
                 changed.into_iter().collect()
             }
             News::Exited { of, code, at } => {
@@ -252,7 +256,7 @@ impl Naming {
                 changed.into_iter().collect()
             }
             News::Removed { of } => {
-                placed = self.roster.removed(informant, of);
+                moves.freed = self.roster.removed(informant, of);
                 Vec::new()
             }
             News::All { containers, newer } => {
@@ -262,13 +266,10 @@ impl Naming {
                     .collect();
                 let is_newer = |key: &ContainerRef| newer.contains(key);
                 let (changed, freed) = self.roster.relist(informant, containers, is_newer);
-                placed = freed;
+                moves.freed = freed;
                 let news: HashSet<_> = changed.iter().collect();
-                for (key, path) in paths {
-                    if news.contains(&key) && self.place(path.as_bytes(), &key) {
-                        placed.push(path.into_bytes());
-                    }
-                }
+                let claims = paths.into_iter().filter(|(key, _)| news.contains(key));
+                moves.claims = claims.map(|(key, path)| (path.into_bytes(), key)).collect();
                 changed
             }
         };
@@ -287,7 +288,7 @@ impl Naming {
         for pod in pods {
             owners.extend(self.pods.get(&pod).into_iter().flatten());
         }
-        (owners, placed)
+        (owners, moves)
     }
 
     /// The container that a path tells of. What is in the slice of a user can be of the user's own runtime.
@@ -299,8 +300,8 @@ impl Naming {
         Some(container)
     }
 
-    /// Notes where a container is, if its path does not tell already.
-    pub(super) fn place(&mut self, path: &[u8], key: &ContainerRef) -> bool {
+    /// Whether it is news that a container is in this cgroup: its path does not tell, and it may be there.
+    pub(super) fn is_news_of_place(&self, path: &[u8], key: &ContainerRef) -> bool {
         if self.roster.get(key).is_none() || self.roster.is_at(path, key) {
             return false;
         }
@@ -310,7 +311,12 @@ impl Naming {
         }
         let by_path = self.recognized(path);
         let is_told = by_path.and_then(|container| container.key());
-        is_told.as_ref() != Some(key) && self.roster.place(path, key)
+        is_told.as_ref() != Some(key)
+    }
+
+    /// Notes where a container is. Whether that is news.
+    pub(super) fn place(&mut self, path: &[u8], key: &ContainerRef) -> bool {
+        self.roster.place(path, key)
     }
 
     /// The cgroups of a container, those that are gone too.

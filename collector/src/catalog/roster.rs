@@ -31,6 +31,8 @@ pub struct Roster {
     pods: HashMap<String, Arc<RuntimeContainer>>,
     /// Cgroups that do not have their container's id in their path, and who claims them.
     places: HashMap<Vec<u8>, Vec<ContainerRef>>,
+    /// How many each has told of, and is remembered.
+    shares: HashMap<Informant, usize>,
     most: usize,
     refused: u64,
 }
@@ -57,13 +59,15 @@ impl RuntimeContainer {
 }
 
 impl Roster {
-    /// Empty; of at most so many containers.
+    /// Empty; of at most so many containers of one runtime, and [`RUNTIMES`] times as many of all: one that
+    /// tells of too many takes nothing from the others.
     #[must_use]
     pub fn new(most: usize) -> Self {
         Self {
             entries: HashMap::new(),
             pods: HashMap::new(),
             places: HashMap::new(),
+            shares: HashMap::new(),
             most,
             refused: 0,
         }
@@ -81,7 +85,10 @@ impl Roster {
         if key.id.is_empty() {
             return None;
         }
-        if !self.entries.contains_key(&key) && self.entries.len() >= self.most {
+        let before = self.entries.get(&key);
+        let is_known = before.is_some_and(|entry| entry.has(informant));
+        let is_full = before.is_none() && self.entries.len() >= self.most.saturating_mul(RUNTIMES);
+        if !is_known && (is_full || self.share_of(informant) >= self.most_of(informant)) {
             self.refused += 1;
             return None;
         }
@@ -92,20 +99,32 @@ impl Roster {
             tellings: Vec::new(),
             whole: Arc::default(),
         });
-        match entry.tellings.iter_mut().find(|(of, _)| *of == informant) {
-            Some((_, before)) => {
-                if !is_whole {
-                    told.complete(before);
-                }
-                if *before == told {
-                    return None;
-                }
-                *before = told;
+        let own = entry.tellings.iter_mut().find(|(of, _)| *of == informant);
+        if let Some((_, before)) = own {
+            if !is_whole {
+                told.complete(before);
             }
-            None => entry.tellings.push((informant, told)),
+            if *before == told {
+                return None;
+            }
+            *before = told;
+        } else {
+            entry.tellings.push((informant, told));
+            *self.shares.entry(informant).or_default() += 1;
         }
         entry.tellings.sort_by_key(|(of, _)| *of);
         entry.put_together().then_some(key)
+    }
+
+    fn share_of(&self, informant: Informant) -> usize {
+        self.shares.get(&informant).copied().unwrap_or_default()
+    }
+
+    fn most_of(&self, informant: Informant) -> usize {
+        match informant.user {
+            Some(_) => self.most.min(MAX_OF_USER),
+            None => self.most,
+        }
     }
 
     fn tell_pod(&mut self, told: &RuntimeContainer) {
@@ -151,12 +170,18 @@ impl Roster {
         entry.put_together().then_some(key)
     }
 
-    /// A runtime has a container no more. The cgroups that are another's for that: two claimed them.
+    /// A runtime has a container no more. The cgroups that are nobody's for that, or another's who claimed
+    /// them too.
     pub fn removed(&mut self, informant: Informant, of: ContainerRef) -> Vec<Vec<u8>> {
         let key = of.key();
         let Some(entry) = self.entries.get_mut(&key) else {
             return Vec::new();
         };
+        if entry.has(informant)
+            && let Some(share) = self.shares.get_mut(&informant)
+        {
+            *share -= 1;
+        }
         entry.tellings.retain(|(of, _)| *of != informant);
         if !entry.tellings.is_empty() {
             entry.put_together();
@@ -167,7 +192,7 @@ impl Roster {
         self.places.retain(|path, claims| {
             let before = claims.len();
             claims.retain(|of| *of != key);
-            if claims.len() < before && !claims.is_empty() {
+            if claims.len() < before {
                 freed.push(path.clone());
             }
             !claims.is_empty()
@@ -187,10 +212,7 @@ impl Roster {
         let gone: Vec<_> = self
             .entries
             .iter()
-            .filter(|(key, entry)| {
-                let is_theirs = entry.tellings.iter().any(|(of, _)| *of == informant);
-                is_theirs && !there.contains(key) && !is_newer(key)
-            })
+            .filter(|(key, entry)| entry.has(informant) && !there.contains(key) && !is_newer(key))
             .map(|(key, _)| key.clone())
             .collect();
         let freed = gone
@@ -280,6 +302,10 @@ impl Roster {
 }
 
 impl Entry {
+    fn has(&self, informant: Informant) -> bool {
+        self.tellings.iter().any(|(of, _)| *of == informant)
+    }
+
     /// Puts together what all tell. Whether it is other than before.
     fn put_together(&mut self) -> bool {
         let mut tellings = self.tellings.iter().map(|(_, told)| told);
@@ -297,6 +323,12 @@ impl Entry {
         is_news
     }
 }
+
+/// So many runtimes have room for as many containers as one may have.
+const RUNTIMES: usize = 4;
+
+/// The most containers of a user's own runtime.
+const MAX_OF_USER: usize = 1_024;
 
 /// The most containers that are remembered to be in one cgroup.
 const MAX_CLAIMS: usize = 8;
@@ -429,6 +461,18 @@ mod tests {
             roster.tell(DOCKER, told(id, Runtime::Docker, ""), true);
         }
         assert_eq!((roster.containers().count(), roster.refused()), (2, 2));
+        // Another runtime has room of its own.
+        for id in ["x", "y", "z"] {
+            roster.tell(CONTAINERD, told(id, Runtime::Containerd, ""), true);
+        }
+        assert_eq!((roster.containers().count(), roster.refused()), (4, 3));
+        // One that goes makes room.
+        roster.removed(CONTAINERD, key("x"));
+        assert!(
+            roster
+                .tell(CONTAINERD, told("z", Runtime::Containerd, ""), true)
+                .is_some()
+        );
         // Those that are known can change.
         assert!(
             roster
@@ -455,7 +499,7 @@ mod tests {
         }
         assert_eq!(roster.removed(DOCKER, key("a")), [b"/my/path".to_vec()]);
         assert_eq!(roster.placed(b"/my/path"), Some((8, &key("c"))));
-        assert_eq!(roster.removed(DOCKER, key("c")), Vec::<Vec<u8>>::new());
+        assert_eq!(roster.removed(DOCKER, key("c")), [b"/my/path".to_vec()]);
         assert_eq!(roster.placed(b"/my/path"), None);
         for everyones in ["/", "", "/user.slice", "/a/b.service", "/x/session-3.scope"] {
             assert!(

@@ -487,7 +487,8 @@ families! {
         unit: None,
         scope: Scope::Collector,
         labels: &[labels::PROTOCOL, labels::CALL],
-        help: "Calls to container runtimes. `cri` is spoken by containerd and CRI-O.",
+        help: "Calls to container runtimes. `cri` is spoken by containerd and CRI-O. A list can take several \
+               requests: Docker's and Podman's ask besides about each container that is new to them.",
         source: "counted by the daemon",
         since: V0_1,
     },

@@ -36,6 +36,7 @@ pub(super) fn which(query: &str) -> Result<Which, &'static str> {
             let wants_container = "pod_uid= wants &container= behind it";
             let (key, name) = pairs.next().ok_or(wants_container)?;
             let name = (key == "container").then(|| decoded(name)).flatten();
+            let name = name.filter(|name| !name.is_empty() && !value.is_empty());
             Which::InPod(PodContainer {
                 pod_uid: value,
                 name: name.ok_or(wants_container)?,
@@ -88,6 +89,7 @@ mod tests {
             ("cgroup=x", "inode"),
             ("pod_uid=x", "&container="),
             ("pod_uid=x&name=y", "&container="),
+            ("pod_uid=&container=", "&container="),
             ("name=a&pid=2", "?name="),
             ("name=%ff", "percent"),
             (&long, "too long"),

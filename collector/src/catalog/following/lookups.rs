@@ -66,6 +66,10 @@ impl PodNameLookup for RosterLookups {
     /// A runtime does not tell init containers from others: of one name, which Kubernetes does not allow,
     /// the one that was started last.
     async fn container_of_pod_name(&self, wanted: &PodContainer) -> Answer<ContainerRef> {
-        Ok(self.find(|of| of.pod_uid == wanted.pod_uid && of.names.container == wanted.name))
+        Ok(self.find(|of| {
+            !of.pod_uid.is_empty()
+                && of.pod_uid == wanted.pod_uid
+                && of.names.container == wanted.name
+        }))
     }
 }

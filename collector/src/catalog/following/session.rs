@@ -61,6 +61,9 @@ impl SessionTimes {
 /// The longest that a list which failed is waited for until the next.
 const MAX_RELIST: Duration = Duration::from_mins(10);
 
+/// Between two lists at least, when more happens than can be looked at.
+const LIST_AGAIN: Duration = Duration::from_secs(5);
+
 /// Containers that wait to be looked at. When there are more, everything is asked for instead.
 const MAX_QUEUE: usize = 4_096;
 
@@ -107,10 +110,12 @@ impl Session<'_> {
         let mut work = Work::default();
         let mut failures = 0;
         let mut next_list = Instant::now();
+        let mut listed = next_list;
         loop {
             if Instant::now() >= next_list && !work.is_listing {
                 self.list(&mut work);
-                next_list = Instant::now() + every;
+                listed = Instant::now();
+                next_list = listed + every;
             }
             self.look(&mut work);
             let next_look = work.queue.front().filter(|_| work.looks < MAX_LOOKS);
@@ -121,7 +126,7 @@ impl Session<'_> {
                 event = next_event(&mut events) => match event {
                     Ok(event) => {
                         if !self.take_event(event, &mut work) {
-                            next_list = Instant::now();
+                            next_list = next_list.min(listed + LIST_AGAIN);
                         }
                     }
                     Err(error) => return error,

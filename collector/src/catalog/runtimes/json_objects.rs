@@ -13,6 +13,8 @@ pub struct ObjectSplitter {
     depth: u32,
     in_string: bool,
     escaped: bool,
+    /// How many there were since the last object.
+    blanks: usize,
     problem: Option<SplitProblem>,
 }
 
@@ -36,6 +38,7 @@ impl ObjectSplitter {
             depth: 0,
             in_string: false,
             escaped: false,
+            blanks: 0,
             problem: None,
         }
     }
@@ -65,6 +68,7 @@ impl ObjectSplitter {
                 b'{' => {
                     if self.depth == 0 {
                         self.forget_before(self.looked_at - 1);
+                        self.blanks = 0;
                     }
                     self.depth += 1;
                 }
@@ -78,7 +82,13 @@ impl ObjectSplitter {
                     }
                 }
                 // Go sends NUL nowhere; blanks are what is between lines.
-                b' ' | b'\t' | b'\r' | b'\n' => {}
+                b' ' | b'\t' | b'\r' | b'\n' if self.depth > 0 => {}
+                b' ' | b'\t' | b'\r' | b'\n' => {
+                    self.blanks += 1;
+                    if self.blanks > self.limit {
+                        return self.stop(SplitProblem::TooLong(self.limit));
+                    }
+                }
                 _ if self.depth > 0 => {}
                 _ => return self.stop(SplitProblem::NotAnObject),
             }

@@ -249,3 +249,40 @@ fn a_users_runtime_names_that_users_containers_and_nobody_elses() {
     assert_eq!(name_at(&table, CONTAINER), "web");
     assert_eq!(name_at(&table, &own), "by-1000");
 }
+
+#[test]
+fn what_is_above_the_containers_of_others_is_nobodys_place() {
+    let mut table = table();
+    let other = CONTAINER.replace("4f1e", "5f1e");
+    table.insert(key(1), b"/docker", at(1));
+    table.insert(key(2), CONTAINER.as_bytes(), at(1));
+    table.insert(key(3), other.as_bytes(), at(1));
+    let mut of = told("greedy", "mallory");
+    of.cgroup_path = Some("/docker".to_owned());
+    assert_eq!(tell(&mut table, of), []);
+    tell(&mut table, told(id(), "web"));
+    table.insert(key(4), CONTAINER.replace("4f1e", "6f1e").as_bytes(), at(2));
+    for (path, name) in [("/docker", ""), (CONTAINER, "web"), (&other, "")] {
+        assert_eq!(name_at(&table, path), name, "{path}");
+    }
+}
+
+#[test]
+fn a_claim_that_is_taken_back_gives_back_what_is_there() {
+    let mut table = table();
+    table.insert(key(1), b"/mine/one", at(1));
+    table.insert(key(2), b"/mine/one/below", at(1));
+    let mut of = told("wrong", "wrong");
+    of.cgroup_path = Some("/mine/one".to_owned());
+    assert_eq!(tell(&mut table, of).len(), 2);
+    let none = News::All {
+        containers: Vec::new(),
+        newer: HashSet::new(),
+    };
+    assert_eq!(table.tell(DOCKER, none).len(), 2);
+    for path in ["/mine/one", "/mine/one/below"] {
+        let (_, owner) = table.owner_at(path.as_bytes()).unwrap();
+        assert_eq!((&owner.identity.container, owner.class), (&None, None));
+        assert_eq!(name_at(&table, path), "");
+    }
+}
