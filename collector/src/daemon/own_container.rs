@@ -18,6 +18,7 @@ const LONGEST: Duration = Duration::from_mins(1);
 /// Looks until it is found, and then does nothing more.
 pub(super) async fn find_own_container(provider: &Provider, state: &State) {
     let mut delay = FIRST;
+    let mut collectors = provider.watch();
     let found = loop {
         if let Some(known) = state.pipeline().own_container() {
             break known.clone();
@@ -32,8 +33,11 @@ pub(super) async fn find_own_container(provider: &Provider, state: &State) {
                 );
             }
         }
-        tokio::time::sleep(delay).await;
-        delay = (delay * 2).min(LONGEST);
+        // Who comes may know.
+        tokio::select! {
+            () = tokio::time::sleep(delay) => delay = (delay * 2).min(LONGEST),
+            Ok(()) = collectors.changed() => {}
+        }
     };
     tracing::info!("this runs in the container {}", found.id.escape_debug());
     state.pipeline().know_own_container(found);

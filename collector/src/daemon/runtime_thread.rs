@@ -31,7 +31,7 @@ use crate::{
         kata::reading::ShimReadings,
         provider::{
             answers::{COLLECTION_INTERVAL, Provider},
-            discovery::{self, Discovery},
+            discovery::{self, Discovery, Standing},
             registry::Registry,
         },
         runtimes::{
@@ -143,10 +143,18 @@ impl RuntimeThread {
         {
             self.follow(&endpoint, None, &labels, discovery, &mut known);
         }
+        let mut dropped = HashSet::new();
         let mut ticks = interval(discovery::INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
+            for of in discovery.standings() {
+                if let Standing::Dropped { reason } = of.standing
+                    && dropped.insert(of.id.clone())
+                {
+                    tracing::warn!("{}: {reason}; it is not tried again", of.id);
+                }
+            }
             if self.config.discovery {
                 for Found { endpoint, user } in places::found(&self.host_root) {
                     self.follow(&endpoint, user, &labels, discovery, &mut known);

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
 use super::{
     ask_time::within_time,
@@ -21,7 +21,7 @@ use super::{
     capability::{Answer, Capability, PodContainer},
     collectors::{Collectors, Ranked},
     meta::MetaCollector,
-    registry::Registry,
+    registry::{Effective, Registry},
     statistics::{ContainerStats, NetworkStats, OpenFiles, Pids},
 };
 use crate::{
@@ -166,6 +166,12 @@ impl Provider {
     /// The container that this process is in; asked for until it is known, and then kept for good.
     pub async fn own_container(&self) -> Answer<ContainerRef> {
         self.meta.own_container().await
+    }
+
+    /// Tells when there are others to be asked.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<Arc<Effective>> {
+        self.registry.watch()
     }
 
     /// The best collector for the containers of a runtime, at this time.
