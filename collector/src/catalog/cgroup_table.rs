@@ -280,14 +280,16 @@ impl CgroupTable {
 
     fn follow_moves(&mut self, moves: Moves) -> Vec<OwnerId> {
         let Moves {
-            claims,
+            mut claims,
             freed: mut changed,
         } = moves;
+        claims.retain(|(path, key)| self.naming.is_news_of_place(path, key));
+        if !claims.is_empty() {
+            let containers = self.containers_below();
+            claims.retain(|(path, _)| containers.get(path).is_none_or(|count| *count < 2));
+        }
         for (path, key) in claims {
-            if self.naming.is_news_of_place(&path, &key)
-                && !self.is_above_others(&path, &key)
-                && self.naming.place(&path, &key)
-            {
+            if self.naming.place(&path, &key) {
                 changed.push(path);
             }
         }
@@ -298,20 +300,20 @@ impl CgroupTable {
         }
     }
 
-    /// Whether two or more containers are known to be below a path, as below those that runtimes have for all
-    /// of theirs: it is not one container's, whoever says so.
-    fn is_above_others(&self, path: &[u8], key: &ContainerRef) -> bool {
-        let others = self.owners.values().filter(|owner| {
-            let is_below = || at_or_above(&owner.path).any(|above| above == path);
-            owner.exited.is_none()
-                && owner.path != path
-                && is_below()
-                && owner
-                    .identity
-                    .own_container()
-                    .is_some_and(|of| of.key().as_ref() != Some(key))
-        });
-        others.take(2).count() == 2
+    /// How many containers are known below each path. What is above two of them, as what runtimes have for all
+    /// of theirs, is not one container's, whoever says so.
+    fn containers_below(&self) -> HashMap<Vec<u8>, usize> {
+        let mut below: HashMap<Vec<u8>, usize> = HashMap::new();
+        let is_there = |owner: &&Owner| owner.exited.is_none();
+        for owner in self.owners.values().filter(is_there) {
+            if owner.identity.own_container().is_some() {
+                let above = at_or_above(&owner.path).filter(|above| *above != owner.path);
+                for above in above {
+                    *below.entry(above.to_vec()).or_default() += 1;
+                }
+            }
+        }
+        below
     }
 
     /// Looks again whose cgroups and those below them are, now that it is known whose places they are.

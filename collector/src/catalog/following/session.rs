@@ -170,6 +170,13 @@ impl Session<'_> {
         }
     }
 
+    /// Counts an error, but for one that ends the session: that is counted by who is told why it ended.
+    fn count(&self, error: &CallError) {
+        if !is_over(error) {
+            self.tally.fail(error);
+        }
+    }
+
     fn list(&self, work: &mut Work) {
         self.tally.count(Call::List);
         let client = Arc::clone(&self.client);
@@ -243,7 +250,7 @@ impl Session<'_> {
         let Listed {
             containers,
             left_out,
-        } = listed.inspect_err(|error| self.tally.fail(error))?;
+        } = listed.inspect_err(|error| self.count(error))?;
         self.tally.leave_out(left_out);
         let news = News::All { containers, newer };
         self.audience.tell(self.informant, news);
@@ -255,7 +262,7 @@ impl Session<'_> {
         of: &ContainerRef,
         looked: Result<Option<RuntimeContainer>, CallError>,
     ) -> Result<(), CallError> {
-        let looked = looked.inspect_err(|error| self.tally.fail(error))?;
+        let looked = looked.inspect_err(|error| self.count(error))?;
         // It can be gone since, which an event tells, or never have been its own.
         let Some(told) = looked else {
             tracing::debug!(id = of.id, "a runtime does not know a container");
