@@ -11,20 +11,19 @@ use crate::catalog::{
 
 /// Keys of labels that cri-dockerd gives.
 pub(super) mod key {
-    pub(in crate::catalog::runtimes) const POD: &str = "io.kubernetes.pod.name";
-    pub(in crate::catalog::runtimes) const NAMESPACE: &str = "io.kubernetes.pod.namespace";
-    pub(in crate::catalog::runtimes) const UID: &str = "io.kubernetes.pod.uid";
-    pub(in crate::catalog::runtimes) const CONTAINER: &str = "io.kubernetes.container.name";
-    pub(in crate::catalog::runtimes) const KIND: &str = "io.kubernetes.docker.type";
-    pub(in crate::catalog::runtimes) const SANDBOX: &str = "io.kubernetes.sandbox.id";
-    pub(in crate::catalog::runtimes) const RESTARTS: &str =
-        "annotation.io.kubernetes.container.restartCount";
+    pub(in super::super) const POD: &str = "io.kubernetes.pod.name";
+    pub(in super::super) const NAMESPACE: &str = "io.kubernetes.pod.namespace";
+    pub(in super::super) const UID: &str = "io.kubernetes.pod.uid";
+    pub(in super::super) const CONTAINER: &str = "io.kubernetes.container.name";
+    pub(in super::super) const KIND: &str = "io.kubernetes.docker.type";
+    pub(in super::super) const SANDBOX: &str = "io.kubernetes.sandbox.id";
+    pub(in super::super) const RESTARTS: &str = "annotation.io.kubernetes.container.restartCount";
     /// Attributes of an event, beside the container's labels.
-    pub(in crate::catalog::runtimes) const EVENT_NAME: &str = "name";
-    pub(in crate::catalog::runtimes) const EVENT_IMAGE: &str = "image";
-    pub(in crate::catalog::runtimes) const EVENT_EXIT_CODE: &str = "exitCode";
+    pub(in super::super) const EVENT_NAME: &str = "name";
+    pub(in super::super) const EVENT_IMAGE: &str = "image";
+    pub(in super::super) const EVENT_EXIT_CODE: &str = "exitCode";
 
-    pub(in crate::catalog::runtimes) const ALL: [&str; 10] = [
+    pub(in super::super) const ALL: [&str; 10] = [
         POD,
         NAMESPACE,
         UID,

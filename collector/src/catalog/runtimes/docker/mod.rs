@@ -5,23 +5,20 @@
 
 pub(super) mod container;
 
-mod event;
-
-use std::{sync::Arc, time::SystemTime};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use self::{
-    container::{Inspected, Item},
-    event::Event,
-};
+use self::container::{Inspected, Item, container, key};
 use super::{
-    CallError, Connector, ContainerRef, Endpoint, EventStream, Listed, NotConnected, RuntimeClient,
-    RuntimeEvent,
-    details::{Details, TellsDetails, add_details, inspect},
-    engine::Engine,
+    CallError, Connector, Endpoint, NotConnected, RuntimeClient,
+    details::{Details, TellsDetails},
+    engine::{
+        Engine,
+        client::{Dialect, EngineApi, EngineClient},
+    },
     http::{CallLimits, HttpClient, ObjectStream},
-    told_json::{is_id, read_list},
+    told_json::Labels,
 };
 use crate::catalog::{
     LabelSelection, Runtime, RuntimeContainer, provider::Unavailable, runtime_container::told_text,
@@ -30,9 +27,6 @@ use crate::catalog::{
 /// The version of the API that is spoken, unless the daemon has only older or newer ones: what is read
 /// here is the same in all.
 const API: [u32; 2] = [1, 41];
-
-/// The most bytes of what is told of one container.
-const MAX_INSPECTION: usize = 4 << 20;
 
 /// What happens to containers and is told of; not what happens in them, which is told thousands of times
 /// (`exec_start`, `health_status`).
@@ -91,163 +85,67 @@ impl Connector for DockerConnector {
                 "{address} does not tell which versions of Docker's API it has"
             ))
         })?;
-        Ok(Arc::new(DockerClient {
+        let labels = Arc::clone(&self.labels);
+        Ok(Arc::new(EngineClient {
             version: told_text(&engine.version),
-            inner: Arc::new(Inner {
-                one: http.with_limits(CallLimits {
-                    bytes: MAX_INSPECTION.min(self.limits.bytes),
-                    ..self.limits
-                }),
-                http,
-                base: format!("/v{api}"),
-                labels: Arc::clone(&self.labels),
-                details: Details::default(),
+            dialect: Arc::new(DockerDialect {
+                api: EngineApi::new(http, format!("/v{api}"), labels),
             }),
         }))
     }
 }
 
+/// Docker's own words.
 #[derive(Debug)]
-struct DockerClient {
-    version: String,
-    inner: Arc<Inner>,
+struct DockerDialect {
+    api: EngineApi,
 }
 
-#[derive(Debug)]
-struct Inner {
-    http: HttpClient,
-    /// For calls about one container.
-    one: HttpClient,
-    base: String,
-    labels: Arc<LabelSelection>,
-    details: Details,
-}
-
-impl TellsDetails for Inner {
+impl TellsDetails for DockerDialect {
     fn details(&self) -> &Details {
-        &self.details
+        &self.api.details
     }
 
     async fn ask(&self, id: &str) -> Result<Option<RuntimeContainer>, CallError> {
-        let call = format!("{}/containers/{id}/json", self.base);
-        let Some(text) = self.one.get(&call).await? else {
+        let EngineApi { one, labels, .. } = &self.api;
+        let call = format!("{}/containers/{id}/json", self.api.base);
+        let Some(text) = one.get(&call).await? else {
             return Ok(None);
         };
         serde_json::from_str::<Inspected<'_>>(&text)
-            .and_then(|inspected| inspected.into_container(&self.labels))
+            .and_then(|inspected| inspected.into_container(labels))
             .map(Some)
-            .map_err(|error| self.one.malformed(&call, error.to_string()))
+            .map_err(|error| one.malformed(&call, error.to_string()))
     }
 }
 
-#[async_trait]
-impl RuntimeClient for DockerClient {
-    fn runtime(&self) -> Runtime {
-        Runtime::Docker
+impl Dialect for DockerDialect {
+    const RUNTIME: Runtime = Runtime::Docker;
+    const LIST: &'static str = "/containers/json?all=1";
+    const EVENTS: &'static str = "/events?";
+    const ACTIONS: &'static [&'static str] = &ACTIONS;
+    const EVENT_KEYS: &'static [&'static str] = &key::ALL;
+    const EXIT_CODE: &'static str = key::EVENT_EXIT_CODE;
+
+    fn api(&self) -> &EngineApi {
+        &self.api
     }
 
-    fn version(&self) -> &str {
-        &self.version
+    async fn open_events(&self, call: &str) -> Result<ObjectStream, CallError> {
+        self.api.http.objects(call).await
     }
 
-    async fn events(&self) -> Result<Option<Box<dyn EventStream>>, CallError> {
-        let inner = &self.inner;
-        let call = events_call(&format!("{}/events?", inner.base), &ACTIONS);
-        let objects = inner.http.objects(&call).await?;
-        Ok(Some(Box::new(DockerEvents {
-            number: inner.details.begin_stream(),
-            inner: Arc::clone(inner),
-            objects,
-            call,
-        })))
+    fn read_item(&self, item: &str) -> serde_json::Result<RuntimeContainer> {
+        serde_json::from_str::<Item<'_>>(item)?.into_container(&self.api.labels)
     }
 
-    async fn list(&self) -> Result<Listed, CallError> {
-        let inner = &self.inner;
-        let call = format!("{}/containers/json?all=1", inner.base);
-        let text = inner.http.get(&call).await?;
-        let text = text.ok_or_else(|| inner.http.malformed(&call, "there is no such list"))?;
-        let mut listed = read_list(&text, |item| {
-            serde_json::from_str::<Item<'_>>(item.get())
-                .and_then(|item| item.into_container(&inner.labels))
-                .ok()
-        })
-        .map_err(|error| inner.http.malformed(&call, error.to_string()))?;
-        drop(text);
-        add_details(inner, &mut listed, inner.http.limits().answer).await;
-        Ok(listed)
-    }
-
-    async fn inspect(&self, of: &ContainerRef) -> Result<Option<RuntimeContainer>, CallError> {
-        if !is_id(&of.id) {
-            return Ok(None);
-        }
-        inspect(&*self.inner, &of.id).await
-    }
-}
-
-/// The call for what happens to containers from now on. `since` is for what happens between the daemon's
-/// answer and when it listens: it answers first.
-pub(super) fn events_call(path: &str, actions: &[&str]) -> String {
-    let since = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    let filters = serde_json::json!({"type": ["container"], "event": actions}).to_string();
-    let mut call = format!(
-        "{path}since={}.{:09}&filters=",
-        since.as_secs(),
-        since.subsec_nanos()
-    );
-    for character in filters.chars() {
-        match character {
-            '{' => call.push_str("%7B"),
-            '}' => call.push_str("%7D"),
-            '[' => call.push_str("%5B"),
-            ']' => call.push_str("%5D"),
-            '"' => call.push_str("%22"),
-            plain => call.push(plain),
-        }
-    }
-    call
-}
-
-#[derive(Debug)]
-struct DockerEvents {
-    number: u64,
-    inner: Arc<Inner>,
-    objects: ObjectStream,
-    call: String,
-}
-
-impl Drop for DockerEvents {
-    fn drop(&mut self) {
-        self.inner.details.end_stream(self.number);
-    }
-}
-
-#[async_trait]
-impl EventStream for DockerEvents {
-    async fn next(&mut self) -> Result<RuntimeEvent, CallError> {
-        let next = self.next_or_error().await;
-        if next.is_err() {
-            self.inner.details.end_stream(self.number);
-        }
-        next
-    }
-}
-
-impl DockerEvents {
-    async fn next_or_error(&mut self) -> Result<RuntimeEvent, CallError> {
-        loop {
-            let text = self.objects.next().await?;
-            let event = serde_json::from_str::<Event<'_>>(&text)
-                .and_then(|event| event.into_event(&self.inner.labels))
-                .map_err(|error| self.inner.http.malformed(&self.call, error.to_string()))?;
-            if let Some(event) = event {
-                let of = event.of();
-                self.inner.details.changed(&of.id);
-                return Ok(event);
-            }
-        }
+    fn told_by_event(&self, id: &str, attributes: &Labels) -> RuntimeContainer {
+        container(
+            id.to_owned(),
+            &attributes.text(key::EVENT_NAME),
+            &attributes.text(key::EVENT_IMAGE),
+            attributes,
+            &self.api.labels,
+        )
     }
 }

@@ -13,12 +13,12 @@ use crate::catalog::{
 
 /// Keys of an event's attributes, beside the container's labels.
 pub(super) mod key {
-    pub(in crate::catalog::runtimes) const NAME: &str = "name";
-    pub(in crate::catalog::runtimes) const IMAGE: &str = "image";
-    pub(in crate::catalog::runtimes) const EXIT_CODE: &str = "containerExitCode";
-    pub(in crate::catalog::runtimes) const POD: &str = "podId";
+    pub(in super::super) const NAME: &str = "name";
+    pub(in super::super) const IMAGE: &str = "image";
+    pub(in super::super) const EXIT_CODE: &str = "containerExitCode";
+    pub(in super::super) const POD: &str = "podId";
 
-    pub(in crate::catalog::runtimes) const ALL: [&str; 4] = [NAME, IMAGE, EXIT_CODE, POD];
+    pub(in super::super) const ALL: [&str; 4] = [NAME, IMAGE, EXIT_CODE, POD];
 }
 
 pub(super) const fn role(is_infra: bool) -> Role {

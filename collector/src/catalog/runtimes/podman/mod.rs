@@ -5,8 +5,6 @@
 
 mod container;
 
-mod event;
-
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
@@ -14,29 +12,24 @@ use std::{
 
 use async_trait::async_trait;
 
-use self::{
-    container::{Inspected, InspectedPod, Item},
-    event::Event,
-};
+use self::container::{Inspected, InspectedPod, Item, key};
 use super::{
-    CallError, Connector, ContainerRef, Endpoint, EventStream, Listed, MAX_CONTAINERS,
-    NotConnected, RuntimeClient, RuntimeEvent,
-    details::{Details, TellsDetails, add_details, inspect},
-    docker::events_call,
-    engine::Engine,
+    CallError, Connector, Endpoint, MAX_CONTAINERS, NotConnected, RuntimeClient,
+    details::{Details, TellsDetails},
+    engine::{
+        Engine,
+        client::{Dialect, EngineApi, EngineClient},
+    },
     http::{CallLimits, HttpClient, ObjectStream},
-    told_json::{Labels, is_id, read_list},
+    told_json::{Labels, is_id},
 };
 use crate::catalog::{
-    LabelSelection, Names, Role, Runtime, RuntimeContainer, provider::Unavailable,
+    LabelSelection, Names, Role, Runtime, RuntimeContainer, RuntimeMetadata, provider::Unavailable,
     runtime_container::told_text,
 };
 
 /// The version of the API that is spoken, unless Podman has only newer ones.
 const API: [u32; 3] = [4, 0, 0];
-
-/// The most bytes of what is told of one container, or pod.
-const MAX_INSPECTION: usize = 4 << 20;
 
 /// The cause of a refusal for a container that is gone.
 const NO_SUCH_CONTAINER: &str = "\"cause\":\"no such container\"";
@@ -95,37 +88,21 @@ impl Connector for PodmanConnector {
                 "{address} does not tell which versions of Podman's API it has"
             ))
         })?;
-        Ok(Arc::new(PodmanClient {
+        let labels = Arc::clone(&self.labels);
+        Ok(Arc::new(EngineClient {
             version: told_text(&engine.version),
-            inner: Arc::new(Inner {
-                one: http.with_limits(CallLimits {
-                    bytes: MAX_INSPECTION.min(self.limits.bytes),
-                    ..self.limits
-                }),
-                http,
-                base: format!("/v{api}/libpod"),
-                labels: Arc::clone(&self.labels),
-                details: Details::default(),
+            dialect: Arc::new(PodmanDialect {
+                api: EngineApi::new(http, format!("/v{api}/libpod"), labels),
                 pods: Mutex::default(),
             }),
         }))
     }
 }
 
+/// Podman's own words, and its pods.
 #[derive(Debug)]
-struct PodmanClient {
-    version: String,
-    inner: Arc<Inner>,
-}
-
-#[derive(Debug)]
-struct Inner {
-    http: HttpClient,
-    /// For calls about one container, or pod.
-    one: HttpClient,
-    base: String,
-    labels: Arc<LabelSelection>,
-    details: Details,
+struct PodmanDialect {
+    api: EngineApi,
     /// Pods by their ids. None of this changes while a pod is there, and no other gets its id.
     pods: Mutex<HashMap<String, Pod>>,
 }
@@ -137,7 +114,7 @@ struct Pod {
     labels: Vec<(String, String)>,
 }
 
-impl Inner {
+impl PodmanDialect {
     fn known_pod(&self, id: &str) -> Option<Pod> {
         let pods = self.pods.lock().unwrap_or_else(PoisonError::into_inner);
         pods.get(id).cloned()
@@ -150,20 +127,20 @@ impl Inner {
         if let Some(pod) = self.known_pod(id) {
             return Ok(Some(pod));
         }
-        let call = format!("{}/pods/{id}/json", self.base);
-        let Some(text) = self.one.get(&call).await? else {
+        let call = format!("{}/pods/{id}/json", self.api.base);
+        let Some(text) = self.api.one.get(&call).await? else {
             return Ok(None);
         };
-        let malformed = |error: serde_json::Error| self.one.malformed(&call, error.to_string());
+        let malformed = |error: serde_json::Error| self.api.one.malformed(&call, error.to_string());
         let told: InspectedPod<'_> = serde_json::from_str(&text).map_err(malformed)?;
-        let labels = Labels::read(told.labels, &[], &self.labels).map_err(malformed)?;
+        let labels = Labels::read(told.labels, &[], &self.api.labels).map_err(malformed)?;
         let pod = Pod {
             name: told_text(&told.name),
             infra: told
                 .infra_container_id
                 .filter(|id| is_id(id))
                 .unwrap_or_default(),
-            labels: self.labels.of_pod(|key| labels.get(key)),
+            labels: self.api.labels.of_pod(|key| labels.get(key)),
         };
         let mut pods = self.pods.lock().unwrap_or_else(PoisonError::into_inner);
         if pods.len() >= MAX_CONTAINERS {
@@ -175,14 +152,14 @@ impl Inner {
     }
 }
 
-impl TellsDetails for Inner {
+impl TellsDetails for PodmanDialect {
     fn details(&self) -> &Details {
-        &self.details
+        &self.api.details
     }
 
     async fn ask(&self, id: &str) -> Result<Option<RuntimeContainer>, CallError> {
-        let call = format!("{}/containers/{id}/json", self.base);
-        let text = match self.one.get(&call).await {
+        let call = format!("{}/containers/{id}/json", self.api.base);
+        let text = match self.api.one.get(&call).await {
             // So it says of one that goes while it looks.
             Err(CallError::Refused { answer, .. }) if answer.contains(NO_SUCH_CONTAINER) => None,
             answer => answer?,
@@ -190,10 +167,12 @@ impl TellsDetails for Inner {
         let Some(text) = text else {
             return Ok(None);
         };
-        let malformed = |error: serde_json::Error| self.one.malformed(&call, error.to_string());
+        let malformed = |error: serde_json::Error| self.api.one.malformed(&call, error.to_string());
         let inspected: Inspected<'_> = serde_json::from_str(&text).map_err(malformed)?;
         let pod = inspected.pod.clone().unwrap_or_default();
-        let mut container = inspected.into_container(&self.labels).map_err(malformed)?;
+        let mut container = inspected
+            .into_container(&self.api.labels)
+            .map_err(malformed)?;
         drop(text);
         if let Some(pod) = self.pod(&pod).await? {
             put_into_pod(&mut container, pod);
@@ -220,89 +199,45 @@ fn name_in_pod(names: &mut Names, pod: &str) {
     names.container = name.unwrap_or(&names.name).to_owned();
 }
 
-#[async_trait]
-impl RuntimeClient for PodmanClient {
-    fn runtime(&self) -> Runtime {
-        Runtime::Podman
+impl Dialect for PodmanDialect {
+    const RUNTIME: Runtime = Runtime::Podman;
+    const LIST: &'static str = "/containers/json?all=true";
+    const EVENTS: &'static str = "/events?stream=true&";
+    const ACTIONS: &'static [&'static str] = &ACTIONS;
+    const EVENT_KEYS: &'static [&'static str] = &key::ALL;
+    const EXIT_CODE: &'static str = key::EXIT_CODE;
+
+    fn api(&self) -> &EngineApi {
+        &self.api
     }
 
-    fn version(&self) -> &str {
-        &self.version
-    }
-
-    async fn events(&self) -> Result<Option<Box<dyn EventStream>>, CallError> {
-        let inner = &self.inner;
-        let call = events_call(&format!("{}/events?stream=true&", inner.base), &ACTIONS);
+    async fn open_events(&self, call: &str) -> Result<ObjectStream, CallError> {
         // It answers only when something happens.
-        let objects = inner.http.objects_later(&call).await?;
-        Ok(Some(Box::new(PodmanEvents {
-            number: inner.details.begin_stream(),
-            inner: Arc::clone(inner),
-            objects,
-            call,
-        })))
+        self.api.http.objects_later(call).await
     }
 
-    async fn list(&self) -> Result<Listed, CallError> {
-        let inner = &self.inner;
-        let call = format!("{}/containers/json?all=true", inner.base);
-        let text = inner.http.get(&call).await?;
-        let text = text.ok_or_else(|| inner.http.malformed(&call, "there is no such list"))?;
-        let mut listed = read_list(&text, |item| {
-            serde_json::from_str::<Item<'_>>(item.get())
-                .and_then(|item| item.into_container(&inner.labels))
-                .ok()
-        })
-        .map_err(|error| inner.http.malformed(&call, error.to_string()))?;
-        drop(text);
-        add_details(inner, &mut listed, inner.http.limits().answer).await;
-        Ok(listed)
+    fn read_item(&self, item: &str) -> serde_json::Result<RuntimeContainer> {
+        serde_json::from_str::<Item<'_>>(item)?.into_container(&self.api.labels)
     }
 
-    async fn inspect(&self, of: &ContainerRef) -> Result<Option<RuntimeContainer>, CallError> {
-        if !is_id(&of.id) {
-            return Ok(None);
-        }
-        inspect(&*self.inner, &of.id).await
-    }
-}
-
-#[derive(Debug)]
-struct PodmanEvents {
-    number: u64,
-    inner: Arc<Inner>,
-    objects: ObjectStream,
-    call: String,
-}
-
-impl Drop for PodmanEvents {
-    fn drop(&mut self) {
-        self.inner.details.end_stream(self.number);
-    }
-}
-
-#[async_trait]
-impl EventStream for PodmanEvents {
-    async fn next(&mut self) -> Result<RuntimeEvent, CallError> {
-        let next = self.next_or_error().await;
-        if next.is_err() {
-            self.inner.details.end_stream(self.number);
-        }
-        next
-    }
-}
-
-impl PodmanEvents {
-    async fn next_or_error(&mut self) -> Result<RuntimeEvent, CallError> {
-        loop {
-            let text = self.objects.next().await?;
-            let event = serde_json::from_str::<Event<'_>>(&text)
-                .and_then(|event| event.into_event(&self.inner))
-                .map_err(|error| self.inner.http.malformed(&self.call, error.to_string()))?;
-            if let Some(event) = event {
-                self.inner.details.changed(&event.of().id);
-                return Ok(event);
+    fn told_by_event(&self, id: &str, attributes: &Labels) -> RuntimeContainer {
+        let mut told = RuntimeContainer {
+            id: id.to_owned(),
+            runtime: RuntimeMetadata::of(Runtime::Podman),
+            names: Names {
+                name: attributes.text(key::NAME),
+                image: attributes.text(key::IMAGE),
+                ..Names::default()
+            },
+            labels: self.api.labels.of_container(|key| attributes.get(key)),
+            ..RuntimeContainer::default()
+        };
+        if let Some(pod) = attributes.get(key::POD).and_then(|pod| self.known_pod(pod)) {
+            if pod.infra == told.id {
+                told.role = Role::Sandbox;
             }
+            put_into_pod(&mut told, pod);
         }
+        told
     }
 }

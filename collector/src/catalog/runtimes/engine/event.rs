@@ -1,17 +1,16 @@
-//! What Podman tells of what happens, as it is written.
+//! What an engine tells of what happens, as it is written: both write it alike.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::client::Dialect;
 use crate::catalog::{
-    ContainerRef, Names, Role, Runtime, RuntimeContainer, RuntimeMetadata, RuntimeState,
+    ContainerRef, RuntimeState,
     runtimes::{
         RuntimeEvent,
         told_json::{Labels, is_id, told_epoch},
     },
 };
-
-use super::{ACTIONS, Inner, container::key, put_into_pod};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -29,7 +28,7 @@ pub(super) struct Event<'a> {
 }
 
 #[derive(Deserialize)]
-pub(super) struct Actor<'a> {
+struct Actor<'a> {
     #[serde(rename = "ID")]
     id: String,
     #[serde(borrow, rename = "Attributes")]
@@ -37,10 +36,11 @@ pub(super) struct Actor<'a> {
 }
 
 impl Event<'_> {
-    pub(super) fn into_event(
+    /// What it means; `None` when it is of no container, or of nothing that is asked for.
+    pub(super) fn into_event<D: Dialect>(
         self,
-        inner: &Inner,
-    ) -> Result<Option<RuntimeEvent>, serde_json::Error> {
+        dialect: &D,
+    ) -> serde_json::Result<Option<RuntimeEvent>> {
         if self.r#type != "container" || !is_id(&self.actor.id) {
             return Ok(None);
         }
@@ -49,39 +49,26 @@ impl Event<'_> {
             id: self.actor.id,
         };
         let at = told_epoch(self.time, Some(self.time_nano));
-        let labels = Labels::read(self.actor.attributes, &key::ALL, &inner.labels)?;
+        let labels = &dialect.api().labels;
+        let attributes = Labels::read(self.actor.attributes, D::EVENT_KEYS, labels)?;
+        if !D::ACTIONS.contains(&self.action.as_str()) {
+            return Ok(None);
+        }
         let state = match self.action.as_str() {
-            "died" | "die" => {
-                let code = labels.get(key::EXIT_CODE);
+            "die" | "died" => {
+                let code = attributes.get(D::EXIT_CODE);
                 let code = code.and_then(|code| code.parse().ok());
                 return Ok(Some(RuntimeEvent::Exited { of, code, at }));
             }
-            "remove" | "destroy" => return Ok(Some(RuntimeEvent::Removed { of })),
+            "destroy" | "remove" => return Ok(Some(RuntimeEvent::Removed { of })),
             "create" => RuntimeState::Created,
             "start" | "restart" | "unpause" => RuntimeState::Running,
             "pause" => RuntimeState::Paused,
-            action if ACTIONS.contains(&action) => RuntimeState::Unknown,
-            _ => return Ok(None),
+            _ => RuntimeState::Unknown,
         };
-        let mut told = RuntimeContainer {
-            id: of.id.clone(),
-            runtime: RuntimeMetadata::of(Runtime::Podman),
-            names: Names {
-                name: labels.text(key::NAME),
-                image: labels.text(key::IMAGE),
-                ..Names::default()
-            },
-            labels: inner.labels.of_container(|key| labels.get(key)),
-            state,
-            started: at.filter(|_| self.action == "start"),
-            ..RuntimeContainer::default()
-        };
-        if let Some(pod) = labels.get(key::POD).and_then(|pod| inner.known_pod(pod)) {
-            if pod.infra == told.id {
-                told.role = Role::Sandbox;
-            }
-            put_into_pod(&mut told, pod);
-        }
+        let mut told = dialect.told_by_event(&of.id, &attributes);
+        told.state = state;
+        told.started = at.filter(|_| self.action == "start");
         let told = Some(Box::new(told));
         Ok(Some(RuntimeEvent::Changed { of, told }))
     }

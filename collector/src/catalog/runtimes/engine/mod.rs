@@ -1,9 +1,15 @@
 //! Who answers at a socket where Docker's words are understood: Docker, or Podman.
 
+pub(super) mod client;
+
+mod event;
+
 use serde::Deserialize;
 
-use super::NotConnected;
-use super::http::{CallLimits, HttpClient, not_there};
+use super::{
+    NotConnected,
+    http::{CallLimits, HttpClient, not_there},
+};
 use crate::catalog::provider::Unavailable;
 
 /// The most bytes of its answer.
