@@ -27,6 +27,9 @@ const INTERVAL: Duration = Duration::from_secs(4);
 /// reading: then there is nothing to compare.
 const REMOVED_AFTER: Duration = Duration::from_millis(30);
 
+/// Cgroups in which a process is killed for want of memory, one after the other.
+const KILLS: u32 = 3;
+
 const MIB: usize = 1 << 20;
 
 fn drift(exposition: &Exposition, quantity: &str, of: &str) -> Option<f64> {
@@ -139,10 +142,17 @@ fn worst_of_mixed_load(daemon: &Daemon, time: Duration) -> Worst {
         let path = text(brief_file.path());
         let brief = ["brief", "100", "--path", path, "--bytes", &brief_bytes];
         let lives = threads.spawn(move || come_and_go("cgscope-drift-brief", &brief, time));
-        if mounts().memory_hierarchy().is_some() {
-            be_killed();
-        }
+        // More than one: of who goes while all CPUs are busy the last reading can be late.
+        let kills = threads.spawn(move || {
+            for _ in 0..KILLS {
+                if mounts().memory_hierarchy().is_some() {
+                    be_killed();
+                }
+                thread::sleep(time / (KILLS + 1));
+            }
+        });
         worst.look(daemon, time);
+        kills.join().expect("whose processes are killed");
         lives.join().expect("who makes them")
     });
     for (cgroup, mut load) in loads {
