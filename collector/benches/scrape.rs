@@ -122,6 +122,7 @@ fn container(number: u64) -> CgroupStats {
                 (signal, Quantiles { values_ns })
             })
             .into(),
+        exemplars: Vec::new(),
         kernel: KernelReading::default(),
     }
 }
@@ -165,6 +166,7 @@ fn snapshot_with_files() -> Snapshot {
 
 fn snapshot() -> Snapshot {
     Snapshot {
+        otlp: Vec::new(),
         taken: SystemTime::UNIX_EPOCH,
         cgroups: (0..CONTAINERS).map(container).collect(),
         accounts: Signal::ALL

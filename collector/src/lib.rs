@@ -3,7 +3,7 @@
 //! The modules are the stages of one pipeline, in the order in which an event passes them:
 //!
 //! ```text
-//! kernel ─► drain ─► window ─► reconcile ─► export
+//! kernel ─► drain ─► window ─► reconcile ─► export, trace
 //!            ▲                  ▲      ▲
 //!         attach             catalog  host        daemon wires them and runs them
 //! ```
@@ -21,6 +21,8 @@ pub mod catalog;
 pub mod reconcile;
 
 pub mod export;
+
+pub mod trace;
 
 pub mod daemon;
 

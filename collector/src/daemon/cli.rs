@@ -239,4 +239,23 @@ pub struct RunArgs {
     #[arg(long, env = "CGSCOPE_COUNT_OWN_PREEMPTIONS", value_name = "BOOL", num_args = 0..=1,
         require_equals = true, default_missing_value = "true")]
     pub count_own_preemptions: Option<bool>,
+    /// Send metrics to an OpenTelemetry collector; in the file, `enabled` below `[export.otlp]`, where
+    /// it also says where that is [default: false].
+    #[arg(long, env = "CGSCOPE_EXPORT_OTLP", value_name = "BOOL", num_args = 0..=1,
+        require_equals = true, default_missing_value = "true")]
+    pub export_otlp: Option<bool>,
+    /// Trace our own work: a span for each container that is processed; in the file, `enable_tracing`
+    /// below `[trace.own]` [default: false].
+    #[arg(long, env = "CGSCOPE_TRACE_OWN", value_name = "BOOL", num_args = 0..=1,
+        require_equals = true, default_missing_value = "true")]
+    pub trace_own: Option<bool>,
+    /// Trace the lives of containers; in the file, `enable_tracing` below `[trace.containers]` [default: false].
+    #[arg(long, env = "CGSCOPE_TRACE_CONTAINERS", value_name = "BOOL", num_args = 0..=1,
+        require_equals = true, default_missing_value = "true")]
+    pub trace_containers: Option<bool>,
+    /// Take spans from Kata's agents and pass them on, as the command `trace-forwarder` does; in the file,
+    /// `enable_tracing` below `[trace.forwarder]` [default: false].
+    #[arg(long, env = "CGSCOPE_TRACE_FORWARDER", value_name = "BOOL", num_args = 0..=1,
+        require_equals = true, default_missing_value = "true")]
+    pub trace_forwarder: Option<bool>,
 }

@@ -165,6 +165,7 @@ mod tests {
     use crate::{
         catalog::Recognizer,
         daemon::cgroup_files::FileSources,
+        export::otlp::Outboxes,
         host::{
             CgroupKey, HierarchyId,
             cgroup_mounts::{CgroupMounts, Hierarchy},
@@ -215,7 +216,14 @@ mod tests {
             });
             let pipeline = Pipeline::new(settings, SystemTime::UNIX_EPOCH);
             let own = Backend::new(BackendSettings::default());
-            let state = State::new(pipeline, readings, own, Vec::new(), "/".into());
+            let state = State::new(
+                pipeline,
+                readings,
+                own,
+                Vec::new(),
+                "/".into(),
+                Outboxes::default(),
+            );
             let sources = FileSources {
                 roots: Arc::new(HierarchyRoots::open(&mounts)),
                 budget: DescriptorBudget::new(100, 100),

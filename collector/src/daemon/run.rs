@@ -30,7 +30,8 @@ use crate::{
     attach::{Attached, ProgramState, SignalState},
     catalog::{MAX_CROWD, Recognizer},
     drain::Drainer,
-    error_chain, export,
+    error_chain,
+    export::{self, otlp::Outboxes},
     host::{
         cgroup_mounts::{CgroupMounts, Hierarchy},
         cgroupfs::{CgroupVersion, DescriptorBudget, HierarchyRoots},
@@ -294,7 +295,15 @@ fn prepare(
         last: ReadPlan::for_names(config.names).last(),
         versions: stand_in_versions(mounts),
     });
-    State::new(pipeline, readings, own, programs, config.host_root.clone())
+    let otlp = Outboxes::default();
+    State::new(
+        pipeline,
+        readings,
+        own,
+        programs,
+        config.host_root.clone(),
+        otlp,
+    )
 }
 
 /// From which version the kernel's figures are that events stand in for.

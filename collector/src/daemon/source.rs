@@ -119,6 +119,7 @@ impl Source for DaemonSource {
             read_errors: self.state.read_errors(),
             runtimes: self.state.runtimes(),
             kata,
+            otlp: self.state.otlp.accounts(),
             timings: timings.collect(),
             process: read_own_process(),
         }

@@ -16,6 +16,7 @@ use crate::{
         kata::reading::KataReadings,
     },
     drain::Accounts,
+    export::otlp::Outboxes,
     reconcile::{
         Pipeline,
         drift::{Checkpoint, CheckpointWish, DriftRatio},
@@ -52,6 +53,8 @@ pub struct State {
     kata: Mutex<KataReadings>,
     /// Where the host's `/` is.
     pub host_root: PathBuf,
+    /// Where what leaves by OTLP is put.
+    pub otlp: Outboxes,
 }
 
 /// Who reads cgroups' files.
@@ -72,6 +75,7 @@ impl State {
         own: Backend,
         programs: Vec<(ProgramState, Option<i32>)>,
         host_root: PathBuf,
+        otlp: Outboxes,
     ) -> Self {
         Self {
             pipeline: Mutex::new(pipeline),
@@ -93,6 +97,7 @@ impl State {
             followed: Mutex::default(),
             kata: Mutex::default(),
             host_root,
+            otlp,
         }
     }
 

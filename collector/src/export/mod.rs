@@ -22,6 +22,8 @@ mod peers;
 mod runtime_feeds;
 mod series;
 
+pub mod otlp;
+
 pub mod reference;
 
 mod classic_text;

@@ -6,11 +6,15 @@
 mod pipeline;
 mod roll_up;
 
+pub mod delivery;
+
 pub mod drift;
 
 pub mod readings;
 
 pub mod listing;
+
+pub mod slow;
 
 pub mod snapshot;
 

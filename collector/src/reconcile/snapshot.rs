@@ -18,11 +18,13 @@ use crate::{
         process_files::ProcessTotals,
     },
     reconcile::{
+        delivery::OtlpAccount,
         drift::DriftRatio,
         readings::{LastReadings, LeftOutCounts},
     },
     window::{
-        BlockTotals, CgroupTotals, Cumulative, OomTotals, Quantiles, SchedTotals, WindowSignal,
+        BlockTotals, CgroupTotals, Cumulative, Device, OomTotals, Operation, Quantiles,
+        SchedTotals, WindowSignal,
     },
 };
 
@@ -65,6 +67,8 @@ pub struct Snapshot {
     pub runtimes: Vec<RuntimeStatus>,
     /// What the shims of Kata tell.
     pub kata: KataSnapshot,
+    /// What became of all that was to be sent to an OpenTelemetry collector; none where nothing is.
+    pub otlp: Vec<OtlpAccount>,
     /// Our own timings.
     pub timings: Vec<(Timing, Cumulative)>,
     /// Our own process.
@@ -144,6 +148,51 @@ pub struct CgroupStats {
     pub quantiles: Vec<(WindowSignal, Quantiles)>,
     /// What the kernel's own accounting says of it.
     pub kernel: KernelReading,
+    /// Samples of it that have spans.
+    pub exemplars: Vec<Exemplar>,
+}
+
+/// A sample that has a span.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Exemplar {
+    /// In which histogram it is.
+    pub of: ExemplarOf,
+    /// Its value.
+    pub value_ns: u64,
+    /// When it was taken.
+    pub at: SystemTime,
+    /// Its span.
+    pub span: SpanRef,
+}
+
+/// A histogram of a cgroup whose samples can have spans.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ExemplarOf {
+    /// Run-queue latency.
+    RunqueueLatency,
+    /// Block I/O, from the request's start to its issue.
+    BlockIoQueue {
+        /// The disk.
+        device: Device,
+        /// What was done.
+        operation: Operation,
+    },
+    /// Block I/O, from issue to completion.
+    BlockIoDevice {
+        /// The disk.
+        device: Device,
+        /// What was done.
+        operation: Operation,
+    },
+}
+
+/// A span, by its ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SpanRef {
+    /// Of the trace.
+    pub trace_id: [u8; 16],
+    /// Of the span in it.
+    pub span_id: [u8; 8],
 }
 
 /// What the events of a path's latest life add up to, as the kernel's own figures are: those of a life

@@ -9,7 +9,7 @@ use crate::{
     catalog::Recognizer,
     daemon::cgroup_files::FileSources,
     drain::{Batch, Event, InFlight, Samples, Sink as _, decode::CgroupChange},
-    export::NameSets,
+    export::{NameSets, otlp::Outboxes},
     host::{
         CgroupKey, HierarchyId,
         cgroup_mounts::{CgroupMounts, Hierarchy},
@@ -74,6 +74,7 @@ impl Bench {
             Backend::new(BackendSettings::default()),
             Vec::new(),
             "/".into(),
+            Outboxes::default(),
         );
         let sources = FileSources {
             roots: Arc::new(HierarchyRoots::open(&mounts)),

@@ -12,11 +12,13 @@ use serde::Deserialize;
 
 use super::{
     catalog::CatalogFileConfig,
+    otlp::OtlpFileConfig,
+    trace::TraceFileConfig,
     value::{ByteSize, SignalSet, duration},
 };
 
-/// The keys of the file: those of `run`'s flags, those about containers' names below `[catalog]`, and
-/// `export.<set>.enabled` for `--export-<set>`. All optional, none else allowed.
+/// The keys of the file: those of `run`'s flags, those about containers' names below `[catalog]`,
+/// those about traces below `[trace]`, and `export.<set>.enabled` for `--export-<set>`. All optional, none else allowed.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileConfig {
@@ -37,6 +39,8 @@ pub struct FileConfig {
     pub(super) export: ExportConfig,
     #[serde(default)]
     pub(super) catalog: CatalogFileConfig,
+    #[serde(default)]
+    pub(super) trace: TraceFileConfig,
 }
 
 /// The part of the file that is about what is exported.
@@ -47,6 +51,8 @@ pub(super) struct ExportConfig {
     pub(super) containerd: NameSetConfig,
     #[serde(default)]
     pub(super) cadvisor: NameSetConfig,
+    #[serde(default)]
+    pub(super) otlp: OtlpFileConfig,
 }
 
 /// One set of names that others gave.

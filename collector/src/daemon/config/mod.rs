@@ -7,6 +7,8 @@
 mod catalog;
 pub mod endpoint;
 mod file;
+mod otlp;
+mod trace;
 pub mod value;
 
 use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, time::Duration};
@@ -18,6 +20,8 @@ pub use self::{
     catalog::CatalogConfig,
     endpoint::EndpointValue,
     file::{ConfigError, FileConfig},
+    otlp::OtlpConfig,
+    trace::{ContainerTraceConfig, ForwarderConfig, OwnTraceConfig, TraceConfig},
 };
 use super::cli::RunArgs;
 use crate::{catalog::LabelSelection, export::NameSets};
@@ -51,6 +55,10 @@ pub struct Config {
     pub names: NameSets,
     /// How containers get their names.
     pub catalog: CatalogConfig,
+    /// What is sent to an OpenTelemetry collector, and how.
+    pub otlp: OtlpConfig,
+    /// What is traced.
+    pub trace: TraceConfig,
 }
 
 /// Intervals outside are refused: windows of less than a second have too few samples to tell
@@ -74,6 +82,8 @@ impl Config {
     /// Decides: a flag or variable goes before the file, and that before the default.
     pub fn decide(args: RunArgs, file: FileConfig) -> Result<Self, ConfigError> {
         let config = Self {
+            otlp: OtlpConfig::decide(&args, file.export.otlp),
+            trace: TraceConfig::decide(&args, file.trace),
             listen: args
                 .listen
                 .or(file.listen)
@@ -189,6 +199,8 @@ impl Config {
             });
         }
         self.catalog.check()?;
+        self.otlp.check()?;
+        self.trace.check()?;
         Ok(self)
     }
 }

@@ -294,25 +294,41 @@ impl Instrument {
     }
 }
 
+/// What is known of a container, by the keys of [`RESOURCE`]; nothing of a cgroup that is no container's own.
+pub fn resource_of(identity: &Identity) -> impl Iterator<Item = (&'static str, &str)> {
+    let container = identity.own_container();
+    let values = container.map(|container| resource_values(identity, container));
+    let known = RESOURCE.iter().zip(values.into_iter().flatten());
+    known.filter_map(|(label, value)| Some((label.name, value?)))
+}
+
+/// The values of [`RESOURCE`], in its order.
+fn resource_values<'a>(
+    identity: &'a Identity,
+    container: &'a Container,
+) -> [Option<&'a str>; RESOURCE.len()] {
+    let names = &identity.names;
+    // A namespace of the runtime's is not one of Kubernetes.
+    let in_pod = !container.pod_uid.is_empty();
+    let namespace = if in_pod { names.namespace.as_str() } else { "" };
+    [
+        &container.id,
+        &names.name,
+        &names.image,
+        container.runtime.name(),
+        namespace,
+        &names.pod,
+        &container.pod_uid,
+        &names.container,
+    ]
+    .map(|value: &str| Some(value).filter(|value| !value.is_empty()))
+}
+
 impl<'a> ContainerPoints<'a> {
     /// The values of [`RESOURCE`], in its order.
     #[must_use]
     pub fn resource(&self) -> [Option<&'a str>; RESOURCE.len()] {
-        let names = &self.identity.names;
-        // A namespace of the runtime's is not one of Kubernetes.
-        let in_pod = !self.container.pod_uid.is_empty();
-        let namespace = if in_pod { names.namespace.as_str() } else { "" };
-        [
-            &self.container.id,
-            &names.name,
-            &names.image,
-            self.container.runtime.name(),
-            namespace,
-            &names.pod,
-            &self.container.pod_uid,
-            &names.container,
-        ]
-        .map(|value: &str| Some(value).filter(|value| !value.is_empty()))
+        resource_values(self.identity, self.container)
     }
 
     /// Gives each point to `take`. Of a container that is gone there are sums that only rise.

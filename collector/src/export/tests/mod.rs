@@ -106,6 +106,7 @@ fn busy_container() -> CgroupStats {
                 values_ns: [1_000, 2_000, 3_000, 4_000, 5_000_000, 6_000_000_000],
             },
         )],
+        exemplars: Vec::new(),
         kernel: KernelReading {
             last: LastReading::Final,
             ..KernelReading::default()
@@ -161,6 +162,7 @@ fn unknown_cgroup() -> CgroupStats {
         life: LifeEvents::default(),
         quantiles: Vec::new(),
         kernel: KernelReading::default(),
+        exemplars: Vec::new(),
     }
 }
 
@@ -177,6 +179,7 @@ pub(super) fn full_snapshot() -> Snapshot {
         in_flight: observed - recorded - filtered - ring_full,
     };
     Snapshot {
+        otlp: Vec::new(),
         taken: SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_200),
         cgroups: vec![busy_container(), unknown_cgroup()],
         accounts: vec![

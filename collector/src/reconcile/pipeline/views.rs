@@ -199,6 +199,7 @@ impl Pipeline {
             life,
             quantiles: quantiles.collect(),
             kernel: KernelReading::default(),
+            exemplars: Vec::new(),
         }
     }
 
@@ -232,6 +233,7 @@ impl Pipeline {
             life: LifeEvents::default(),
             quantiles: quantiles.collect(),
             kernel: KernelReading::default(),
+            exemplars: Vec::new(),
         })
     }
 }

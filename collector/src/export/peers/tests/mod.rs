@@ -75,6 +75,7 @@ fn row(path: &str, container: Option<Container>, statistics: CgroupStatistics) -
         oom: OomTotals::default(),
         life: LifeEvents::default(),
         quantiles: Vec::new(),
+        exemplars: Vec::new(),
         kernel: KernelReading {
             statistics: Some(Arc::new(statistics)),
             at: Some(Ktime::from_ns(1)),

@@ -1,0 +1,352 @@
+//! What waits to be sent: bounded, and every item of it accounted for.
+
+use std::{
+    collections::VecDeque,
+    mem,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use opentelemetry_proto::tonic::{metrics::v1::ResourceMetrics, trace::v1::ResourceSpans};
+use tokio::sync::Notify;
+
+use crate::reconcile::delivery::{OtlpAccount, OtlpLoss, OtlpSignal};
+
+/// A part of a request that can be sent alone.
+pub trait Parcel: prost::Message + Default + Send + 'static {
+    /// What it is of.
+    const SIGNAL: OtlpSignal;
+
+    /// Spans or data points in it: what is counted.
+    fn items(&self) -> u64;
+}
+
+impl Parcel for ResourceSpans {
+    const SIGNAL: OtlpSignal = OtlpSignal::Traces;
+
+    fn items(&self) -> u64 {
+        self.scope_spans
+            .iter()
+            .map(|of| of.spans.len() as u64)
+            .sum()
+    }
+}
+
+impl Parcel for ResourceMetrics {
+    const SIGNAL: OtlpSignal = OtlpSignal::Metrics;
+
+    fn items(&self) -> u64 {
+        use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+        let metrics = self.scope_metrics.iter().flat_map(|of| &of.metrics);
+        let points = metrics.map(|metric| match &metric.data {
+            None => 0,
+            Some(Data::Gauge(of)) => of.data_points.len(),
+            Some(Data::Sum(of)) => of.data_points.len(),
+            Some(Data::Histogram(of)) => of.data_points.len(),
+            Some(Data::ExponentialHistogram(of)) => of.data_points.len(),
+            Some(Data::Summary(of)) => of.data_points.len(),
+        });
+        points.map(|points| points as u64).sum()
+    }
+}
+
+/// How much may wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Spans or data points, those included that are being sent.
+    pub items: u64,
+    /// Their bytes as they are sent, uncompressed.
+    pub bytes: u64,
+    /// What gives way.
+    pub when_full: WhenFull,
+}
+
+/// What gives way when more is put in than may wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenFull {
+    /// What comes: of a trace the beginning is worth most.
+    DropNew,
+    /// What has waited longest: later data points say more.
+    DropOldest,
+}
+
+/// What waits to be sent. Putting something in takes a lock for a moment and never waits for a collector.
+#[derive(Debug)]
+pub struct Outbox<P> {
+    bounds: Bounds,
+    inner: Mutex<Inner<P>>,
+    filled: Notify,
+}
+
+#[derive(Debug)]
+struct Inner<P> {
+    waiting: VecDeque<P>,
+    account: OtlpAccount,
+    /// Of what waits and what is being sent.
+    bytes: u64,
+    is_closed: bool,
+}
+
+impl<P: Parcel> Outbox<P> {
+    /// Empty.
+    #[must_use]
+    pub fn new(bounds: Bounds) -> Self {
+        Self {
+            bounds,
+            inner: Mutex::new(Inner {
+                waiting: VecDeque::new(),
+                account: OtlpAccount {
+                    signal: P::SIGNAL,
+                    put: 0,
+                    sent: 0,
+                    waiting: 0,
+                    lost: [0; OtlpLoss::ALL.len()],
+                },
+                bytes: 0,
+                is_closed: false,
+            }),
+            filled: Notify::new(),
+        }
+    }
+
+    /// What became of all that was put in.
+    #[must_use]
+    pub fn account(&self) -> OtlpAccount {
+        self.inner().account
+    }
+
+    /// Puts something in. What there is no room for is lost, and counted.
+    pub fn put(&self, parcel: P) {
+        let (items, bytes) = (parcel.items(), parcel.encoded_len() as u64);
+        if items == 0 {
+            return;
+        }
+        let mut inner = self.inner();
+        inner.account.put += items;
+        if inner.is_closed {
+            inner.account.lost[OtlpLoss::Shutdown as usize] += items;
+            return;
+        }
+        let fits = |inner: &Inner<P>| {
+            inner.account.waiting + items <= self.bounds.items
+                && inner.bytes + bytes <= self.bounds.bytes
+        };
+        if self.bounds.when_full == WhenFull::DropOldest {
+            while !fits(&inner)
+                && let Some(oldest) = inner.waiting.pop_front()
+            {
+                let bytes = oldest.encoded_len() as u64;
+                inner.settle(oldest.items(), bytes, Outcome::Lost(OtlpLoss::QueueFull));
+            }
+        }
+        if fits(&inner) {
+            inner.account.waiting += items;
+            inner.bytes += bytes;
+            inner.waiting.push_back(parcel);
+            drop(inner);
+            self.filled.notify_one();
+        } else {
+            inner.account.lost[OtlpLoss::QueueFull as usize] += items;
+        }
+    }
+
+    /// Waits until there is something, or nothing more will come.
+    pub async fn wait(&self) {
+        loop {
+            {
+                let inner = self.inner();
+                if !inner.waiting.is_empty() || inner.is_closed {
+                    return;
+                }
+            }
+            self.filled.notified().await;
+        }
+    }
+
+    /// Takes what has waited longest, up to so many items and bytes, and one parcel at least if there is one. It still
+    /// counts as waiting, until its [`Sending`] says what became of it.
+    pub fn take(&self, most_items: u64, most_bytes: u64) -> Sending<'_, P> {
+        let mut inner = self.inner();
+        let (mut parcels, mut items, mut bytes) = (Vec::new(), 0, 0);
+        while let Some(next) = inner.waiting.front() {
+            let (more, larger) = (next.items(), next.encoded_len() as u64);
+            if !parcels.is_empty() && (items + more > most_items || bytes + larger > most_bytes) {
+                break;
+            }
+            items += more;
+            bytes += larger;
+            parcels.extend(inner.waiting.pop_front());
+        }
+        Sending {
+            outbox: self,
+            parcels,
+            items,
+            bytes,
+        }
+    }
+
+    /// Takes nothing more in.
+    pub fn close(&self) {
+        self.inner().is_closed = true;
+        self.filled.notify_one();
+    }
+
+    /// Whether it takes nothing more in.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.inner().is_closed
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner<P>> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Outcome {
+    Sent,
+    Lost(OtlpLoss),
+}
+
+impl<P> Inner<P> {
+    fn settle(&mut self, items: u64, bytes: u64, outcome: Outcome) {
+        self.account.waiting -= items;
+        self.bytes -= bytes;
+        match outcome {
+            Outcome::Sent => self.account.sent += items,
+            Outcome::Lost(reason) => self.account.lost[reason as usize] += items,
+        }
+    }
+}
+
+/// What is being sent. Dropped before anybody said what became of it, it is lost to the daemon's end.
+#[derive(Debug)]
+pub struct Sending<'a, P: Parcel> {
+    outbox: &'a Outbox<P>,
+    parcels: Vec<P>,
+    items: u64,
+    bytes: u64,
+}
+
+impl<P: Parcel> Sending<'_, P> {
+    /// Items in it that are not settled.
+    #[must_use]
+    pub const fn items(&self) -> u64 {
+        self.items
+    }
+
+    /// What is to be sent; empty from then on.
+    pub fn parcels(&mut self) -> Vec<P> {
+        mem::take(&mut self.parcels)
+    }
+
+    /// The collector took all but `rejected` of it.
+    pub fn sent(mut self, rejected: u64) {
+        let rejected = rejected.min(self.items);
+        let mut inner = self.outbox.inner();
+        inner.settle(rejected, 0, Outcome::Lost(OtlpLoss::Rejected));
+        inner.settle(self.items - rejected, self.bytes, Outcome::Sent);
+        drop(inner);
+        self.items = 0;
+        self.bytes = 0;
+    }
+
+    /// It is lost.
+    pub fn lost(mut self, reason: OtlpLoss) {
+        self.lose(reason);
+    }
+
+    fn lose(&mut self, reason: OtlpLoss) {
+        let (items, bytes) = (mem::take(&mut self.items), mem::take(&mut self.bytes));
+        let mut inner = self.outbox.inner();
+        inner.settle(items, bytes, Outcome::Lost(reason));
+    }
+}
+
+impl<P: Parcel> Drop for Sending<'_, P> {
+    fn drop(&mut self) {
+        self.lose(OtlpLoss::Shutdown);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry_proto::tonic::trace::v1::{ScopeSpans, Span};
+
+    use super::*;
+
+    fn spans(count: usize) -> ResourceSpans {
+        ResourceSpans {
+            scope_spans: vec![ScopeSpans {
+                spans: vec![Span::default(); count],
+                ..ScopeSpans::default()
+            }],
+            ..ResourceSpans::default()
+        }
+    }
+
+    fn outbox(items: u64, when_full: WhenFull) -> Outbox<ResourceSpans> {
+        Outbox::new(Bounds {
+            items,
+            bytes: 1 << 20,
+            when_full,
+        })
+    }
+
+    fn is_settled(account: &OtlpAccount) -> bool {
+        account.put == account.sent + account.waiting + account.lost.iter().sum::<u64>()
+    }
+
+    #[test]
+    fn what_finds_no_room_is_counted_and_what_waits_stays() {
+        let outbox = outbox(5, WhenFull::DropNew);
+        for count in [3, 4, 2] {
+            outbox.put(spans(count));
+        }
+        let account = outbox.account();
+        assert_eq!((account.waiting, account.lost[0], account.put), (5, 4, 9));
+        let mut sending = outbox.take(10, 1 << 20);
+        assert_eq!(sending.parcels().len(), 2);
+        outbox.put(spans(1));
+        assert_eq!(
+            outbox.account().lost[0],
+            5,
+            "what is being sent still waits"
+        );
+        sending.sent(2);
+        let account = outbox.account();
+        assert_eq!((account.sent, account.lost[2], account.waiting), (3, 2, 0));
+        assert!(is_settled(&account));
+    }
+
+    #[test]
+    fn the_oldest_gives_way_where_it_is_worth_least() {
+        let outbox = outbox(4, WhenFull::DropOldest);
+        for count in [2, 1, 3] {
+            outbox.put(spans(count));
+        }
+        let mut sending = outbox.take(10, 1 << 20);
+        let counts: Vec<_> = sending.parcels().iter().map(Parcel::items).collect();
+        assert_eq!(counts, [1, 3]);
+        outbox.put(spans(9));
+        sending.lost(OtlpLoss::GaveUp);
+        let account = outbox.account();
+        assert_eq!((account.lost[0], account.lost[3]), (11, 4));
+        assert!(is_settled(&account));
+    }
+
+    #[test]
+    fn one_request_has_no_more_than_it_may_and_what_is_dropped_is_told() {
+        let outbox = outbox(100, WhenFull::DropNew);
+        for count in [6, 3, 3] {
+            outbox.put(spans(count));
+        }
+        assert_eq!(outbox.take(5, 1 << 20).items(), 6, "one at least");
+        assert_eq!(outbox.account().lost[OtlpLoss::Shutdown as usize], 6);
+        outbox.take(4, 1 << 20).sent(0);
+        outbox.close();
+        outbox.put(spans(1));
+        let account = outbox.account();
+        assert_eq!((account.sent, account.waiting, account.lost[4]), (3, 3, 7));
+        assert!(is_settled(&account));
+    }
+}

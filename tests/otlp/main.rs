@@ -1,0 +1,1 @@
+//! What leaves by OTLP, as a real collector takes it.
