@@ -54,7 +54,8 @@ pub struct NoAnswer {
     endpoint: String,
     signal: &'static str,
     protocol: &'static str,
-    why: String,
+    /// What went wrong.
+    pub why: String,
 }
 
 /// Sends what waits in an outbox.
