@@ -13,6 +13,7 @@ pub mod listing;
 
 mod cgroup_feeds;
 mod cgroup_labels;
+mod exemplars;
 mod family_message;
 mod feeds;
 mod histogram;

@@ -2,6 +2,7 @@
 
 mod catalog;
 mod endpoint;
+mod exemplars;
 mod exposition;
 mod kata;
 

@@ -6,6 +6,7 @@
 
 mod intake;
 mod own;
+mod slow;
 mod views;
 
 use std::{
@@ -14,7 +15,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use self::own::Own;
+use self::{own::Own, slow::Slow};
 use super::{
     roll_up::RollUp,
     snapshot::{CgroupCounts, CgroupStats, SchedSums},
@@ -68,6 +69,8 @@ pub struct Pipeline {
     homeless: CgroupTotals,
     /// What counts in the rows above, though it has no row any more.
     roll_up: RollUp,
+    /// What took unusually long.
+    slow: Slow,
     started: SystemTime,
     wants_resync: bool,
     /// There is a container of which no runtime has told.
@@ -146,6 +149,7 @@ impl Pipeline {
             put_aside: HashMap::new(),
             homeless: CgroupTotals::default(),
             roll_up: RollUp::default(),
+            slow: Slow::default(),
             started,
             wants_resync: false,
             misses_names: false,
