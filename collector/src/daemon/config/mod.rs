@@ -21,7 +21,7 @@ pub use self::{
     endpoint::EndpointValue,
     file::{ConfigError, FileConfig},
     otlp::OtlpConfig,
-    trace::{ContainerTraceConfig, ForwarderConfig, OwnTraceConfig, TraceConfig},
+    trace::{ContainerTraceConfig, ForwarderConfig, OwnTraceConfig, Ratio, TraceConfig},
 };
 use super::cli::RunArgs;
 use crate::{catalog::LabelSelection, export::NameSets};
@@ -83,7 +83,7 @@ impl Config {
     pub fn decide(args: RunArgs, file: FileConfig) -> Result<Self, ConfigError> {
         let config = Self {
             otlp: OtlpConfig::decide(&args, file.export.otlp),
-            trace: TraceConfig::decide(&args, file.trace),
+            trace: TraceConfig::decide(&args, file.trace)?,
             listen: args
                 .listen
                 .or(file.listen)
@@ -156,6 +156,7 @@ impl Config {
                     .count_own_preemptions
                     .or(file.catalog.count_own_preemptions)
                     .unwrap_or(true),
+                retries: catalog::retries(file.catalog.max_retries, file.catalog.retry_delay),
             },
         };
         config.check()

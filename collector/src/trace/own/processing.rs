@@ -61,7 +61,12 @@ impl Processing {
     /// What is done about the object begins.
     #[must_use]
     pub fn step(&self, action: Action) -> Step {
-        Step::below(self.0.as_ref().map(|of| (&of.tracer, &of.context, of.began)), action)
+        Step::below(
+            self.0
+                .as_ref()
+                .map(|of| (&of.tracer, &of.context, of.began)),
+            action,
+        )
     }
 
     /// It became known what the object is called.

@@ -8,7 +8,11 @@ mod own;
 
 use serde::Deserialize;
 
-pub use self::{containers::ContainerTraceConfig, forwarder::ForwarderConfig, own::OwnTraceConfig};
+pub use self::{
+    containers::ContainerTraceConfig,
+    forwarder::ForwarderConfig,
+    own::{OwnTraceConfig, Ratio},
+};
 use super::ConfigError;
 use crate::daemon::cli::RunArgs;
 
@@ -37,12 +41,12 @@ pub struct TraceConfig {
 
 impl TraceConfig {
     /// A flag or variable goes before the file, and that before the default.
-    pub(super) fn decide(args: &RunArgs, file: TraceFileConfig) -> Self {
-        Self {
-            own: OwnTraceConfig::decide(args, file.own),
+    pub(super) fn decide(args: &RunArgs, file: TraceFileConfig) -> Result<Self, ConfigError> {
+        Ok(Self {
+            own: OwnTraceConfig::decide(args, file.own, |name| std::env::var(name).ok())?,
             containers: ContainerTraceConfig::decide(args, file.containers),
             forwarder: ForwarderConfig::decide(args, file.forwarder),
-        }
+        })
     }
 
     /// Refuses what cannot be.
