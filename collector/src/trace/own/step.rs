@@ -63,7 +63,7 @@ impl Step {
             builder.start_time = at;
             RecordedStep::begin(tracer, context, builder)
         };
-        Self(root.map(begin))
+        Self(root.map(begin).map(Box::new))
     }
 
     /// A part of it, below it.
@@ -81,11 +81,11 @@ impl Step {
     }
 
     fn child_of_kind(&self, name: &'static str, kind: SpanKind) -> Self {
-        let begin = |of: &Box<RecordedStep>| {
+        let begin = |of: &RecordedStep| {
             let builder = SpanBuilder::from_name(name).with_kind(kind);
             RecordedStep::begin(&of.tracer, &of.context, builder)
         };
-        Self(self.0.as_ref().map(begin))
+        Self(self.0.as_deref().map(begin).map(Box::new))
     }
 
     /// Where its span is, and the object's key as baggage: for whoever makes spans of their own.
@@ -112,12 +112,12 @@ impl Step {
 }
 
 impl RecordedStep {
-    fn begin(tracer: &SdkTracer, above: &Context, builder: SpanBuilder) -> Box<Self> {
+    fn begin(tracer: &SdkTracer, above: &Context, builder: SpanBuilder) -> Self {
         let span = tracer.build_with_context(builder, above);
-        Box::new(Self {
+        Self {
             tracer: tracer.clone(),
             context: above.with_span(span),
-        })
+        }
     }
 }
 

@@ -134,7 +134,6 @@ impl LoopTracer {
 
     /// The processing of an object begins. Which, is asked if it is recorded.
     #[inline]
-    #[must_use]
     pub fn begin(&self, beginning: Beginning, object: impl FnOnce() -> Object) -> Processing {
         match &self.0 {
             None => Processing::unrecorded(),

@@ -66,7 +66,6 @@ enum ListFate {
 
 #[derive(Clone, Copy, Debug)]
 enum LookFate {
-    Good,
     Refused,
     TooLarge,
     TimedOut,
@@ -102,11 +101,12 @@ impl Audience for Notes {
             News::Removed { of } => {
                 known.remove(&of.id);
             }
-            News::All { containers, .. } => {
+            News::All { containers, newer } => {
                 let is_there = |id: &String| containers.iter().any(|of| of.id == *id);
                 let left = known.extract_if(|id, _| !is_there(id));
                 gone = left.map(|(_, of)| of).collect();
-                for of in containers {
+                let is_older = |of: &&RuntimeContainer| !newer.contains(&of.key());
+                for of in containers.iter().filter(is_older) {
                     known.insert(of.id.clone(), Arc::new(of.clone()));
                 }
             }
@@ -257,7 +257,7 @@ impl RuntimeClient for Scripted {
         };
         let (address, call) = ("test".to_owned(), "inspect".to_owned());
         match fate {
-            None | Some(LookFate::Good) => {}
+            None => {}
             Some(LookFate::Late(after)) => sleep(after).await,
             Some(LookFate::Refused) => {
                 let answer = "busy".to_owned();

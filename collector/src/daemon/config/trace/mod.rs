@@ -51,7 +51,6 @@ impl TraceConfig {
 
     /// Refuses what cannot be.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
-        self.own.check()?;
         self.containers.check()?;
         self.forwarder.check()
     }

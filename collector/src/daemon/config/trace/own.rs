@@ -67,11 +67,6 @@ impl OwnTraceConfig {
         };
         Ok(Self { enabled, ratio })
     }
-
-    /// Refuses what cannot be.
-    pub(super) fn check(&self) -> Result<(), ConfigError> {
-        Ok(())
-    }
 }
 
 /// What the variables of OpenTelemetry say of sampling. All our traces begin here: those samplers that go by
