@@ -47,24 +47,24 @@ const VERSION: &str =
 
 /// What one resync took of the thread, in the middle of all.
 #[derive(Clone, Copy, Debug)]
-pub struct Costs {
+pub(crate) struct Costs {
     /// Without tracing.
-    pub off: Duration,
+    pub(crate) off: Duration,
     /// With it.
-    pub on: Duration,
+    pub(crate) on: Duration,
     /// Spans that were made.
-    pub spans: u64,
+    pub(crate) spans: u64,
 }
 
 impl Costs {
     /// What tracing makes of it.
-    pub fn ratio(&self) -> f64 {
+    pub(crate) fn ratio(&self) -> f64 {
         self.on.as_secs_f64() / self.off.as_secs_f64()
     }
 }
 
 /// Measures: `rounds` of each side, in turn, of `lists` each.
-pub fn compare(ratio: f64, rounds: usize, lists: usize) -> Costs {
+pub(crate) fn compare(ratio: f64, rounds: usize, lists: usize) -> Costs {
     let folder = tempfile::tempdir().expect("a folder");
     let socket = serve(folder.path());
     let runtime = tokio::runtime::Builder::new_current_thread()
