@@ -13,7 +13,7 @@ pub use self::{
     forwarder::ForwarderConfig,
     own::{OwnTraceConfig, Ratio},
 };
-use super::ConfigError;
+use super::{ConfigError, OtelEnvironment};
 use crate::daemon::cli::RunArgs;
 
 /// The part of the file that is about traces, `[trace.…]`.
@@ -41,12 +41,22 @@ pub struct TraceConfig {
 
 impl TraceConfig {
     /// A flag or variable goes before the file, and that before the default.
-    pub(super) fn decide(args: &RunArgs, file: TraceFileConfig) -> Result<Self, ConfigError> {
+    pub(super) fn decide(
+        args: &RunArgs,
+        file: TraceFileConfig,
+        environment: &OtelEnvironment,
+    ) -> Result<Self, ConfigError> {
         Ok(Self {
-            own: OwnTraceConfig::decide(args, file.own, |name| std::env::var(name).ok())?,
+            own: OwnTraceConfig::decide(args, file.own, environment)?,
             containers: ContainerTraceConfig::decide(args, file.containers),
             forwarder: ForwarderConfig::decide(args, file.forwarder),
         })
+    }
+
+    /// Whether anything is traced.
+    #[must_use]
+    pub const fn is_any(&self) -> bool {
+        self.own.enabled || self.containers.enabled || self.forwarder.enabled
     }
 
     /// Refuses what cannot be.

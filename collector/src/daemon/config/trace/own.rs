@@ -2,7 +2,10 @@
 
 use serde::Deserialize;
 
-use crate::daemon::{cli::RunArgs, config::ConfigError};
+use crate::daemon::{
+    cli::RunArgs,
+    config::{ConfigError, OtelEnvironment},
+};
 
 /// As in the file.
 #[derive(Debug, Default, PartialEq, Deserialize)]
@@ -53,7 +56,7 @@ impl OwnTraceConfig {
     pub(super) fn decide(
         args: &RunArgs,
         file: FileConfig,
-        variable: impl Fn(&str) -> Option<String>,
+        environment: &OtelEnvironment,
     ) -> Result<Self, ConfigError> {
         let enabled = args.trace_own.or(file.enable_tracing).unwrap_or(false);
         let ratio = match file.sampling_ratio {
@@ -62,7 +65,7 @@ impl OwnTraceConfig {
                 value: value.to_string(),
                 range: "from 0 to 1",
             })?,
-            None if enabled => of_environment(variable)?.unwrap_or(DEFAULT_RATIO),
+            None if enabled => of_environment(environment)?.unwrap_or(DEFAULT_RATIO),
             None => DEFAULT_RATIO,
         };
         Ok(Self { enabled, ratio })
@@ -71,20 +74,18 @@ impl OwnTraceConfig {
 
 /// What the variables of OpenTelemetry say of sampling. All our traces begin here: those samplers that go by
 /// a parent do as the others.
-fn of_environment(variable: impl Fn(&str) -> Option<String>) -> Result<Option<Ratio>, ConfigError> {
-    // What is empty is not set, as OpenTelemetry has it.
-    let set = |name| variable(name).filter(|value| !value.trim().is_empty());
-    let Some(sampler) = set("OTEL_TRACES_SAMPLER") else {
+fn of_environment(environment: &OtelEnvironment) -> Result<Option<Ratio>, ConfigError> {
+    let Some(sampler) = environment.get("OTEL_TRACES_SAMPLER") else {
         return Ok(None);
     };
-    match sampler.trim() {
+    match sampler {
         "always_on" | "parentbased_always_on" => Ok(Some(Ratio(1.0))),
         "always_off" | "parentbased_always_off" => Ok(Some(Ratio(0.0))),
         "traceidratio" | "parentbased_traceidratio" => {
-            let Some(argument) = set("OTEL_TRACES_SAMPLER_ARG") else {
+            let Some(argument) = environment.get("OTEL_TRACES_SAMPLER_ARG") else {
                 return Ok(Some(Ratio(1.0)));
             };
-            let ratio = argument.trim().parse().ok().and_then(Ratio::new);
+            let ratio = argument.parse().ok().and_then(Ratio::new);
             ratio.map(Some).ok_or(ConfigError::OutOfRange {
                 name: "OTEL_TRACES_SAMPLER_ARG",
                 value: format!("{argument:?}"),
@@ -109,11 +110,16 @@ mod tests {
             trace_own: Some(true),
             ..RunArgs::default()
         };
-        let variable = |name: &str| {
-            let found = variables.iter().find(|(of, _)| *of == name);
-            found.map(|(_, value)| (*value).to_owned())
-        };
-        OwnTraceConfig::decide(&args, toml::from_str(file).unwrap(), variable)
+        OwnTraceConfig::decide(
+            &args,
+            toml::from_str(file).unwrap(),
+            &environment(variables),
+        )
+    }
+
+    fn environment(variables: &[(&str, &str)]) -> OtelEnvironment {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        OtelEnvironment::of(variables.iter().map(owned))
     }
 
     #[test]
@@ -158,8 +164,8 @@ mod tests {
             assert!(error.contains(part), "{part:?} not in {error:?}");
         }
         let args = RunArgs::default();
-        let xray = |_: &str| Some("xray".to_owned());
-        let off = OwnTraceConfig::decide(&args, FileConfig::default(), xray).unwrap();
+        let xray = environment(&[sampler("xray")]);
+        let off = OwnTraceConfig::decide(&args, FileConfig::default(), &xray).unwrap();
         assert!(!off.enabled);
     }
 }
