@@ -13,6 +13,7 @@ mod hostile;
 mod image;
 mod named;
 mod names;
+mod own_traces;
 mod parents;
 mod reads;
 mod served;

@@ -12,11 +12,21 @@ use std::{
 
 use super::{
     Container, ContainerRef, Identity, Informant, Names, News, Owner, Recognizer, Roster,
-    naming::{Moves, Naming},
+    RuntimeContainer,
+    naming::{Moves, Naming, Telling},
     path_text::path_text,
     roster::at_or_above,
 };
 use crate::host::{CgroupId, CgroupKey, HierarchyId, clock::Ktime};
+
+/// What came of what a runtime told.
+#[derive(Debug, Default)]
+pub struct Heard {
+    /// The owners that are another container's now.
+    pub moved: Vec<OwnerId>,
+    /// The containers that a list has no more, as they were known.
+    pub gone: Vec<Arc<RuntimeContainer>>,
+}
 
 /// Names an owner in the table. Never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -258,16 +268,22 @@ impl CgroupTable {
         Some(id)
     }
 
-    /// Takes what a runtime tells, and names those whom it is about. The owners that are another
-    /// container's now.
-    pub fn tell(&mut self, informant: Informant, news: News) -> Vec<OwnerId> {
-        let (renamed, moves) = self.naming.tell(informant, news);
+    /// Takes what a runtime tells, and names those whom it is about.
+    pub fn tell(&mut self, informant: Informant, news: News) -> Heard {
+        let Telling {
+            renamed,
+            moves,
+            gone,
+        } = self.naming.tell(informant, news);
         for owner in &renamed {
             if let Some(owner) = self.owners.get_mut(owner) {
                 self.naming.name(Arc::make_mut(&mut owner.identity));
             }
         }
-        self.follow_moves(moves)
+        Heard {
+            moved: self.follow_moves(moves),
+            gone,
+        }
     }
 
     /// The first process of a container is in this cgroup. The owners that are another container's now.

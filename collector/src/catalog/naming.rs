@@ -110,6 +110,17 @@ pub(super) struct Moves {
     pub(super) freed: Vec<Vec<u8>>,
 }
 
+/// What a telling changes.
+#[derive(Debug)]
+pub(super) struct Telling {
+    /// The owners whose names it changes.
+    pub(super) renamed: Vec<OwnerId>,
+    /// What it says of places.
+    pub(super) moves: Moves,
+    /// What a list has no more, as it was known.
+    pub(super) gone: Vec<Arc<RuntimeContainer>>,
+}
+
 impl Naming {
     pub(super) fn new(recognizer: Recognizer, most: usize) -> Self {
         Self {
@@ -240,9 +251,10 @@ impl Naming {
         }
     }
 
-    /// Takes what a runtime tells. The owners whose names that changes, and what it says of places.
-    pub(super) fn tell(&mut self, informant: Informant, news: News) -> (Vec<OwnerId>, Moves) {
+    /// Takes what a runtime tells.
+    pub(super) fn tell(&mut self, informant: Informant, news: News) -> Telling {
         let mut moves = Moves::default();
+        let mut gone = Vec::new();
         let changed: Vec<ContainerRef> = match news {
             News::Told { of, is_whole } => {
                 let key = of.key();
@@ -265,8 +277,10 @@ impl Naming {
                     .filter_map(|of| Some((of.key(), of.cgroup_path.clone()?)))
                     .collect();
                 let is_newer = |key: &ContainerRef| newer.contains(key);
-                let (changed, freed) = self.roster.relist(informant, containers, is_newer);
-                moves.freed = freed;
+                let relisted = self.roster.relist(informant, containers, is_newer);
+                moves.freed = relisted.freed;
+                gone = relisted.gone;
+                let changed = relisted.news;
                 let news: HashSet<_> = changed.iter().collect();
                 let claims = paths.into_iter().filter(|(key, _)| news.contains(key));
                 moves.claims = claims.map(|(key, path)| (path.into_bytes(), key)).collect();
@@ -288,7 +302,11 @@ impl Naming {
         for pod in pods {
             owners.extend(self.pods.get(&pod).into_iter().flatten());
         }
-        (owners, moves)
+        Telling {
+            renamed: owners,
+            moves,
+            gone,
+        }
     }
 
     /// The container that a path tells of. What is in the slice of a user can be of the user's own runtime.

@@ -46,6 +46,31 @@ struct Entry {
     whole: Arc<RuntimeContainer>,
 }
 
+impl Informant {
+    /// The key of a container that it tells of under this id.
+    #[must_use]
+    pub fn key_of(&self, of: &ContainerRef) -> ContainerRef {
+        match self.user {
+            Some(user) => ContainerRef {
+                id_namespace: ContainerRef::namespace_of_user(user),
+                id: of.id.clone(),
+            },
+            None => of.clone().key(),
+        }
+    }
+}
+
+/// What a list changed.
+#[derive(Debug, Default)]
+pub struct Relisted {
+    /// The keys of what is news.
+    pub news: Vec<ContainerRef>,
+    /// The cgroups that are nobody's or another's because of what the runtime has no more.
+    pub freed: Vec<Vec<u8>>,
+    /// What the runtime has no more, as it was known; another may have it still.
+    pub gone: Vec<Arc<RuntimeContainer>>,
+}
+
 impl RuntimeContainer {
     /// What tells it from all others.
     #[must_use]
@@ -200,25 +225,24 @@ impl Roster {
         freed
     }
 
-    /// All that a runtime has, but what `is_newer` says has been told of since it was asked. The keys of
-    /// what is news, and the cgroups that are another's because of what it has no more.
+    /// All that a runtime has, but what `is_newer` says has been told of since it was asked.
     pub fn relist(
         &mut self,
         informant: Informant,
         all: Vec<RuntimeContainer>,
         is_newer: impl Fn(&ContainerRef) -> bool,
-    ) -> (Vec<ContainerRef>, Vec<Vec<u8>>) {
+    ) -> Relisted {
         let there: HashSet<_> = all.iter().map(RuntimeContainer::key).collect();
         let gone: Vec<_> = self
             .entries
             .iter()
             .filter(|(key, entry)| entry.has(informant) && !there.contains(key) && !is_newer(key))
-            .map(|(key, _)| key.clone())
+            .map(|(key, entry)| (key.clone(), Arc::clone(&entry.whole)))
             .collect();
-        let freed = gone
-            .into_iter()
-            .flat_map(|key| self.removed(informant, key))
-            .collect();
+        let mut freed = Vec::new();
+        for (key, _) in &gone {
+            freed.append(&mut self.removed(informant, key.clone()));
+        }
         let mut news = Vec::new();
         for told in all {
             if !is_newer(&told.key()) {
@@ -226,7 +250,11 @@ impl Roster {
             }
         }
         self.forget_pods();
-        (news, freed)
+        Relisted {
+            news,
+            freed,
+            gone: gone.into_iter().map(|(_, whole)| whole).collect(),
+        }
     }
 
     /// Lets go of pods of which no container is left.
@@ -447,7 +475,8 @@ mod tests {
             told("removed-since", Runtime::Docker, ""),
         ];
         let since = ["new", "removed-since"];
-        let (news, _) = roster.relist(DOCKER, list, |key| since.contains(&key.id.as_str()));
+        let relisted = roster.relist(DOCKER, list, |key| since.contains(&key.id.as_str()));
+        let news = relisted.news;
         assert_eq!(news, [key("stays")]);
         let there = |id: &str| roster.get(&key(id)).is_some();
         assert!(there("stays") && there("new") && there("others"));

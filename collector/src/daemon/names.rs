@@ -3,29 +3,49 @@
 //! In: news of containers. Out: the same with the cgroup of a container's first process, where its id does
 //! not tell which cgroups are its.
 
+use std::sync::Arc;
+
+use opentelemetry::KeyValue;
+
 use super::state::State;
 use crate::{
     catalog::{
-        ContainerRef, Flavor, Informant, News, Role, RuntimeContainer,
+        ContainerRef, Flavor, Informant, Names, News, Role, RuntimeContainer,
         following::{Audience, Told, Unnamed},
     },
     host::process::cgroup_of,
+    trace::own::{
+        Step, Steps,
+        names::{key, span},
+    },
 };
 
 /// Processes that are looked up for one list. Few containers are not where their id says.
 const MAX_LOOKED_UP: usize = 1_024;
 
 impl Audience for State {
-    fn tell(&self, informant: Informant, news: News) {
+    fn tell(
+        &self,
+        informant: Informant,
+        news: News,
+        steps: Steps<'_>,
+    ) -> Vec<Arc<RuntimeContainer>> {
         let news = match informant.user {
             Some(user) => news.of_user(user),
             None => news,
         };
-        let unplaced = self.unplaced(&news);
-        self.pipeline().tell(informant, news);
+        let unplaced = self.unplaced(&news, steps);
+        let _telling = steps.children(span::TELL_PIPELINE);
+        let gone = self.pipeline().tell(informant, news);
         for (of, path) in unplaced {
             self.pipeline().place(&of, &path);
         }
+        gone
+    }
+
+    fn names_of(&self, key: &ContainerRef) -> Option<Names> {
+        let pipeline = self.pipeline();
+        pipeline.roster().get(key).map(|told| told.names.clone())
     }
 
     fn unnamed(&self, most: usize) -> Vec<Unnamed> {
@@ -35,7 +55,7 @@ impl Audience for State {
 
 impl State {
     /// Where the containers are that this is about and that have no cgroups yet: by their first processes.
-    fn unplaced(&self, news: &News) -> Vec<(ContainerRef, Vec<u8>)> {
+    fn unplaced(&self, news: &News, steps: Steps<'_>) -> Vec<(ContainerRef, Vec<u8>)> {
         let told = match news {
             News::Told { of, .. } => std::slice::from_ref(&**of),
             News::All { containers, .. } => containers,
@@ -51,9 +71,16 @@ impl State {
             let unplaced: Vec<_> = unplaced.take(MAX_LOOKED_UP).collect();
             (pipeline.task_hierarchy(), unplaced)
         };
-        let placed = unplaced
-            .into_iter()
-            .filter_map(|(of, pid)| Some((of, cgroup_of(&self.host_root, pid, hierarchy)?)));
+        let placed = unplaced.into_iter().filter_map(|(of, pid)| {
+            let looking = steps.of(&of).map_or_else(Step::default, |step| {
+                let step = step.child(span::FIND_CGROUP);
+                step.say(|| KeyValue::new(key::PROCESS_ID, i64::from(pid)));
+                step
+            });
+            let path = cgroup_of(&self.host_root, pid, hierarchy);
+            looking.say(|| KeyValue::new(key::OBJECT_FOUND, path.is_some()));
+            Some((of, path?))
+        });
         placed.collect()
     }
 }

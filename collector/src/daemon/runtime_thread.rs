@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{
-    config::{CatalogConfig, Config},
+    config::{CatalogConfig, Config, OwnTraceConfig},
     container_query::{Question, answer_all},
     own_container::find_own_container,
     state::State,
@@ -41,6 +41,7 @@ use crate::{
         system::SystemFactory,
     },
     error_chain,
+    trace::own::WorkTracer,
 };
 
 /// The thread.
@@ -54,6 +55,7 @@ pub struct RuntimeThread {
     interval: Duration,
     /// About single containers.
     questions: mpsc::Receiver<Question>,
+    tracer: WorkTracer,
 }
 
 /// The most places that are followed.
@@ -72,6 +74,13 @@ impl RuntimeThread {
     /// With what is configured; tells `state`, and answers questions.
     #[must_use]
     pub fn new(config: &Config, state: Arc<State>, questions: mpsc::Receiver<Question>) -> Self {
+        let OwnTraceConfig { enabled, ratio } = &config.trace.own;
+        let tracer = match &state.otlp.traces {
+            Some(outbox) if *enabled => {
+                WorkTracer::new(ratio.get(), Arc::clone(&state.otlp.own), Arc::clone(outbox))
+            }
+            _ => WorkTracer::off(),
+        };
         Self {
             state,
             config: config.catalog.clone(),
@@ -79,6 +88,7 @@ impl RuntimeThread {
             cgroup_root: config.cgroup_root.clone(),
             interval: config.interval,
             questions,
+            tracer,
         }
     }
 
@@ -221,6 +231,10 @@ impl RuntimeThread {
         let state = Arc::clone(&self.state);
         let discovery = Arc::clone(discovery);
         let times = SessionTimes::of_interval(self.interval);
+        let retries = self.config.retries;
+        let tracer = self
+            .tracer
+            .of_loop(|| id.clone(), || times.attributes(&retries));
         tokio::spawn(async move {
             let mut told = String::new();
             while let Some(client) = clients.recv().await {
@@ -238,6 +252,8 @@ impl RuntimeThread {
                     tally: &tally,
                     asks: &mut asked,
                     times,
+                    retries,
+                    tracer: tracer.clone(),
                 };
                 let error = session.run().await;
                 tally.fail(&error);

@@ -6,13 +6,20 @@
 //!
 //! Events come first, and a list is the net below them: it is asked for after events are subscribed to, and
 //! again every minute. A container that has cgroups, and of which nobody has told, is asked about by its
-//! id: so it has its names within an interval though an event, or a whole list, was lost.
+//! id: so it has its names within an interval though an event, or a whole list, was lost. A look that fails
+//! is tried again, later and later, a few times.
+//!
+//! The session is the loop that `trace::own` traces: each container that it processes is a trace.
 
 mod asking;
 
 mod endpoint;
 
+mod listed;
+
 mod lookups;
+
+mod looks;
 
 mod session;
 
@@ -28,19 +35,30 @@ use tokio::sync::mpsc;
 pub use self::{
     asking::{Asking, Unnamed},
     endpoint::EndpointFactory,
+    looks::RetryPolicy,
     lookups::{RosterLookups, Told},
     session::{Session, SessionTimes},
     tally::{RuntimeStatus, Tally},
 };
 use super::{
-    ContainerRef, Informant, News,
+    ContainerRef, Informant, Names, News, RuntimeContainer,
     runtimes::{Endpoint, Protocol},
 };
+use crate::trace::own::Steps;
 
 /// Who is told. Called from the thread that follows; it should not take long.
 pub trait Audience: Send + Sync {
-    /// A runtime tells something.
-    fn tell(&self, informant: Informant, news: News);
+    /// A runtime tells something. Spans about it belong below `steps`, which go by the containers' keys. The
+    /// containers that a list has no more, as they were known.
+    fn tell(
+        &self,
+        informant: Informant,
+        news: News,
+        steps: Steps<'_>,
+    ) -> Vec<Arc<RuntimeContainer>>;
+
+    /// What is known of how a container is called.
+    fn names_of(&self, key: &ContainerRef) -> Option<Names>;
 
     /// The containers that have cgroups, and of which no runtime has told. At most so many.
     fn unnamed(&self, most: usize) -> Vec<Unnamed>;

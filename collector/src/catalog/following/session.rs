@@ -1,10 +1,12 @@
 //! One runtime that answers, followed until it does not.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
+
+use opentelemetry::KeyValue;
 
 use tokio::{
     sync::mpsc,
@@ -12,10 +14,20 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{Audience, Tally};
-use crate::catalog::{
-    ContainerRef, Informant, News, RuntimeContainer,
-    runtimes::{Call, CallError, EventStream, Listed, RuntimeClient, RuntimeEvent},
+use super::{
+    Audience, RetryPolicy, Tally,
+    listed::ListedWork,
+    looks::{Due, Looks, MAX_QUEUE},
+};
+use crate::{
+    catalog::{
+        ContainerRef, Informant, News, RuntimeContainer,
+        runtimes::{Call, CallError, EventStream, Listed, RuntimeClient, RuntimeEvent},
+    },
+    trace::own::{
+        Action, Beginning, LoopTracer, Object, ObjectName, Origin, Processing, Step, Steps,
+        names::{key, span},
+    },
 };
 
 /// One runtime that answers.
@@ -33,6 +45,10 @@ pub struct Session<'a> {
     pub asks: &'a mut mpsc::Receiver<ContainerRef>,
     /// How often what is done.
     pub times: SessionTimes,
+    /// How often a look that failed is tried again.
+    pub retries: RetryPolicy,
+    /// Who traces what is done.
+    pub tracer: LoopTracer,
 }
 
 /// How often what is done.
@@ -56,6 +72,26 @@ impl SessionTimes {
             settle: Duration::from_millis(50),
         }
     }
+
+    /// As it is on the root spans of the loop, its configuration.
+    #[must_use]
+    pub fn attributes(&self, retries: &RetryPolicy) -> Vec<KeyValue> {
+        let Self {
+            relist,
+            poll,
+            settle,
+        } = self;
+        let RetryPolicy { most, delays } = retries;
+        let workers = i64::try_from(MAX_LOOKS).unwrap_or(i64::MAX);
+        vec![
+            KeyValue::new(key::CONTROLLER_RELIST, relist.as_secs_f64()),
+            KeyValue::new(key::CONTROLLER_POLL, poll.as_secs_f64()),
+            KeyValue::new(key::CONTROLLER_SETTLE, settle.as_secs_f64()),
+            KeyValue::new(key::CONTROLLER_WORKERS, workers),
+            KeyValue::new(key::CONTROLLER_MAX_RETRIES, i64::from(*most)),
+            KeyValue::new(key::CONTROLLER_RETRY_DELAY, delays.first.as_secs_f64()),
+        ]
+    }
 }
 
 /// The longest that a list which failed is waited for until the next.
@@ -64,32 +100,32 @@ const MAX_RELIST: Duration = Duration::from_mins(10);
 /// Between two lists at least, when more happens than can be looked at.
 const LIST_AGAIN: Duration = Duration::from_secs(5);
 
-/// Containers that wait to be looked at. When there are more, everything is asked for instead.
-const MAX_QUEUE: usize = 4_096;
-
 /// Looks at single containers at the same time.
 const MAX_LOOKS: usize = 4;
 
 /// What came of a call.
 enum Done {
     Listed(Result<Listed, CallError>),
-    Looked(
-        ContainerRef,
-        Box<Result<Option<RuntimeContainer>, CallError>>,
-    ),
+    Looked(Box<Looked>),
+}
+
+/// What came of a look.
+struct Looked {
+    due: Due,
+    answer: Result<Option<RuntimeContainer>, CallError>,
+    processing: Processing,
+    step: Step,
 }
 
 /// What is under way.
-#[derive(Default)]
 struct Work {
     calls: JoinSet<Done>,
-    looks: usize,
+    looking: usize,
     is_listing: bool,
     /// Of which events came since the list that is under way was asked for.
     newer: HashSet<ContainerRef>,
-    /// To be looked at, and from when on; the earliest first.
-    queue: VecDeque<(Instant, ContainerRef)>,
-    queued: HashSet<ContainerRef>,
+    /// Whom to look at.
+    looks: Looks,
     /// Those that are being looked at, and whether something happened to them meanwhile.
     looked_at: HashMap<ContainerRef, bool>,
 }
@@ -107,7 +143,14 @@ impl Session<'_> {
         } else {
             self.times.poll
         };
-        let mut work = Work::default();
+        let mut work = Work {
+            calls: JoinSet::new(),
+            looking: 0,
+            is_listing: false,
+            newer: HashSet::new(),
+            looks: Looks::new(self.retries),
+            looked_at: HashMap::new(),
+        };
         let mut failures = 0;
         let mut next_list = Instant::now();
         let mut listed = next_list;
@@ -118,8 +161,7 @@ impl Session<'_> {
                 next_list = listed + every;
             }
             self.look(&mut work);
-            let next_look = work.queue.front().filter(|_| work.looks < MAX_LOOKS);
-            let next_look = next_look.map(|(at, _)| *at);
+            let next_look = work.looks.next().filter(|_| work.looking < MAX_LOOKS);
             let next_list_at = (!work.is_listing).then_some(next_list);
             let wake = next_look.into_iter().chain(next_list_at).min();
             tokio::select! {
@@ -135,7 +177,7 @@ impl Session<'_> {
                     Ok(Done::Listed(listed)) => {
                         work.is_listing = false;
                         let newer = std::mem::take(&mut work.newer);
-                        match self.take_list(listed, newer) {
+                        match self.take_list(listed, newer, &mut work) {
                             Ok(()) => failures = 0,
                             Err(error) if is_over(&error) => return error,
                             Err(_) => {
@@ -144,14 +186,8 @@ impl Session<'_> {
                             }
                         }
                     }
-                    Ok(Done::Looked(of, looked)) => {
-                        work.looks -= 1;
-                        let is_outdated = work.looked_at.remove(&of).unwrap_or(false);
-                        if is_outdated && looked.is_ok() {
-                            work.enqueue(of, Instant::now());
-                        } else if let Err(error) = self.take_look(&of, *looked)
-                            && is_over(&error)
-                        {
+                    Ok(Done::Looked(looked)) => {
+                        if let Err(error) = self.take_look(*looked, &mut work) {
                             return error;
                         }
                     }
@@ -163,7 +199,7 @@ impl Session<'_> {
                     },
                 },
                 Some(of) = self.asks.recv() => {
-                    work.enqueue(of, Instant::now());
+                    work.looks.add(of, Origin::Question, Instant::now());
                 }
                 () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
             }
@@ -188,32 +224,39 @@ impl Session<'_> {
 
     /// Looks at containers whose time has come.
     fn look(&self, work: &mut Work) {
-        while work.looks < MAX_LOOKS
-            && work
-                .queue
-                .front()
-                .is_some_and(|(at, _)| *at <= Instant::now())
-            && let Some((_, of)) = work.queue.pop_front()
+        while work.looking < MAX_LOOKS
+            && let Some(due) = work.looks.take(Instant::now())
         {
-            work.queued.remove(&of);
             self.tally.count(Call::Inspect);
             let client = Arc::clone(&self.client);
-            work.looks += 1;
-            work.looked_at.insert(of.clone(), false);
+            work.looking += 1;
+            work.looked_at.insert(due.of.clone(), false);
+            let beginning = Beginning {
+                failures: due.failures,
+                ..due.origin.now()
+            };
+            let processing = self.tracer.begin(beginning, || self.object(&due.of));
+            let step = processing.step(Action::AddUpdate);
             work.calls.spawn(async move {
-                let looked = client.inspect(&of).await;
-                Done::Looked(of, Box::new(looked))
+                let call = step.call(span::INSPECT);
+                let answer = client.inspect(&due.of).await;
+                if let Err(error) = &answer {
+                    call.fail(error.name(), error);
+                }
+                drop(call);
+                Done::Looked(Box::new(Looked {
+                    due,
+                    answer,
+                    processing,
+                    step,
+                }))
             });
         }
     }
 
     /// Passes an event on. Whether everything it calls for could be noted.
     fn take_event(&self, event: RuntimeEvent, work: &mut Work) -> bool {
-        let of = match &event {
-            RuntimeEvent::Changed { of, .. }
-            | RuntimeEvent::Exited { of, .. }
-            | RuntimeEvent::Removed { of } => of.clone(),
-        };
+        let of = event.of().clone();
         if let Some(is_outdated) = work.looked_at.get_mut(&of) {
             *is_outdated = true;
         }
@@ -222,21 +265,33 @@ impl Session<'_> {
         }
         match event {
             RuntimeEvent::Changed { of, told } => {
+                // For one that is gone before its turn; it is processed when that comes.
                 if let Some(told) = told {
                     let news = News::Told {
                         of: told,
                         is_whole: false,
                     };
-                    self.audience.tell(self.informant, news);
+                    self.audience.tell(self.informant, news, Steps::None);
                 }
-                return work.enqueue(of, Instant::now() + self.times.settle);
+                let at = Instant::now() + self.times.settle;
+                return work.looks.add(of, Origin::Event, at);
             }
             RuntimeEvent::Exited { of, code, at } => {
-                self.audience
-                    .tell(self.informant, News::Exited { of, code, at });
+                let processing = self.tracer.begin(Origin::Event.now(), || self.object(&of));
+                let step = processing.step(Action::AddUpdate);
+                let news = News::Exited { of, code, at };
+                self.audience.tell(self.informant, news, Steps::one(&step));
+                drop(step);
+                processing.succeed();
             }
             RuntimeEvent::Removed { of } => {
-                self.audience.tell(self.informant, News::Removed { of });
+                work.looks.gone(&of);
+                let processing = self.tracer.begin(Origin::Event.now(), || self.object(&of));
+                let step = processing.step(Action::Delete);
+                let news = News::Removed { of };
+                self.audience.tell(self.informant, news, Steps::one(&step));
+                drop(step);
+                processing.succeed();
             }
         }
         true
@@ -246,50 +301,89 @@ impl Session<'_> {
         &self,
         listed: Result<Listed, CallError>,
         newer: HashSet<ContainerRef>,
+        work: &mut Work,
     ) -> Result<(), CallError> {
         let Listed {
             containers,
             left_out,
         } = listed.inspect_err(|error| self.count(error))?;
         self.tally.leave_out(left_out);
+        if work.looks.has_failures() {
+            let there: HashSet<_> = containers.iter().map(RuntimeContainer::key).collect();
+            let may_be_there = |key: ContainerRef| there.contains(&key) || newer.contains(&key);
+            work.looks.keep(|of| may_be_there(of.clone().key()));
+        }
+        let listed = ListedWork::begin(&self.tracer, self.informant, &containers, &newer);
         let news = News::All { containers, newer };
-        self.audience.tell(self.informant, news);
+        let gone = self.audience.tell(self.informant, news, listed.steps());
+        listed.end(&self.tracer, &gone);
         Ok(())
     }
 
-    fn take_look(
-        &self,
-        of: &ContainerRef,
-        looked: Result<Option<RuntimeContainer>, CallError>,
-    ) -> Result<(), CallError> {
-        let looked = looked.inspect_err(|error| self.count(error))?;
-        // It can be gone since, which an event tells, or never have been its own.
-        let Some(told) = looked else {
-            tracing::debug!(id = of.id, "a runtime does not know a container");
+    /// Passes on what a look told. Why nothing more can be expected of the runtime, if it is so.
+    fn take_look(&self, looked: Looked, work: &mut Work) -> Result<(), CallError> {
+        let Looked {
+            due,
+            answer,
+            mut processing,
+            step,
+        } = looked;
+        work.looking -= 1;
+        let is_outdated = work.looked_at.remove(&due.of).unwrap_or(false);
+        let told = match answer {
+            Ok(told) => told,
+            Err(error) if is_over(&error) => {
+                step.fail(error.name(), &error);
+                drop(step);
+                processing.fail(error.name(), &error, None);
+                return Err(error);
+            }
+            Err(error) => {
+                self.tally.fail(&error);
+                step.fail(error.name(), &error);
+                drop(step);
+                let id = due.of.id.clone();
+                let forgotten = if may_differ(&error) {
+                    work.looks.failed(due, Instant::now())
+                } else {
+                    Some(work.looks.failed_for_good(&due.of))
+                };
+                if let Some(why) = forgotten {
+                    tracing::debug!(id, "not looked at again: {why}: {error}");
+                }
+                processing.fail(error.name(), &error, forgotten);
+                return Ok(());
+            }
+        };
+        work.looks.succeeded(&due.of);
+        if is_outdated {
+            work.looks.add(due.of, Origin::Event, Instant::now());
+            drop(step);
+            processing.outdated();
+            processing.succeed();
             return Ok(());
-        };
-        let news = News::Told {
-            of: Box::new(told),
-            is_whole: true,
-        };
-        self.audience.tell(self.informant, news);
+        }
+        step.say(|| KeyValue::new(key::OBJECT_FOUND, told.is_some()));
+        if let Some(told) = told {
+            processing.known_as(|| ObjectName::of(&told.names));
+            let news = News::Told {
+                of: Box::new(told),
+                is_whole: true,
+            };
+            self.audience.tell(self.informant, news, Steps::one(&step));
+        } else {
+            // It can be gone since, which an event tells, or never have been its own.
+            tracing::debug!(id = due.of.id, "a runtime does not know a container");
+        }
+        drop(step);
+        processing.succeed();
         Ok(())
     }
-}
 
-impl Work {
-    /// Notes that a container is to be looked at. Whether there was room.
-    fn enqueue(&mut self, of: ContainerRef, at: Instant) -> bool {
-        if self.queued.contains(&of) {
-            return true;
-        }
-        let has_room = self.queue.len() < MAX_QUEUE;
-        if has_room {
-            let before = self.queue.partition_point(|(other, _)| *other <= at);
-            self.queue.insert(before, (at, of.clone()));
-            self.queued.insert(of);
-        }
-        has_room
+    /// Who a container is, for its spans.
+    fn object(&self, of: &ContainerRef) -> Object {
+        let names = self.audience.names_of(&self.informant.key_of(of));
+        Object::new(of, names.as_ref())
     }
 }
 
@@ -298,6 +392,14 @@ const fn is_over(error: &CallError) -> bool {
     matches!(
         error,
         CallError::Unreachable { .. } | CallError::Timeout { .. } | CallError::Ended { .. }
+    )
+}
+
+/// Whether another try may be answered otherwise: an answer that is too long stays so.
+const fn may_differ(error: &CallError) -> bool {
+    matches!(
+        error,
+        CallError::Refused { .. } | CallError::Malformed { .. }
     )
 }
 

@@ -55,6 +55,13 @@ impl Default for Delays {
 }
 
 impl Delays {
+    /// How long to wait after so many failures, one after the other.
+    #[must_use]
+    pub fn after(self, failures: u32) -> Duration {
+        let nth = failures.saturating_sub(1) as usize;
+        self.backoff().nth(nth).unwrap_or(self.longest)
+    }
+
     fn backoff(self) -> ExponentialBackoff {
         ExponentialBuilder::new()
             .with_min_delay(self.first)

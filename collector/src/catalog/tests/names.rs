@@ -36,7 +36,7 @@ fn tell(table: &mut CgroupTable, of: RuntimeContainer) -> Vec<OwnerId> {
         of: Box::new(of),
         is_whole: true,
     };
-    table.tell(DOCKER, news)
+    table.tell(DOCKER, news).moved
 }
 
 fn name_at(table: &CgroupTable, path: &str) -> String {
@@ -279,7 +279,7 @@ fn a_claim_that_is_taken_back_gives_back_what_is_there() {
         containers: Vec::new(),
         newer: HashSet::new(),
     };
-    assert_eq!(table.tell(DOCKER, none).len(), 2);
+    assert_eq!(table.tell(DOCKER, none).moved.len(), 2);
     for path in ["/mine/one", "/mine/one/below"] {
         let (_, owner) = table.owner_at(path.as_bytes()).unwrap();
         assert_eq!((&owner.identity.container, owner.class), (&None, None));

@@ -1,10 +1,14 @@
 //! What is configured of the catalog of containers.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 
-use super::{ConfigError, endpoint::EndpointValue};
+use super::{ConfigError, endpoint::EndpointValue, value::duration};
 use crate::{
-    catalog::{LabelSelection, runtimes::Endpoint},
+    catalog::{
+        LabelSelection, following::RetryPolicy, provider::retry::Delays, runtimes::Endpoint,
+    },
     export::chosen_labels_clash,
 };
 
@@ -17,6 +21,9 @@ pub(super) struct CatalogFileConfig {
     pub(super) container_labels: Option<Vec<String>>,
     pub(super) pod_labels: Option<Vec<String>>,
     pub(super) count_own_preemptions: Option<bool>,
+    pub(super) max_retries: Option<u32>,
+    #[serde(default, deserialize_with = "duration")]
+    pub(super) retry_delay: Option<Duration>,
 }
 
 /// The catalog, decided.
@@ -30,6 +37,28 @@ pub struct CatalogConfig {
     pub labels: LabelSelection,
     /// Whether others' preemptions by cgscope itself are counted.
     pub own_preemptions: bool,
+    /// How often a container is asked about again when its runtime could not tell of it.
+    pub retries: RetryPolicy,
+}
+
+/// More often in vain than anything that passes needs.
+const MAX_RETRIES: u32 = 20;
+
+/// Sooner would be hammering, and later the next list has it.
+const RETRY_DELAYS: std::ops::RangeInclusive<Duration> =
+    Duration::from_millis(100)..=Duration::from_mins(1);
+
+/// How often a container is asked about again, of what the file says.
+pub(super) fn retries(most: Option<u32>, first: Option<Duration>) -> RetryPolicy {
+    let default = RetryPolicy::default();
+    let first = first.unwrap_or(default.delays.first);
+    RetryPolicy {
+        most: most.unwrap_or(default.most),
+        delays: Delays {
+            first,
+            longest: default.delays.longest.max(first),
+        },
+    }
 }
 
 /// More endpoints than any host has.
@@ -46,6 +75,20 @@ impl CatalogConfig {
                 name: "runtime_endpoints",
                 value: format!("{} endpoints", self.endpoints.len()),
                 range: "at most 32",
+            });
+        }
+        if self.retries.most > MAX_RETRIES {
+            return Err(ConfigError::OutOfRange {
+                name: "max_retries",
+                value: self.retries.most.to_string(),
+                range: "0 to 20",
+            });
+        }
+        if !RETRY_DELAYS.contains(&self.retries.delays.first) {
+            return Err(ConfigError::OutOfRange {
+                name: "retry_delay",
+                value: humantime::format_duration(self.retries.delays.first).to_string(),
+                range: "100ms to 1m",
             });
         }
         for (name, keys) in [
@@ -92,6 +135,7 @@ mod tests {
                 pod: Vec::new(),
             },
             own_preemptions: true,
+            retries: RetryPolicy::default(),
         };
         assert!(with(&["team", "app.kubernetes.io/name"]).check().is_ok());
         let many: Vec<String> = (0..33).map(|number| format!("k{number}")).collect();
@@ -105,6 +149,29 @@ mod tests {
             let error = with(keys).check().unwrap_err().to_string();
             assert!(error.contains(part), "{part:?} not in {error:?}");
             assert!(error.contains("container_labels"), "{error}");
+        }
+    }
+
+    #[test]
+    fn retries_are_bounded_and_none_at_all_are_allowed() {
+        let with = |most, seconds| CatalogConfig {
+            endpoints: Vec::new(),
+            discovery: true,
+            labels: LabelSelection::default(),
+            own_preemptions: true,
+            retries: retries(most, seconds),
+        };
+        assert!(with(None, None).check().is_ok());
+        let none = with(Some(0), Some(Duration::from_mins(1)));
+        assert!(none.check().is_ok());
+        assert_eq!(none.retries.delays.longest, Duration::from_mins(1));
+        for (bad, part) in [
+            (with(Some(21), None), "max_retries is 21"),
+            (with(None, Some(Duration::ZERO)), "retry_delay is 0s"),
+            (with(None, Some(Duration::from_hours(1))), "100ms to 1m"),
+        ] {
+            let error = bad.check().unwrap_err().to_string();
+            assert!(error.contains(part), "{part:?} not in {error:?}");
         }
     }
 }

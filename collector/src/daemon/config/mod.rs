@@ -22,7 +22,7 @@ pub use self::{
     endpoint::EndpointValue,
     file::{ConfigError, FileConfig},
     otlp::{OtelEnvironment, OtlpConfig, OtlpOptions},
-    trace::{ContainerTraceConfig, ForwarderConfig, OwnTraceConfig, TraceConfig},
+    trace::{ContainerTraceConfig, ForwarderConfig, OwnTraceConfig, Ratio, TraceConfig},
 };
 use super::cli::RunArgs;
 use crate::{catalog::LabelSelection, export::NameSets};
@@ -91,7 +91,7 @@ impl Config {
         file: FileConfig,
         environment: &OtelEnvironment,
     ) -> Result<Self, ConfigError> {
-        let trace = TraceConfig::decide(&args, file.trace);
+        let trace = TraceConfig::decide(&args, file.trace, environment)?;
         let interval = args
             .interval
             .or(file.interval)
@@ -174,6 +174,7 @@ impl Config {
                     .count_own_preemptions
                     .or(file.catalog.count_own_preemptions)
                     .unwrap_or(true),
+                retries: catalog::retries(file.catalog.max_retries, file.catalog.retry_delay),
             },
         };
         config.check()

@@ -12,6 +12,7 @@ mod views;
 use std::{
     collections::HashMap,
     mem,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -22,8 +23,8 @@ use super::{
 };
 use crate::{
     catalog::{
-        CgroupTable, ContainerRef, Informant, LifeNote, News, Owner, OwnerId, Recognizer, Roster,
-        TableSettings,
+        CgroupTable, ContainerRef, Heard, Informant, LifeNote, News, Owner, OwnerId, Recognizer,
+        Roster, RuntimeContainer, TableSettings,
         cgroup_table::{Expired, Moment, Walked},
         following::Unnamed,
         kata,
@@ -188,11 +189,14 @@ impl Pipeline {
         self.make_room();
     }
 
-    /// Takes what a runtime tells of its containers: names of rows, those that are gone too.
-    pub fn tell(&mut self, informant: Informant, news: News) {
-        for owner in self.table.tell(informant, news) {
+    /// Takes what a runtime tells of its containers: names of rows, those that are gone too. The
+    /// containers that a list has no more.
+    pub fn tell(&mut self, informant: Informant, news: News) -> Vec<Arc<RuntimeContainer>> {
+        let Heard { moved, gone } = self.table.tell(informant, news);
+        for owner in moved {
             self.classify(owner);
         }
+        gone
     }
 
     /// The first process of a container is in this cgroup.

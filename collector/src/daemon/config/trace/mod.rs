@@ -8,8 +8,12 @@ mod own;
 
 use serde::Deserialize;
 
-pub use self::{containers::ContainerTraceConfig, forwarder::ForwarderConfig, own::OwnTraceConfig};
-use super::ConfigError;
+pub use self::{
+    containers::ContainerTraceConfig,
+    forwarder::ForwarderConfig,
+    own::{OwnTraceConfig, Ratio},
+};
+use super::{ConfigError, OtelEnvironment};
 use crate::daemon::cli::RunArgs;
 
 /// The part of the file that is about traces, `[trace.…]`.
@@ -37,12 +41,16 @@ pub struct TraceConfig {
 
 impl TraceConfig {
     /// A flag or variable goes before the file, and that before the default.
-    pub(super) fn decide(args: &RunArgs, file: TraceFileConfig) -> Self {
-        Self {
-            own: OwnTraceConfig::decide(args, file.own),
+    pub(super) fn decide(
+        args: &RunArgs,
+        file: TraceFileConfig,
+        environment: &OtelEnvironment,
+    ) -> Result<Self, ConfigError> {
+        Ok(Self {
+            own: OwnTraceConfig::decide(args, file.own, environment)?,
             containers: ContainerTraceConfig::decide(args, file.containers),
             forwarder: ForwarderConfig::decide(args, file.forwarder),
-        }
+        })
     }
 
     /// Whether anything is traced.
@@ -53,7 +61,6 @@ impl TraceConfig {
 
     /// Refuses what cannot be.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
-        self.own.check()?;
         self.containers.check()?;
         self.forwarder.check()
     }

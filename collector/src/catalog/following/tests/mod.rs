@@ -1,5 +1,9 @@
 //! Sessions with a runtime that does what a test says.
 
+mod retries;
+
+mod traces;
+
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, PoisonError},
@@ -9,10 +13,16 @@ use std::{
 use async_trait::async_trait;
 use tokio::{sync::mpsc, time::sleep};
 
-use super::{Audience, Session, SessionTimes, Tally, Unnamed};
-use crate::catalog::{
-    ContainerRef, Informant, Names, News, Runtime, RuntimeContainer,
-    runtimes::{CallError, Endpoint, EventStream, Listed, Protocol, RuntimeClient, RuntimeEvent},
+use super::{Audience, RetryPolicy, Session, SessionTimes, Tally, Unnamed};
+use crate::{
+    catalog::{
+        ContainerRef, Informant, Names, News, Runtime, RuntimeContainer,
+        provider::retry::Delays,
+        runtimes::{
+            CallError, Endpoint, EventStream, Listed, Protocol, RuntimeClient, RuntimeEvent,
+        },
+    },
+    trace::own::{LoopTracer, Steps, names::span},
 };
 
 const INFORMANT: Informant = Informant {
@@ -26,12 +36,22 @@ const TIMES: SessionTimes = SessionTimes {
     settle: Duration::from_millis(50),
 };
 
+const RETRIES: RetryPolicy = RetryPolicy {
+    most: 2,
+    delays: Delays {
+        first: Duration::from_secs(1),
+        longest: Duration::from_secs(30),
+    },
+};
+
 /// A runtime that lists and tells what it was given.
 #[derive(Debug, Default)]
 struct Scripted {
     has: Mutex<HashMap<String, String>>,
     /// What becomes of each list after the other; a list that is not here is good.
     lists: Mutex<VecDeque<ListFate>>,
+    /// What becomes of each look at a container after the other.
+    looks: Mutex<HashMap<String, VecDeque<LookFate>>>,
     events: Mutex<Option<mpsc::Receiver<RuntimeEvent>>>,
     calls: Mutex<Vec<String>>,
 }
@@ -44,17 +64,64 @@ enum ListFate {
     Unreachable,
 }
 
+#[derive(Clone, Copy, Debug)]
+enum LookFate {
+    Refused,
+    TooLarge,
+    TimedOut,
+    /// Good, after so long.
+    Late(Duration),
+}
+
 /// Remembers what it was told.
 #[derive(Debug, Default)]
-struct Notes(Mutex<Vec<News>>);
+struct Notes {
+    told: Mutex<Vec<News>>,
+    /// What is known of containers.
+    known: Mutex<HashMap<String, Arc<RuntimeContainer>>>,
+}
 
 impl Audience for Notes {
-    fn tell(&self, informant: Informant, news: News) {
+    fn tell(
+        &self,
+        informant: Informant,
+        news: News,
+        steps: Steps<'_>,
+    ) -> Vec<Arc<RuntimeContainer>> {
         assert_eq!(informant, INFORMANT);
-        self.0
+        // As the pipeline does: a span for each that is about it.
+        let _telling = steps.children(span::TELL_PIPELINE);
+        let mut known = self.known.lock().unwrap();
+        let mut gone = Vec::new();
+        match &news {
+            News::Told { of, .. } => {
+                known.insert(of.id.clone(), Arc::new((**of).clone()));
+            }
+            News::Exited { .. } => {}
+            News::Removed { of } => {
+                known.remove(&of.id);
+            }
+            News::All { containers, newer } => {
+                let is_there = |id: &String| containers.iter().any(|of| of.id == *id);
+                let left = known.extract_if(|id, _| !is_there(id));
+                gone = left.map(|(_, of)| of).collect();
+                let is_older = |of: &&RuntimeContainer| !newer.contains(&of.key());
+                for of in containers.iter().filter(is_older) {
+                    known.insert(of.id.clone(), Arc::new(of.clone()));
+                }
+            }
+        }
+        drop(known);
+        self.told
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(news);
+        gone
+    }
+
+    fn names_of(&self, key: &ContainerRef) -> Option<Names> {
+        let known = self.known.lock().unwrap();
+        known.get(&key.id).map(|of| of.names.clone())
     }
 
     fn unnamed(&self, _: usize) -> Vec<Unnamed> {
@@ -64,7 +131,7 @@ impl Audience for Notes {
 
 impl Notes {
     fn in_words(&self) -> Vec<String> {
-        let notes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let notes = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         notes.iter().map(in_words).collect()
     }
 }
@@ -184,6 +251,39 @@ impl RuntimeClient for Scripted {
 
     async fn inspect(&self, of: &ContainerRef) -> Result<Option<RuntimeContainer>, CallError> {
         self.call(format!("inspect {}", of.id));
+        let fate = {
+            let mut looks = self.looks.lock().unwrap();
+            looks.get_mut(&of.id).and_then(VecDeque::pop_front)
+        };
+        let (address, call) = ("test".to_owned(), "inspect".to_owned());
+        match fate {
+            None => {}
+            Some(LookFate::Late(after)) => sleep(after).await,
+            Some(LookFate::Refused) => {
+                let answer = "busy".to_owned();
+                return Err(CallError::Refused {
+                    address,
+                    call,
+                    answer,
+                });
+            }
+            Some(LookFate::TooLarge) => {
+                let limit = 1;
+                return Err(CallError::TooLarge {
+                    address,
+                    call,
+                    limit,
+                });
+            }
+            Some(LookFate::TimedOut) => {
+                let limit = Duration::from_secs(10);
+                return Err(CallError::Timeout {
+                    address,
+                    call,
+                    limit,
+                });
+            }
+        }
         let has = self.has.lock().unwrap();
         Ok(has.get(&of.id).map(|name| container(&of.id, name)))
     }
@@ -209,6 +309,17 @@ async fn follow(
     asks: &[&str],
     time: Duration,
 ) -> (Vec<String>, Option<&'static str>) {
+    follow_traced(client, tally, asks, time, LoopTracer::default()).await
+}
+
+/// The same, traced.
+async fn follow_traced(
+    client: Arc<Scripted>,
+    tally: &Tally,
+    asks: &[&str],
+    time: Duration,
+    tracer: LoopTracer,
+) -> (Vec<String>, Option<&'static str>) {
     let notes = Notes::default();
     let (sender, mut receiver) = mpsc::channel(8);
     for id in asks {
@@ -221,6 +332,8 @@ async fn follow(
         tally,
         asks: &mut receiver,
         times: TIMES,
+        retries: RETRIES,
+        tracer,
     };
     let ended = tokio::time::timeout(time, session.run()).await.ok();
     (notes.in_words(), ended.map(|error| error.name()))

@@ -1,0 +1,30 @@
+//! Spans of our own work: a trace for each container that a loop processes.
+//!
+//! In: that a container is begun, each step of the work for it, how it ended. Out: spans, in the outbox of
+//! traces. Never here: a thread, a connection, or a decision about what is done with a container.
+//!
+//! The model is a control loop's: an *object* is a container, a *controller* is the loop that follows one
+//! runtime. `docs/tracing.md` has the table of names, and a test compares spans with it.
+//!
+//! Off is a comparison with nothing. An object that is not sampled is two random numbers: its key, its
+//! attributes and its context are made when its span is recorded, and not before.
+
+pub mod names;
+
+mod object;
+
+mod processing;
+
+mod spans_out;
+
+mod step;
+
+mod tracer;
+
+#[cfg(test)]
+mod tests;
+
+pub use object::{Object, ObjectName};
+pub use processing::Processing;
+pub use step::{Action, Step, Steps};
+pub use tracer::{Beginning, LoopTracer, Origin, WorkTracer};
