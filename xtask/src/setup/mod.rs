@@ -9,7 +9,8 @@ use anyhow::bail;
 use self::{
     apt::Apt, bpf_linker::BpfLinker, cadvisor::Cadvisor, cargo_fuzz::CargoFuzz,
     host_compiler::HostCompiler, kernel_compiler::KernelCompiler, kernel_lints::KernelLints,
-    platform::Platform, programs::Programs, protocol_compiler::ProtocolCompiler, step::Step,
+    platform::Platform, programs::Programs, prometheus::Prometheus,
+    protocol_compiler::ProtocolCompiler, step::Step,
 };
 
 mod step;
@@ -27,6 +28,7 @@ mod host_compiler;
 mod kernel_compiler;
 mod kernel_lints;
 mod programs;
+pub(crate) mod prometheus;
 mod protocol_compiler;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +61,7 @@ pub(crate) fn ensure(scope: Scope) -> anyhow::Result<()> {
         steps.push(Box::new(KernelLints::new(&apt)));
         steps.push(Box::new(Programs::for_tests(&apt)));
         steps.push(Box::new(Cadvisor));
+        steps.push(Box::new(Prometheus));
     }
     if matches!(scope, Scope::Fuzz | Scope::Tests) {
         steps.push(Box::new(CargoFuzz::new(&apt)));

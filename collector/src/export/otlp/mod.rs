@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use opentelemetry_proto::tonic::{metrics::v1::ResourceMetrics, trace::v1::ResourceSpans};
 
-pub use metrics::MetricsEncoder;
+pub use metrics::{MetricsEncoder, Temporality};
 pub use outbox::{Bounds, Outbox, Parcel, Sending, WhenFull};
 pub use resource::{OwnResource, resource_of};
 
