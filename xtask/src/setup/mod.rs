@@ -10,7 +10,7 @@ use self::{
     apt::Apt, bpf_linker::BpfLinker, cadvisor::Cadvisor, cargo_fuzz::CargoFuzz,
     host_compiler::HostCompiler, kernel_compiler::KernelCompiler, kernel_lints::KernelLints,
     platform::Platform, programs::Programs, prometheus::Prometheus,
-    protocol_compiler::ProtocolCompiler, step::Step,
+    protocol_compiler::ProtocolCompiler, rotel::Rotel, step::Step,
 };
 
 mod step;
@@ -30,6 +30,7 @@ mod kernel_lints;
 mod programs;
 pub(crate) mod prometheus;
 mod protocol_compiler;
+pub(crate) mod rotel;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scope {
@@ -62,6 +63,7 @@ pub(crate) fn ensure(scope: Scope) -> anyhow::Result<()> {
         steps.push(Box::new(Programs::for_tests(&apt)));
         steps.push(Box::new(Cadvisor));
         steps.push(Box::new(Prometheus));
+        steps.push(Box::new(Rotel::new(&apt)));
     }
     if matches!(scope, Scope::Fuzz | Scope::Tests) {
         steps.push(Box::new(CargoFuzz::new(&apt)));
