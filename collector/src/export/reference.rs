@@ -161,8 +161,7 @@ fn write_otel(text: &mut String) -> fmt::Result {
     text.push_str(
         "* Attribute `cgscope.cgroup.path`: the cgroup's path, of every cgroup\n\
          * Attribute `service.instance.id`: of every cgroup another, so that a Prometheus, which makes it \
-         the label `instance`, keeps their series apart: that of cgscope (or the host's name), a colon and the \
-         path\n\nWhat is told of the host and of cgscope's service (`service.name`, `host.name`, what \
+         the label `instance`, keeps their series apart: the host's name, a colon and the path\n\nWhat is told of the host and of cgscope's service (`service.name`, `host.name`, what \
          `OTEL_RESOURCE_ATTRIBUTES` adds) is in it as well; of cgscope's own container, pod and process \
          nothing is.\n",
     );

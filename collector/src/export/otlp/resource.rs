@@ -40,13 +40,13 @@ impl OwnResource {
         of_host.map(|(key, value)| key_value(key, value))
     }
 
-    /// Which of those on this host, as the instance of a service.
+    /// Which of those on this host, as the instance of a service: the same whenever cgscope is started anew.
     fn instance_of(&self, what: &str) -> KeyValue {
         let find = |wanted: &str| {
             let mut attributes = self.attributes.iter();
             attributes.find_map(|(key, value)| (key == wanted).then_some(value.as_str()))
         };
-        let host = find(INSTANCE).or_else(|| find("host.name"));
+        let host = find("host.name").or_else(|| find(INSTANCE));
         key_value(INSTANCE, &format!("{}:{what}", host.unwrap_or_default()))
     }
 }
@@ -64,6 +64,7 @@ fn is_of_host(key: &str) -> bool {
 pub fn resource_of(identity: &Identity, own: &OwnResource) -> Resource {
     let known = otel::resource_of(identity);
     let known = known.chain([("cgscope.cgroup.path", identity.path.as_str())]);
+    let known = known.map(|(key, value)| key_value(key, value));
     of(known, &identity.path, own)
 }
 
@@ -81,19 +82,12 @@ pub(super) fn resource_of_sandbox(
         ]
     });
     let known = of_pod.filter(|(_, value)| !value.is_empty());
-    of(
-        known.chain([("cgscope.kata.sandbox.id", sandbox)]),
-        sandbox,
-        own,
-    )
+    let known = known.chain([("cgscope.kata.sandbox.id", sandbox)]);
+    let known = known.map(|(key, value)| key_value(key, value));
+    of(known, sandbox, own)
 }
 
-fn of(
-    known: impl Iterator<Item = (&'static str, &str)>,
-    instance: &str,
-    own: &OwnResource,
-) -> Resource {
-    let known = known.map(|(key, value)| key_value(key, value));
+fn of(known: impl Iterator<Item = KeyValue>, instance: &str, own: &OwnResource) -> Resource {
     let known = known.chain([own.instance_of(instance)]);
     Resource {
         attributes: known.chain(own.of_host()).collect(),
@@ -164,7 +158,7 @@ mod tests {
         let shown = shown(&resource_of(&cgroup("/a"), &own()));
         let expected = [
             ("cgscope.cgroup.path", "/a"),
-            ("service.instance.id", "b0b:/a"),
+            ("service.instance.id", "node-1:/a"),
             ("service.name", "cgscope"),
             ("host.name", "node-1"),
             ("k8s.node.name", "node-1.example"),

@@ -31,6 +31,7 @@ use crate::{
             recorded, unknown_cgroup,
         },
     },
+    host::cgroupfs::tests::statistics_of_dump,
     reconcile::{
         Snapshot,
         snapshot::{CgroupStats, Exemplar, ExemplarOf, SpanRef},
@@ -39,6 +40,7 @@ use crate::{
 };
 
 const BEGAN: u64 = 1_600_000_000;
+const FILES: &str = include_str!("../../../host/cgroupfs/fixtures/v2-7.2.txt");
 const PATH: &str = "~unresolved/0/4242";
 
 fn at(second: u64) -> SystemTime {
@@ -437,8 +439,64 @@ fn a_sample_with_a_span_is_on_the_point_of_its_histogram() {
     assert_eq!(found, expected);
 }
 
+/// A container, and what its files say.
+fn container(generation: u32) -> CgroupStats {
+    let mut container = busy_container();
+    container.exited = None;
+    container.kernel.statistics = Some(Arc::new(statistics_of_dump(FILES)));
+    container.identity = Arc::new(Identity {
+        generation,
+        started: at(1_700_000_000 + u64::from(generation)),
+        ..(*container.identity).clone()
+    });
+    container
+}
+
 #[test]
-fn sums_that_fall_are_never_differences() {
+fn the_figures_of_files_are_of_one_life_and_the_events_of_all() {
+    let mut delta = encoder(Temporality::Delta);
+    let mut shown = |second, generation| {
+        let container = container(generation);
+        let path = container.identity.path.clone();
+        let all = encode(&mut delta, snapshot(second, vec![container]));
+        let metrics = metrics(&all, &path);
+        let starts_and_values = |name: &str| {
+            let point = &numbers(named(metrics, name))[0];
+            let start = point.start_time_unix_nano / 1_000_000_000;
+            (start, number(point).expect("a value"))
+        };
+        let memory = &named(metrics, "container.memory.usage").data;
+        let Some(Data::Sum(memory)) = memory else {
+            panic!("{memory:?}");
+        };
+        assert!(!memory.is_monotonic);
+        let temporality = memory.aggregation_temporality();
+        assert_eq!(temporality, AggregationTemporality::Cumulative);
+        let resource = all.iter().find(|of| path_of(of) == path);
+        let resource = resource.and_then(|of| of.resource.as_ref());
+        let known = texts(&resource.expect("a resource").attributes);
+        assert_eq!(known["container.id"], "c0ffee");
+        assert_eq!(known["k8s.pod.name"], "web-0");
+        [
+            starts_and_values("container.memory.usage"),
+            starts_and_values("container.cpu.time"),
+            starts_and_values(SWITCHES),
+        ]
+    };
+    let [(_, in_use), (_, cpu), _] = shown(1_700_000_100, 1);
+    assert!(in_use > 0.0 && cpu > 0.0);
+    let second = shown(1_700_000_110, 1);
+    let third = shown(1_700_000_120, 2);
+    let (first, other) = (1_700_000_001, 1_700_000_002);
+    assert_eq!(
+        second,
+        [(first, in_use), (1_700_000_100, 0.0), (1_700_000_100, 0.0)]
+    );
+    assert_eq!(third, [(other, in_use), (other, cpu), (1_700_000_110, 0.0)]);
+}
+
+#[test]
+fn sums_that_only_rise_are_of_the_temporality_that_is_wanted() {
     for (temporality, of_rising) in [
         (Temporality::Cumulative, AggregationTemporality::Cumulative),
         (Temporality::Delta, AggregationTemporality::Delta),
