@@ -17,7 +17,7 @@ use collector::{
     catalog::{Container, Identity, Names, Qos, Runtime, details::Which},
     export::{
         DetailsFuture, Format, NameSets, Source, encode_in_pieces,
-        otlp::{MetricsEncoder, OwnResource, Temporality},
+        otlp::{MetricsEncoder, OwnResource, TemporalityPreference},
         serve,
     },
     host::{
@@ -252,7 +252,10 @@ fn encoding_for_otlp(criterion: &mut Criterion) {
             );
         },
     );
-    for temporality in [Temporality::Cumulative, Temporality::Delta] {
+    for temporality in [
+        TemporalityPreference::Cumulative,
+        TemporalityPreference::Delta,
+    ] {
         let own = Arc::new(OwnResource::default());
         let mut encoder = MetricsEncoder::new(own, temporality, SystemTime::UNIX_EPOCH);
         let mut encode = |snapshot| {

@@ -268,7 +268,9 @@ fn series_are_those_of_a_scrape(prometheus: &Prometheus, scrape: &Exposition, pa
     let mut compared = 0;
     for sample in &scrape.samples {
         let is_its = sample.labels.get("id").is_some_and(|id| id == path);
-        let is_histogram = [LATENCY, SLICES].iter().any(|name| sample.name.starts_with(name));
+        let is_histogram = [LATENCY, SLICES]
+            .iter()
+            .any(|name| sample.name.starts_with(name));
         let moves_on = sample.name == "cgscope_container_window_quantile_seconds";
         if !is_its || is_histogram || moves_on {
             continue;

@@ -14,7 +14,7 @@ use opentelemetry_proto::tonic::{
     },
 };
 
-use super::{Shape, Stream, Temporality, Value, histogram};
+use super::{Shape, Stream, TemporalityPreference, Value, histogram};
 use crate::export::otlp::resource::key_value;
 
 /// Whose series were exported before.
@@ -88,14 +88,18 @@ impl Since {
 #[derive(Debug)]
 pub(super) struct Points<'a> {
     entity: &'a mut Entity,
-    temporality: Temporality,
+    temporality: TemporalityPreference,
     time: u64,
     metrics: Vec<Metric>,
 }
 
 impl<'a> Points<'a> {
     /// Of the next export, at `time`.
-    pub(super) fn new(entity: &'a mut Entity, temporality: Temporality, time: u64) -> Self {
+    pub(super) fn new(
+        entity: &'a mut Entity,
+        temporality: TemporalityPreference,
+        time: u64,
+    ) -> Self {
         entity.round += 1;
         Self {
             entity,
@@ -194,8 +198,8 @@ impl<'a> Points<'a> {
         let start = known.start;
         known.last = last;
         match temporality {
-            Temporality::Cumulative => (start, value),
-            Temporality::Delta => {
+            TemporalityPreference::Cumulative => (start, value),
+            TemporalityPreference::Delta => {
                 known.start = self.time;
                 (start, difference.flatten().unwrap_or(value))
             }
@@ -232,7 +236,7 @@ impl<'a> Points<'a> {
             let (Some(series), Some(stream)) = (series, Stream::named(key.name)) else {
                 continue;
             };
-            if stream.temporality(self.temporality) == Temporality::Delta {
+            if stream.temporality(self.temporality) == TemporalityPreference::Delta {
                 continue;
             }
             let point = Point {
@@ -287,9 +291,9 @@ impl Key {
 
 impl Last {
     /// What has to be kept of a value.
-    fn of(value: &Value, temporality: Temporality) -> Self {
+    fn of(value: &Value, temporality: TemporalityPreference) -> Self {
         match (value, temporality) {
-            (Value::Histogram(of), Temporality::Delta) => Self::Histogram(of.clone()),
+            (Value::Histogram(of), TemporalityPreference::Delta) => Self::Histogram(of.clone()),
             (value, _) => Self::Number(number_of(value)),
         }
     }

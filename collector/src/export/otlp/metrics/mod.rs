@@ -38,7 +38,7 @@ use self::{
     stream::{Shape, Stream, Value},
 };
 use super::{
-    OwnResource,
+    OwnResource, TemporalityPreference,
     resource::{key_value, resource_of},
 };
 use crate::{
@@ -54,21 +54,11 @@ use crate::{
     window::Device,
 };
 
-/// Since when sums and histograms count.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Temporality {
-    /// Since the start.
-    #[default]
-    Cumulative,
-    /// Since the export before, where the values only rise; others are as if cumulative.
-    Delta,
-}
-
 /// Makes data points of one snapshot after the other.
 #[derive(Debug)]
 pub struct MetricsEncoder {
     own: Arc<OwnResource>,
-    temporality: Temporality,
+    temporality: TemporalityPreference,
     /// When cgscope began to count.
     began: SystemTime,
     itself: Entity,
@@ -90,7 +80,11 @@ struct Known {
 impl MetricsEncoder {
     /// Nothing was exported yet, and nothing counted before `began`.
     #[must_use]
-    pub fn new(own: Arc<OwnResource>, temporality: Temporality, began: SystemTime) -> Self {
+    pub fn new(
+        own: Arc<OwnResource>,
+        temporality: TemporalityPreference,
+        began: SystemTime,
+    ) -> Self {
         Self {
             own,
             temporality,

@@ -7,7 +7,7 @@ use opentelemetry_proto::tonic::metrics::v1::{
     Sum, metric::Data, number_data_point,
 };
 
-use super::Temporality;
+use super::TemporalityPreference;
 use crate::export::{
     catalog,
     family::{Family, Kind, Otlp},
@@ -77,21 +77,21 @@ impl Stream {
     }
 
     /// What its points are, if that is the wish.
-    pub(super) fn temporality(&self, wanted: Temporality) -> Temporality {
+    pub(super) fn temporality(&self, wanted: TemporalityPreference) -> TemporalityPreference {
         match self.shape {
             Shape::Gauge
             | Shape::Sum {
                 is_monotonic: false,
-            } => Temporality::Cumulative,
+            } => TemporalityPreference::Cumulative,
             Shape::Sum { is_monotonic: true } | Shape::Histogram => wanted,
         }
     }
 
     /// Without a point.
-    pub(super) fn metric(&self, wanted: Temporality) -> Metric {
+    pub(super) fn metric(&self, wanted: TemporalityPreference) -> Metric {
         let aggregation_temporality = match self.temporality(wanted) {
-            Temporality::Cumulative => AggregationTemporality::Cumulative,
-            Temporality::Delta => AggregationTemporality::Delta,
+            TemporalityPreference::Cumulative => AggregationTemporality::Cumulative,
+            TemporalityPreference::Delta => AggregationTemporality::Delta,
         };
         let aggregation_temporality = aggregation_temporality.into();
         Metric {

@@ -15,7 +15,7 @@ use opentelemetry_proto::tonic::{
 };
 use proptest::prelude::*;
 
-use super::{MetricsEncoder, Temporality};
+use super::{MetricsEncoder, TemporalityPreference};
 use crate::{
     catalog::Identity,
     export::{
@@ -47,7 +47,7 @@ fn at(second: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(second)
 }
 
-fn encoder(temporality: Temporality) -> MetricsEncoder {
+fn encoder(temporality: TemporalityPreference) -> MetricsEncoder {
     let attributes = vec![("service.name".to_owned(), "cgscope".to_owned())];
     MetricsEncoder::new(Arc::new(OwnResource { attributes }), temporality, at(BEGAN))
 }
@@ -222,7 +222,10 @@ fn a_prometheus_calls_a_metric_as_a_scrape_does() {
 
 #[test]
 fn every_series_of_a_scrape_is_one_point_with_its_value() {
-    let all = encode(&mut encoder(Temporality::Cumulative), full_snapshot());
+    let all = encode(
+        &mut encoder(TemporalityPreference::Cumulative),
+        full_snapshot(),
+    );
     let mut compared = 0;
     for (family, listed) in encoded_families(full_snapshot()).iter().zip(catalog::ALL) {
         let otlp = listed.otlp.expect("a name");
@@ -269,7 +272,7 @@ fn every_series_of_a_scrape_is_one_point_with_its_value() {
 
 #[test]
 fn counts_begin_with_the_cgroup_or_with_cgscope_and_gauges_never() {
-    let mut cumulative = encoder(Temporality::Cumulative);
+    let mut cumulative = encoder(TemporalityPreference::Cumulative);
     let all = encode(&mut cumulative, full_snapshot());
     for of in &all {
         let start = match path_of(of).as_str() {
@@ -292,7 +295,7 @@ fn counts_begin_with_the_cgroup_or_with_cgscope_and_gauges_never() {
     // What was there before cgscope was counted since cgscope was there.
     let attributes = Vec::new();
     let own = Arc::new(OwnResource { attributes });
-    let mut late = MetricsEncoder::new(own, Temporality::Cumulative, at(1_700_000_100));
+    let mut late = MetricsEncoder::new(own, TemporalityPreference::Cumulative, at(1_700_000_100));
     let all = encode(&mut late, snapshot(1_700_000_200, vec![waited(&[7], 1)]));
     let (latency, _) = latency_and_switches(&all);
     assert_eq!(latency.start_time_unix_nano, 1_700_000_100_000_000_000);
@@ -300,7 +303,10 @@ fn counts_begin_with_the_cgroup_or_with_cgscope_and_gauges_never() {
 
 #[test]
 fn another_life_of_a_path_goes_on_counting_and_one_that_was_forgotten_begins_anew() {
-    for temporality in [Temporality::Cumulative, Temporality::Delta] {
+    for temporality in [
+        TemporalityPreference::Cumulative,
+        TemporalityPreference::Delta,
+    ] {
         let mut encoder = encoder(temporality);
         let mut shown = |second, cgroup| {
             let all = encode(&mut encoder, snapshot(second, vec![cgroup]));
@@ -316,8 +322,12 @@ fn another_life_of_a_path_goes_on_counting_and_one_that_was_forgotten_begins_ane
         // It is more than before, and another life all the same.
         let fourth = shown(1_700_000_130, waited(&[9, 9, 9, 9], 1));
         let expected = match temporality {
-            Temporality::Cumulative => [(1, 2, 2.0), (1, 3, 3.0), (110, 1, 1.0), (1, 4, 4.0)],
-            Temporality::Delta => [(1, 2, 2.0), (100, 1, 1.0), (110, 1, 1.0), (1, 4, 4.0)],
+            TemporalityPreference::Cumulative => {
+                [(1, 2, 2.0), (1, 3, 3.0), (110, 1, 1.0), (1, 4, 4.0)]
+            }
+            TemporalityPreference::Delta => {
+                [(1, 2, 2.0), (100, 1, 1.0), (110, 1, 1.0), (1, 4, 4.0)]
+            }
         };
         assert_eq!([first, second, third, fourth], expected, "{temporality:?}");
     }
@@ -325,7 +335,7 @@ fn another_life_of_a_path_goes_on_counting_and_one_that_was_forgotten_begins_ane
 
 #[test]
 fn what_is_gone_is_said_to_have_no_value_once_and_is_forgotten() {
-    let mut cumulative = encoder(Temporality::Cumulative);
+    let mut cumulative = encoder(TemporalityPreference::Cumulative);
     let gone = |point: &NumberDataPoint| point.flags == 1 && point.value.is_none();
     let before = encode(
         &mut cumulative,
@@ -369,7 +379,7 @@ fn what_is_gone_is_said_to_have_no_value_once_and_is_forgotten() {
     assert_eq!(flagged, ["cgscope.container.window.quantile"]);
 
     // A difference needs no end.
-    let mut delta = encoder(Temporality::Delta);
+    let mut delta = encoder(TemporalityPreference::Delta);
     let _ = encode(&mut delta, snapshot(1_700_000_100, vec![waited(&[5], 1)]));
     let all = encode(&mut delta, snapshot(1_700_000_110, Vec::new()));
     let last = metrics(&all, PATH).iter();
@@ -404,7 +414,7 @@ fn a_sample_with_a_span_is_on_the_point_of_its_histogram() {
     ];
     let path = cgroup.identity.path.clone();
     let all = encode(
-        &mut encoder(Temporality::Cumulative),
+        &mut encoder(TemporalityPreference::Cumulative),
         snapshot(1_700_000_200, vec![cgroup]),
     );
     let mut found = Vec::new();
@@ -454,7 +464,7 @@ fn container(generation: u32) -> CgroupStats {
 
 #[test]
 fn the_figures_of_files_are_of_one_life_and_the_events_of_all() {
-    let mut delta = encoder(Temporality::Delta);
+    let mut delta = encoder(TemporalityPreference::Delta);
     let mut shown = |second, generation| {
         let container = container(generation);
         let path = container.identity.path.clone();
@@ -498,8 +508,11 @@ fn the_figures_of_files_are_of_one_life_and_the_events_of_all() {
 #[test]
 fn sums_that_only_rise_are_of_the_temporality_that_is_wanted() {
     for (temporality, of_rising) in [
-        (Temporality::Cumulative, AggregationTemporality::Cumulative),
-        (Temporality::Delta, AggregationTemporality::Delta),
+        (
+            TemporalityPreference::Cumulative,
+            AggregationTemporality::Cumulative,
+        ),
+        (TemporalityPreference::Delta, AggregationTemporality::Delta),
     ] {
         let all = encode(&mut encoder(temporality), full_snapshot());
         let mut seen = 0;
@@ -523,7 +536,7 @@ fn sums_that_only_rise_are_of_the_temporality_that_is_wanted() {
 #[tokio::test]
 async fn shims_of_kata_have_a_resource_each_and_their_own_figures() {
     let snapshot = kata::snapshot().await;
-    let all = encode(&mut encoder(Temporality::Delta), snapshot);
+    let all = encode(&mut encoder(TemporalityPreference::Delta), snapshot);
     let of_web = all.iter().find(|of| {
         let resource = of.resource.as_ref().expect("a resource");
         texts(&resource.attributes)
@@ -562,7 +575,7 @@ proptest! {
     #[test]
     fn a_histogram_has_every_value_in_its_bucket(waits in waits()) {
         let all = encode(
-            &mut encoder(Temporality::Cumulative),
+            &mut encoder(TemporalityPreference::Cumulative),
             snapshot(1_700_000_100, vec![waited(&waits, 1)]),
         );
         let (point, _) = latency_and_switches(&all);
@@ -587,7 +600,7 @@ proptest! {
 
     #[test]
     fn differences_add_up_to_what_was_counted(rounds in prop::collection::vec(waits(), 1..6)) {
-        let mut delta = encoder(Temporality::Delta);
+        let mut delta = encoder(TemporalityPreference::Delta);
         let mut so_far = Vec::new();
         let (mut count, mut zeros, mut sum, mut switches) = (0, 0, 0.0, 0.0);
         let mut counts: HashMap<i32, u64> = HashMap::new();
@@ -608,7 +621,7 @@ proptest! {
             }
         }
         let all = encode(
-            &mut encoder(Temporality::Cumulative),
+            &mut encoder(TemporalityPreference::Cumulative),
             snapshot(1_700_000_100, vec![waited(&so_far, 1)]),
         );
         let (point, switched) = latency_and_switches(&all);
