@@ -1,9 +1,10 @@
-//! What a scrape of 1,000 containers costs, in each format.
+//! What a scrape of 1,000 containers costs, in each format, and what it costs to encode them for OTLP.
 //!
 //! Each container has what a busy one on Kubernetes has: both scheduler histograms, two rows of block
 //! I/O, quantiles of every window. The target is 100 ms per scrape, then 30 ms.
 
 use std::{
+    collections::BTreeMap,
     fs,
     hint::black_box,
     io::{Read as _, Write as _},
@@ -14,7 +15,11 @@ use std::{
 
 use collector::{
     catalog::{Container, Identity, Names, Qos, Runtime, details::Which},
-    export::{DetailsFuture, Format, NameSets, Source, encode_in_pieces, serve},
+    export::{
+        DetailsFuture, Format, NameSets, Source, encode_in_pieces,
+        otlp::{MetricsEncoder, OwnResource, TemporalityPreference},
+        serve,
+    },
     host::{
         HierarchyId,
         cgroup_mounts::{CgroupMounts, Hierarchy},
@@ -39,6 +44,8 @@ use collector::{
 };
 use collector_common::signal::Signal;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use prost::Message as _;
 
 const CONTAINERS: u64 = 1_000;
 
@@ -228,6 +235,50 @@ fn encoding(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// For an OpenTelemetry collector, with what containers' files say, beside a scrape of the same as protobuf.
+fn encoding_for_otlp(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("otlp_1000_containers");
+    group.sample_size(20);
+    let snapshot = snapshot_with_files();
+    let protobuf = Format::PrometheusProtobuf;
+    let size = in_pieces(snapshot.clone(), protobuf, NameSets::default());
+    group.bench_function(
+        format!("a scrape as protobuf ({} KiB)", size / 1024),
+        |bencher| {
+            bencher.iter_batched(
+                || snapshot.clone(),
+                |snapshot| in_pieces(snapshot, protobuf, NameSets::default()),
+                BatchSize::LargeInput,
+            );
+        },
+    );
+    for temporality in [
+        TemporalityPreference::Cumulative,
+        TemporalityPreference::Delta,
+    ] {
+        let own = Arc::new(OwnResource::default());
+        let mut encoder = MetricsEncoder::new(own, temporality, SystemTime::UNIX_EPOCH);
+        let mut encode = |snapshot| {
+            let devices = BTreeMap::new();
+            let encoded = encoder.encode(snapshot, &devices);
+            let resource_metrics = encoded.expect("a snapshot can be encoded");
+            let request = ExportMetricsServiceRequest { resource_metrics };
+            black_box(request.encode_to_vec()).len()
+        };
+        let first = encode(snapshot.clone());
+        let size = encode(snapshot.clone());
+        let name = format!(
+            "{temporality:?} ({} KiB, then {} KiB)",
+            first / 1024,
+            size / 1024
+        );
+        group.bench_function(name, |bencher| {
+            bencher.iter_batched(|| snapshot.clone(), &mut encode, BatchSize::LargeInput);
+        });
+    }
+    group.finish();
+}
+
 /// Under the names of others too.
 fn encoding_with_names_of_others(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("scrape_1000_containers_with_names_of");
@@ -340,5 +391,11 @@ fn over_http(criterion: &mut Criterion) {
     assert!(!server.is_finished(), "the endpoint is still there");
 }
 
-criterion_group!(benches, encoding, encoding_with_names_of_others, over_http);
+criterion_group!(
+    benches,
+    encoding,
+    encoding_for_otlp,
+    encoding_with_names_of_others,
+    over_http
+);
 criterion_main!(benches);

@@ -4,7 +4,11 @@
 //! serve. What metrics are made of is looked at on a second thread of that runtime, as a scrape would: the
 //! requests of either signal go on meanwhile.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use opentelemetry_proto::tonic::{metrics::v1::ResourceMetrics, trace::v1::ResourceSpans};
 use tokio::{
@@ -105,7 +109,11 @@ impl OtlpThread {
                 outbox: Arc::clone(outbox),
                 interval: config.interval,
                 source,
-                encoder: MetricsEncoder::new(Arc::clone(&outboxes.own)),
+                encoder: MetricsEncoder::new(
+                    Arc::clone(&outboxes.own),
+                    config.temporality,
+                    SystemTime::now(),
+                ),
             }),
             _ => None,
         };
@@ -198,8 +206,9 @@ async fn put(
     let mut encoder = encoder?;
     let (source, outbox) = (Arc::clone(source), Arc::clone(outbox));
     let made = spawn_blocking(move || {
-        for parcel in encoder.encode(&source.snapshot(), &disks()) {
-            outbox.put(parcel);
+        match encoder.encode(source.snapshot(), &disks()) {
+            Ok(parcels) => parcels.into_iter().for_each(|parcel| outbox.put(parcel)),
+            Err(error) => tracing::error!("no metrics this time: {}", error_chain(&error)),
         }
         encoder
     });

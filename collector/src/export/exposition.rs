@@ -117,7 +117,7 @@ fn write<T: FnMut(Vec<u8>) -> bool>(
 /// Cgroups per round of a family. Protobuf messages are built before they are written: built for all
 /// cgroups at once they take several times the memory of the exposition, and the time to get it from the
 /// system. Much smaller rounds build the family's head too often.
-const CGROUPS_PER_ROUND: usize = 16;
+pub(super) const CGROUPS_PER_ROUND: usize = 16;
 
 fn write_protobuf<T: FnMut(Vec<u8>) -> bool>(
     scene: &Arc<Scene>,
@@ -151,13 +151,13 @@ fn write_protobuf<T: FnMut(Vec<u8>) -> bool>(
 
 /// A snapshot with all that its series need.
 #[derive(Debug)]
-struct Scene {
-    snapshot: Snapshot,
+pub(super) struct Scene {
+    pub(super) snapshot: Snapshot,
     format: Format,
     families: Vec<Exported>,
     /// By the position of the cgroup.
     labels: Vec<CgroupLabels>,
-    devices: HashMap<Device, String>,
+    pub(super) devices: HashMap<Device, String>,
     oom_watched: bool,
     oom_limits_known: bool,
     throttling_known: bool,
@@ -185,7 +185,7 @@ struct PeerView {
 }
 
 impl Scene {
-    fn new(
+    pub(super) fn new(
         snapshot: Snapshot,
         format: Format,
         names: NameSets,
@@ -246,6 +246,27 @@ impl Scene {
 
     fn everything(&self) -> Range<usize> {
         0..self.families.len()
+    }
+
+    /// Our own families of so many cgroups, or else those of the snapshot as a whole: each as a message,
+    /// with marks in the place of a cgroup's labels.
+    pub(super) fn own_messages(
+        self: &Arc<Self>,
+        cgroups: Option<Range<usize>>,
+    ) -> Result<Vec<(&'static Family, MetricFamily)>, EncodeError> {
+        let mut messages = Vec::new();
+        for (position, family) in self.families.iter().enumerate() {
+            let Exported::Own(family, feed) = family else {
+                continue;
+            };
+            if matches!(feed, Feed::Cgroup(_)) != cgroups.is_some() {
+                continue;
+            }
+            let registry = self.registry(position..position + 1, cgroups.clone().unwrap_or(0..0));
+            let encoded = prometheus_protobuf::encode(&registry).map_err(EncodeError::Protobuf)?;
+            messages.extend(encoded.into_iter().map(|message| (*family, message)));
+        }
+        Ok(messages)
     }
 
     fn registry(self: &Arc<Self>, families: Range<usize>, cgroups: Range<usize>) -> Registry {

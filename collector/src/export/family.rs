@@ -12,6 +12,8 @@ use super::labels::{self, Label};
 pub struct Family {
     /// The name that a query uses: with unit and, for a counter, `_total`.
     pub name: &'static str,
+    /// How it leaves by OTLP; absent where the name is one that others gave.
+    pub otlp: Option<Otlp>,
     /// Its kind.
     pub kind: Kind,
     /// Its unit, if it has one.
@@ -81,6 +83,21 @@ impl Family {
             Scope::Collector | Scope::Process => &[],
         };
         cgroup.iter().chain(self.labels)
+    }
+}
+
+/// How a family leaves by OTLP.
+#[derive(Clone, Copy, Debug)]
+pub struct Otlp {
+    /// Its name. What Prometheus makes of it, unit and kind is the name that a scrape has.
+    pub name: &'static str,
+    /// Its unit, as UCUM writes it.
+    pub unit: &'static str,
+}
+
+impl Otlp {
+    pub(super) const fn named(name: &'static str, unit: &'static str) -> Option<Self> {
+        Some(Self { name, unit })
     }
 }
 

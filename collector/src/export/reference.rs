@@ -7,7 +7,7 @@ use std::fmt::{self, Write as _};
 
 use super::{
     catalog,
-    family::{Family, Scope},
+    family::{Family, Otlp, Scope},
     labels::{self, Label, Values},
     peers::{self, Metric, otel},
 };
@@ -85,6 +85,7 @@ fn write_section(text: &mut String, scope: Scope, title: &str, introduction: &st
     for family in catalog::ALL.iter().filter(|family| family.scope == scope) {
         let Family {
             name,
+            otlp,
             kind,
             unit,
             scope: _,
@@ -98,6 +99,9 @@ fn write_section(text: &mut String, scope: Scope, title: &str, introduction: &st
             write!(text, ", {}", unit.name())?;
         }
         writeln!(text)?;
+        if let Some(Otlp { name, unit }) = otlp {
+            writeln!(text, "* By OTLP: `{name}`, unit `{unit}`")?;
+        }
         for label in *labels {
             write_label(text, label)?;
         }
@@ -139,16 +143,29 @@ fn write_peers(text: &mut String) -> fmt::Result {
 
 fn write_otel(text: &mut String) -> fmt::Result {
     text.push_str(
-        "\n## Names of OpenTelemetry\n\n\
-         Not exported yet: no endpoint of cgscope speaks OTLP. This is what its points will be, by the \
-         semantic conventions (1.44): of containers, each once; sums are cumulative, from the start of \
-         the container on. What the conventions have no name for stays under our own.\n\n\
-         The attributes of the resource, absent when unknown:\n\n",
+        "\n## OTLP\n\n\
+         With `[export.otlp] enabled = true`, `--export-otlp` or `CGSCOPE_EXPORT_OTLP=true`, all metrics above but \
+         those of cAdvisor and containerd are sent to an OpenTelemetry collector too (docs/opentelemetry.md), \
+         under the names that are given with each: counters as monotonic sums, histograms as exponential ones \
+         (scale 3), all else as gauges. A Prometheus that takes them calls them as `/metrics` does, \
+         except those of the process, which are `cgscope_process_…` there. Labels are attributes, \
+         without those that are empty. The labels of every cgroup are not on the points: whose they are is in the \
+         resource. The metrics of Kata's shims have the shims' names.\n\n\
+         Besides, there are those of the semantic conventions of OpenTelemetry (1.44), of containers, each once: \
+         sums are from the start of the container on. What the conventions have no name for is under our own.\n\n\
+         The attributes of a cgroup's resource, absent when unknown:\n\n",
     );
     for attribute in &otel::RESOURCE {
         write_attribute(text, attribute)?;
     }
-    text.push_str("\nThe attributes of the points:\n\n");
+    text.push_str(
+        "* Attribute `cgscope.cgroup.path`: the cgroup's path, of every cgroup\n\
+         * Attribute `service.instance.id`: of every cgroup another, so that a Prometheus, which makes it \
+         the label `instance`, keeps their series apart: the host's name, a colon and the path\n\nWhat is told of the host and of cgscope's service (`service.name`, `host.name`, what \
+         `OTEL_RESOURCE_ATTRIBUTES` adds) is in it as well; of cgscope's own container, pod and process \
+         nothing is.\n",
+    );
+    text.push_str("\nThe attributes of the points of the conventions:\n\n");
     for attribute in otel::METRICS.iter().flat_map(|metric| metric.attributes) {
         let mut line = String::new();
         write_attribute(&mut line, attribute)?;

@@ -82,6 +82,7 @@ macro_rules! metrics {
             $crate::export::peers::Metric {
                 family: $crate::export::family::Family {
                     name: $name,
+                    otlp: None,
                     kind: $crate::export::peers::metrics!(@kind $kind),
                     unit: $crate::export::peers::metrics!(@unit $unit),
                     scope: $crate::export::family::Scope::$scope,

@@ -1,8 +1,8 @@
 //! OpenTelemetry's metrics of containers, as its semantic conventions have them (1.44).
 //!
 //! In: a snapshot, the readings of an earlier one, the kernel names of disks. Out: the data points of each
-//! container, with everything that OTLP has fields for. Never here: OTLP itself, which no endpoint of
-//! cgscope speaks yet, or a metric for which the conventions have no name.
+//! container, with everything that OTLP has fields for. Never here: OTLP's messages, which are made in
+//! `otlp`, or a metric for which the conventions have no name.
 //!
 //! Left out are `container.filesystem.*`, which is not in a cgroup's files. The conventions have no
 //! metrics of run-queue latency, throttling, stalls or OOM kills.
@@ -59,13 +59,6 @@ pub enum Instrument {
     Gauge,
 }
 
-/// Whether a sum is since the start or since the point before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Temporality {
-    /// Since the start of the container.
-    Cumulative,
-}
-
 /// A value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Number {
@@ -84,7 +77,7 @@ pub struct OtelPoint<'a> {
     pub attributes: &'a [&'a str],
     /// The value.
     pub value: Number,
-    /// From when on a sum counts; absent for a gauge.
+    /// From when on a sum counts: since the start of the container. Absent for a gauge.
     pub start: Option<SystemTime>,
     /// When it was so.
     pub time: SystemTime,
@@ -97,7 +90,7 @@ pub struct ContainerPoints<'a> {
     container: &'a Container,
     is_gone: bool,
     taken: SystemTime,
-    statistics: &'a CgroupStatistics,
+    statistics: &'a Arc<CgroupStatistics>,
     /// Those of an earlier snapshot, of the same life.
     earlier: Option<Arc<CgroupStatistics>>,
     network: Option<&'a NetworkStatistics>,
@@ -256,7 +249,7 @@ pub fn containers<'a>(
                 container: identity.own_container()?,
                 is_gone: exited.is_some(),
                 taken: snapshot.taken,
-                statistics: kernel.statistics.as_deref()?,
+                statistics: kernel.statistics.as_ref()?,
                 earlier: earlier(&identity.path, identity.generation),
                 network: kernel
                     .network
@@ -268,15 +261,6 @@ pub fn containers<'a>(
 }
 
 impl Instrument {
-    /// How its values are exported: always since the start. A gauge has none.
-    #[must_use]
-    pub const fn temporality(self) -> Option<Temporality> {
-        match self {
-            Self::Counter | Self::UpDownCounter => Some(Temporality::Cumulative),
-            Self::Gauge => None,
-        }
-    }
-
     /// Whether a sum only rises.
     #[must_use]
     pub const fn is_monotonic(self) -> bool {
@@ -325,6 +309,18 @@ fn resource_values<'a>(
 }
 
 impl<'a> ContainerPoints<'a> {
+    /// The path of its cgroup.
+    #[must_use]
+    pub fn path(&self) -> &'a str {
+        &self.identity.path
+    }
+
+    /// Its statistics, for the next export.
+    #[must_use]
+    pub fn statistics(&self) -> Arc<CgroupStatistics> {
+        Arc::clone(self.statistics)
+    }
+
     /// The values of [`RESOURCE`], in its order.
     #[must_use]
     pub fn resource(&self) -> [Option<&'a str>; RESOURCE.len()] {
@@ -337,13 +333,13 @@ impl<'a> ContainerPoints<'a> {
             if self.is_gone && !metric.instrument.is_monotonic() {
                 continue;
             }
-            let sum = metric.instrument.temporality();
+            let is_sum = metric.instrument != Instrument::Gauge;
             (metric.points)(self, &mut |attributes, value| {
                 take(OtelPoint {
                     metric,
                     attributes,
                     value,
-                    start: sum.map(|Temporality::Cumulative| self.identity.started),
+                    start: is_sum.then_some(self.identity.started),
                     time: self.taken,
                 });
             });

@@ -18,7 +18,8 @@ use crate::{
     reconcile::{Snapshot, snapshot::KataSnapshot},
 };
 
-const WEB: &str = "4f1e7e2c6a9b3d5f8c0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60";
+pub(in crate::export) const WEB: &str =
+    "4f1e7e2c6a9b3d5f8c0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60";
 
 /// As a shim in Go tells them.
 const OF_WEB: &str = "\
@@ -62,7 +63,7 @@ kata_guest_load{sandbox_id=\"4f1e\",cri_name=\"web-0\"} 2
 /// What comes out of them, in the older text format.
 const EXPECTED: &str = include_str!("kata.txt");
 
-async fn snapshot() -> Snapshot {
+pub(in crate::export) async fn snapshot() -> Snapshot {
     let host = tempfile::tempdir().unwrap();
     let third = "# TYPE kata_hypervisor_threads gauge\nkata_hypervisor_threads 5\n";
     let shims = [(WEB, OF_WEB), ("liar", OF_LIAR), ("third", third)];

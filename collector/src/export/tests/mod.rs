@@ -4,7 +4,7 @@ mod catalog;
 mod endpoint;
 mod exemplars;
 mod exposition;
-mod kata;
+pub(super) mod kata;
 
 use std::{
     collections::BTreeMap,
@@ -47,7 +47,7 @@ const SLICES_NS: [u64; 3] = [40_000, 4_000_000, 2_500_000_000];
 const QUEUED_NS: [u64; 1] = [70_000];
 const IN_DEVICE_NS: [u64; 2] = [900_000, 1_100_000];
 
-fn recorded(values_ns: &[u64]) -> Cumulative {
+pub(super) fn recorded(values_ns: &[u64]) -> Cumulative {
     let mut cumulative = Cumulative::new();
     for &ns in values_ns {
         cumulative.record(ns);
@@ -56,7 +56,7 @@ fn recorded(values_ns: &[u64]) -> Cumulative {
 }
 
 /// A container that has done everything, and is gone.
-fn busy_container() -> CgroupStats {
+pub(super) fn busy_container() -> CgroupStats {
     CgroupStats {
         identity: Arc::new(Identity {
             path: "/kubepods/burstable/pod1/c0ffee".to_owned(),
@@ -146,7 +146,7 @@ fn runtime() -> RuntimeStatus {
 }
 
 /// A cgroup of which nothing is known but that it is there.
-fn unknown_cgroup() -> CgroupStats {
+pub(super) fn unknown_cgroup() -> CgroupStats {
     CgroupStats {
         identity: Arc::new(Identity {
             path: "~unresolved/0/4242".to_owned(),
@@ -277,7 +277,7 @@ fn encoded_text(snapshot: Snapshot, format: Format) -> String {
     String::from_utf8(encoded(snapshot, format)).expect("text is UTF-8")
 }
 
-fn encoded_families(snapshot: Snapshot) -> Vec<MetricFamily> {
+pub(super) fn encoded_families(snapshot: Snapshot) -> Vec<MetricFamily> {
     let bytes = encoded(snapshot, Format::PrometheusProtobuf);
     let mut rest = bytes.as_slice();
     let mut families = Vec::new();

@@ -1,0 +1,392 @@
+//! What was exported before of a cgroup, or of cgscope: since when each of its series counts, what a difference
+//! is taken from, and of which series it must be said that there is none any more.
+//!
+//! In: series with their values since the start. Out: data points. Bounded by what the last export had.
+
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+use opentelemetry_proto::tonic::{
+    common::v1::{KeyValue, any_value},
+    metrics::v1::{
+        DataPointFlags, Exemplar, ExponentialHistogramDataPoint, Metric, NumberDataPoint,
+        metric::Data, number_data_point,
+    },
+};
+
+use super::{Shape, Stream, TemporalityPreference, Value, histogram};
+use crate::export::otlp::resource::key_value;
+
+/// Whose series were exported before.
+#[derive(Debug, Default)]
+pub(super) struct Entity {
+    series: HashMap<Key, Series, RandomState>,
+    /// Of the export that there was last.
+    round: u64,
+    /// When that was.
+    exported: u64,
+    /// When what is counted all along was first counted.
+    began: Option<u64>,
+}
+
+/// A series: the name of its metric, and its attributes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    name: &'static str,
+    attributes: Box<str>,
+}
+
+/// A series that was exported.
+#[derive(Debug)]
+struct Series {
+    /// The last export that it was in.
+    round: u64,
+    /// Since when it counts.
+    start: u64,
+    /// As it was told: another is another life.
+    told: u64,
+    last: Last,
+}
+
+/// What a series said last.
+#[derive(Debug)]
+enum Last {
+    /// That does not matter.
+    Any,
+    /// The value, or the count of a histogram.
+    Number(f64),
+    /// All of it: a difference is needed.
+    Histogram(Box<ExponentialHistogramDataPoint>),
+}
+
+/// Since when a series counts, ns.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Since {
+    start: u64,
+    is_of_life: bool,
+}
+
+impl Since {
+    /// Since `start` or, where it was exported before, since what was said then.
+    pub(super) const fn all_along(start: u64) -> Self {
+        Self {
+            start,
+            is_of_life: false,
+        }
+    }
+
+    /// Since `start`: another is another life, whose values have nothing to do with those before.
+    pub(super) const fn of_this_life(start: u64) -> Self {
+        Self {
+            start,
+            is_of_life: true,
+        }
+    }
+}
+
+/// Takes all series of an export.
+#[derive(Debug)]
+pub(super) struct Points<'a> {
+    entity: &'a mut Entity,
+    temporality: TemporalityPreference,
+    time: u64,
+    metrics: Vec<Metric>,
+}
+
+impl<'a> Points<'a> {
+    /// Of the next export, at `time`.
+    pub(super) fn new(
+        entity: &'a mut Entity,
+        temporality: TemporalityPreference,
+        time: u64,
+    ) -> Self {
+        entity.round += 1;
+        Self {
+            entity,
+            temporality,
+            time,
+            metrics: Vec::new(),
+        }
+    }
+
+    /// Adds a series with its value since the start.
+    pub(super) fn add(
+        &mut self,
+        stream: &Stream,
+        attributes: Vec<KeyValue>,
+        value: Value,
+        since: Since,
+        exemplars: Vec<Exemplar>,
+    ) {
+        let (start, value) = if stream.shape == Shape::Gauge {
+            self.see(stream, &attributes);
+            (0, value)
+        } else {
+            self.counted(stream, &attributes, value, since)
+        };
+        let mut point = Point {
+            attributes,
+            start,
+            time: self.time,
+            flags: 0,
+            value: Some(value),
+            exemplars,
+        };
+        if stream.shape != Shape::Histogram {
+            point.exemplars.clear();
+        }
+        self.push(stream, point);
+    }
+
+    /// Notes a gauge.
+    fn see(&mut self, stream: &Stream, attributes: &[KeyValue]) {
+        let series = Series {
+            round: self.entity.round,
+            start: 0,
+            told: 0,
+            last: Last::Any,
+        };
+        let key = Key::of(stream.name, attributes);
+        self.entity.series.insert(key, series);
+    }
+
+    /// Since when a sum or histogram counts, and what.
+    fn counted(
+        &mut self,
+        stream: &Stream,
+        attributes: &[KeyValue],
+        value: Value,
+        since: Since,
+    ) -> (u64, Value) {
+        let Entity {
+            series,
+            round,
+            exported,
+            began,
+        } = &mut *self.entity;
+        let told = if since.is_of_life {
+            since.start
+        } else {
+            *began.get_or_insert(since.start)
+        };
+        let temporality = stream.temporality(self.temporality);
+        let last = Last::of(&value, temporality);
+        let fresh = |start| Series {
+            round: *round,
+            start,
+            told,
+            last: Last::Any,
+        };
+        let known = series
+            .entry(Key::of(stream.name, attributes))
+            .or_insert_with(|| fresh(told));
+        if known.told != told {
+            *known = fresh(told);
+        }
+        let is_monotonic = !matches!(
+            stream.shape,
+            Shape::Sum {
+                is_monotonic: false
+            }
+        );
+        let difference = known.last.difference(&value);
+        if is_monotonic && difference.is_none() {
+            // It fell: what it counts now began after the export before.
+            *known = fresh((*exported).max(told));
+        }
+        known.round = *round;
+        let start = known.start;
+        known.last = last;
+        match temporality {
+            TemporalityPreference::Cumulative => (start, value),
+            TemporalityPreference::Delta => {
+                known.start = self.time;
+                (start, difference.flatten().unwrap_or(value))
+            }
+        }
+    }
+
+    fn push(&mut self, stream: &Stream, point: Point) {
+        let is_last = matches!(self.metrics.last(), Some(last) if last.name == stream.name);
+        if !is_last {
+            self.metrics.push(stream.metric(self.temporality));
+        }
+        if let Some(metric) = self.metrics.last_mut() {
+            point.add_to(metric);
+        }
+    }
+
+    /// All that is to be sent. A series that was there before and is not now has a last point without a value,
+    /// except where points are differences: no difference needs no end.
+    pub(super) fn finish(mut self) -> Vec<Metric> {
+        let round = self.entity.round;
+        let gone = |series: &Series| series.round != round;
+        let mut ended: Vec<Key> = Vec::new();
+        for (key, series) in &self.entity.series {
+            if gone(series) {
+                ended.push(key.clone());
+            }
+        }
+        // All points of a metric are in one message of it.
+        ended.sort_unstable_by(|one, other| {
+            (one.name, &one.attributes).cmp(&(other.name, &other.attributes))
+        });
+        for key in ended {
+            let series = self.entity.series.remove(&key);
+            let (Some(series), Some(stream)) = (series, Stream::named(key.name)) else {
+                continue;
+            };
+            if stream.temporality(self.temporality) == TemporalityPreference::Delta {
+                continue;
+            }
+            let point = Point {
+                attributes: key.attributes(),
+                start: series.start,
+                time: self.time,
+                flags: DataPointFlags::NoRecordedValueMask as u32,
+                value: None,
+                exemplars: Vec::new(),
+            };
+            let same = |metric: &&mut Metric| metric.name == stream.name;
+            match self.metrics.iter_mut().find(same) {
+                Some(metric) => point.add_to(metric),
+                None => self.push(&stream, point),
+            }
+        }
+        self.entity.exported = self.time;
+        self.metrics
+    }
+}
+
+/// Stands between the parts of a key, and is in no name.
+const SEPARATOR: char = '\0';
+
+impl Key {
+    fn of(name: &'static str, attributes: &[KeyValue]) -> Self {
+        let mut rendered = String::new();
+        for attribute in attributes {
+            rendered.push_str(&attribute.key);
+            rendered.push(SEPARATOR);
+            let value = attribute.value.as_ref().and_then(|of| of.value.as_ref());
+            if let Some(any_value::Value::StringValue(value)) = value {
+                rendered.push_str(value);
+            }
+            rendered.push(SEPARATOR);
+        }
+        Self {
+            name,
+            attributes: rendered.into(),
+        }
+    }
+
+    fn attributes(&self) -> Vec<KeyValue> {
+        let mut parts = self.attributes.split(SEPARATOR);
+        let mut attributes = Vec::new();
+        while let (Some(key), Some(value)) = (parts.next(), parts.next()) {
+            attributes.push(key_value(key, value));
+        }
+        attributes
+    }
+}
+
+impl Last {
+    /// What has to be kept of a value.
+    fn of(value: &Value, temporality: TemporalityPreference) -> Self {
+        match (value, temporality) {
+            (Value::Histogram(of), TemporalityPreference::Delta) => Self::Histogram(of.clone()),
+            (value, _) => Self::Number(number_of(value)),
+        }
+    }
+
+    /// What has come since; `None` when `now` is less, and nothing to go by `Some(None)`.
+    fn difference(&self, now: &Value) -> Option<Option<Value>> {
+        match (self, now) {
+            (Self::Any, _) => Some(None),
+            (Self::Histogram(before), Value::Histogram(now)) => {
+                let between = histogram::between(before, now)?;
+                Some(Some(Value::Histogram(between)))
+            }
+            (Self::Number(before), now) => {
+                let between = number_of(now) - before;
+                if between < 0.0 {
+                    return None;
+                }
+                Some(match now {
+                    Value::Number(number_data_point::Value::AsDouble(_)) => {
+                        Some(Value::Number(number_data_point::Value::AsDouble(between)))
+                    }
+                    Value::Number(number_data_point::Value::AsInt(_)) => {
+                        #[expect(clippy::cast_possible_truncation, reason = "a whole number")]
+                        let between = between as i64;
+                        Some(Value::Number(number_data_point::Value::AsInt(between)))
+                    }
+                    Value::Histogram(_) => None,
+                })
+            }
+            (Self::Histogram(_), Value::Number(_)) => None,
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "as precise as a scrape")]
+fn number_of(value: &Value) -> f64 {
+    match value {
+        Value::Number(number_data_point::Value::AsDouble(value)) => *value,
+        Value::Number(number_data_point::Value::AsInt(value)) => *value as f64,
+        Value::Histogram(of) => of.count as f64,
+    }
+}
+
+/// A data point of any shape.
+#[derive(Debug)]
+struct Point {
+    attributes: Vec<KeyValue>,
+    start: u64,
+    time: u64,
+    flags: u32,
+    value: Option<Value>,
+    exemplars: Vec<Exemplar>,
+}
+
+impl Point {
+    fn add_to(self, metric: &mut Metric) {
+        let Self {
+            attributes,
+            start,
+            time,
+            flags,
+            value,
+            exemplars,
+        } = self;
+        let number = |value: Option<Value>| NumberDataPoint {
+            attributes: attributes.clone(),
+            start_time_unix_nano: start,
+            time_unix_nano: time,
+            flags,
+            value: match value {
+                Some(Value::Number(value)) => Some(value),
+                Some(Value::Histogram(_)) | None => None,
+            },
+            exemplars: Vec::new(),
+        };
+        match &mut metric.data {
+            Some(Data::Gauge(gauge)) => gauge.data_points.push(number(value)),
+            Some(Data::Sum(sum)) => sum.data_points.push(number(value)),
+            Some(Data::ExponentialHistogram(histogram)) => {
+                let point = match value {
+                    Some(Value::Histogram(point)) => *point,
+                    Some(Value::Number(_)) | None => ExponentialHistogramDataPoint::default(),
+                };
+                histogram.data_points.push(ExponentialHistogramDataPoint {
+                    attributes,
+                    start_time_unix_nano: start,
+                    time_unix_nano: time,
+                    flags,
+                    exemplars,
+                    ..point
+                });
+            }
+            Some(Data::Histogram(_) | Data::Summary(_)) | None => {}
+        }
+    }
+}

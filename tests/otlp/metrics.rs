@@ -1,0 +1,305 @@
+//! A real Prometheus takes the data points, and answers with the numbers that a scrape has.
+
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use collector_tests::{
+    cgroup::TestCgroup,
+    daemon::{Daemon, cgscope, free_address},
+    exposition::Exposition,
+};
+use prometheus_client::encoding::prometheus_protobuf::prometheus_data_model::{
+    Histogram, MetricFamily,
+};
+use prost::Message as _;
+
+/// Where the set-up has put it.
+const PROGRAM: &str = "CGSCOPE_TEST_PROMETHEUS";
+
+/// How much wider than its lower edge a bucket is.
+const BUCKET: f64 = 1.090_507_732_665_257_7;
+
+/// What the daemon calls its host here.
+const HOST: &str = "otlp-test-host";
+
+const LATENCY: &str = "cgscope_container_runqueue_latency_seconds";
+const SLICES: &str = "cgscope_container_oncpu_slice_seconds";
+
+/// A Prometheus that is sent to and scrapes nothing; ended when this is dropped.
+struct Prometheus {
+    child: Child,
+    address: String,
+    _folder: tempfile::TempDir,
+}
+
+impl Prometheus {
+    fn start() -> Self {
+        let program = env::var_os(PROGRAM).map(PathBuf::from);
+        let program = program.unwrap_or_else(|| {
+            panic!("{PROGRAM} does not name Prometheus' binary, as `cargo xtask test` does")
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("prometheus.yml");
+        fs::write(&config, "global: {}\n").unwrap();
+        let address = free_address();
+        let data = folder.path().join("data");
+        let child = Command::new(program)
+            .arg(format!("--config.file={}", config.display()))
+            .arg(format!("--storage.tsdb.path={}", data.display()))
+            .arg(format!("--web.listen-address={address}"))
+            .arg("--web.enable-otlp-receiver")
+            .arg("--enable-feature=native-histograms")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("Prometheus starts");
+        let prometheus = Self {
+            child,
+            address,
+            _folder: folder,
+        };
+        let start = Instant::now();
+        while ureq::get(format!("http://{}/-/ready", prometheus.address))
+            .call()
+            .is_err()
+        {
+            assert!(start.elapsed() < Duration::from_secs(60), "not ready");
+            thread::sleep(Duration::from_millis(200));
+        }
+        prometheus
+    }
+
+    /// What a query gives now: the labels of each series, and its value.
+    fn query(&self, query: &str) -> Vec<(BTreeMap<String, String>, f64)> {
+        let mut answer = ureq::get(format!("http://{}/api/v1/query", self.address))
+            .query("query", query)
+            .call()
+            .unwrap_or_else(|error| panic!("{query}: {error}"));
+        let text = answer.body_mut().read_to_string().unwrap();
+        let answer: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let series = answer["data"]["result"].as_array().unwrap().iter();
+        series
+            .map(|series| {
+                let labels = series["metric"].as_object().unwrap().iter();
+                let labels = labels.map(|(name, value)| {
+                    (name.clone(), value.as_str().unwrap_or_default().to_owned())
+                });
+                let value = series["value"][1].as_str().unwrap().parse().unwrap();
+                (labels.collect(), value)
+            })
+            .collect()
+    }
+
+    /// The value of a query that gives one.
+    fn value(&self, query: &str) -> Option<f64> {
+        let series = self.query(query);
+        assert!(series.len() <= 1, "{query}: {series:?}");
+        series.first().map(|(_, value)| *value)
+    }
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// A daemon that sends to it once a second.
+fn daemon(prometheus: &Prometheus) -> Daemon {
+    let mut command = cgscope();
+    command
+        .env(
+            "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+            format!("http://{}/api/v1/otlp/v1/metrics", prometheus.address),
+        )
+        .env("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "http/protobuf")
+        .env("OTEL_METRIC_EXPORT_INTERVAL", "1000")
+        .env("OTEL_RESOURCE_ATTRIBUTES", format!("host.name={HOST}"));
+    Daemon::launch(command, &["--export-otlp"], "/readyz")
+}
+
+/// The instance that a Prometheus knows a cgroup by.
+fn instance(path: &str) -> String {
+    format!("{HOST}:{path}")
+}
+
+/// A histogram of a cgroup, from a scrape with native buckets.
+fn scraped(daemon: &Daemon, name: &str, path: &str) -> Histogram {
+    let protobuf = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;\
+                    encoding=delimited";
+    let bytes = ureq::get(format!("http://{}/metrics", daemon.address))
+        .header("Accept", protobuf)
+        .call()
+        .expect("an answer")
+        .body_mut()
+        .with_config()
+        .limit(1 << 30)
+        .read_to_vec()
+        .expect("a body");
+    let mut rest = bytes.as_slice();
+    while !rest.is_empty() {
+        let family = MetricFamily::decode_length_delimited(&mut rest).expect("a family");
+        if family.name != name {
+            continue;
+        }
+        let mut series = family.metric.into_iter().filter(|series| {
+            let mut labels = series.label.iter();
+            labels.any(|label| label.name == "id" && label.value == path)
+        });
+        let of_cgroup = series.next().and_then(|series| series.histogram);
+        return of_cgroup.expect("the cgroup's histogram");
+    }
+    panic!("no {name}");
+}
+
+/// The bucket that a quantile is in: its edges.
+#[expect(clippy::cast_precision_loss, reason = "some thousand")]
+fn bucket_of_quantile(histogram: &Histogram, quantile: f64) -> (f64, f64) {
+    let rank = quantile * histogram.sample_count as f64;
+    let mut below = histogram.zero_count as f64;
+    let (mut index, mut count) = (0, 0_i64);
+    let mut deltas = histogram.positive_delta.iter();
+    for span in &histogram.positive_span {
+        index += span.offset;
+        for delta in deltas.by_ref().take(span.length as usize) {
+            count += delta;
+            below += count as f64;
+            if below >= rank {
+                let edge = |index: i32| (f64::from(index) / 8.0).exp2();
+                return (edge(index - 1), edge(index));
+            }
+            index += 1;
+        }
+    }
+    panic!("no rank {rank}: {histogram:?}");
+}
+
+#[test]
+fn a_prometheus_answers_with_the_quantiles_and_counters_of_a_scrape_and_keeps_containers_apart() {
+    let prometheus = Prometheus::start();
+    let daemon = daemon(&prometheus);
+    let busy = TestCgroup::new("cgscope-otlp-busy");
+    let other = TestCgroup::new("cgscope-otlp-other");
+    let of_busy = busy.run(&["busy", "1", "3", "1500"]);
+    let of_other = other.run(&["doze", "1", "2", "700"]);
+    assert!(of_busy.arrivals > 100 && of_other.arrivals > 10);
+
+    // Both are idle: once Prometheus has what a scrape has, nothing changes any more.
+    let count = |name: &str, path: &str| {
+        let instance = instance(path);
+        prometheus.value(&format!("histogram_count({name}{{instance='{instance}'}})"))
+    };
+    #[expect(clippy::cast_precision_loss, reason = "some thousand")]
+    for cgroup in [&busy, &other] {
+        for name in [LATENCY, SLICES] {
+            let start = Instant::now();
+            loop {
+                let scraped = scraped(&daemon, name, &cgroup.path);
+                let stored = count(name, &cgroup.path);
+                if stored == Some(scraped.sample_count as f64) {
+                    break;
+                }
+                assert!(
+                    start.elapsed() < Duration::from_secs(30),
+                    "{name} of {}: {stored:?}, not {}",
+                    cgroup.path,
+                    scraped.sample_count
+                );
+                thread::sleep(Duration::from_millis(500));
+            }
+        }
+    }
+
+    for cgroup in [&busy, &other] {
+        for name in [LATENCY, SLICES] {
+            let histogram = scraped(&daemon, name, &cgroup.path);
+            for quantile in [0.5, 0.9, 0.99] {
+                let (lower, upper) = bucket_of_quantile(&histogram, quantile);
+                let instance = instance(&cgroup.path);
+                let answer = prometheus
+                    .value(&format!(
+                        "histogram_quantile({quantile}, {name}{{instance='{instance}'}})"
+                    ))
+                    .expect("a quantile");
+                assert!(
+                    (lower / BUCKET..=upper * BUCKET).contains(&answer),
+                    "{quantile} of {name} of {}: {answer}, not in {lower} to {upper}",
+                    cgroup.path
+                );
+            }
+            let stored = prometheus.value(&format!(
+                "histogram_sum({name}{{instance='{}'}})",
+                instance(&cgroup.path)
+            ));
+            assert_eq!(stored, Some(histogram.sample_sum), "{name}");
+        }
+        series_are_those_of_a_scrape(&prometheus, &daemon.scrape(), &cgroup.path);
+    }
+
+    // Who it is can be joined, and is not on every series.
+    let info = prometheus.query(&format!(
+        "target_info{{cgscope_cgroup_path='{}'}}",
+        busy.path
+    ));
+    assert_eq!(info.len(), 1, "{info:?}");
+    assert_eq!(info[0].0["instance"], instance(&busy.path));
+    assert_eq!(info[0].0["job"], "cgscope");
+    assert_eq!(info[0].0["host_name"], HOST);
+
+    // The last reading of a cgroup that is gone ends its series at once, and not after five minutes; that takes
+    // as long as its tombstone stays. cgscope's own are there.
+    let own = prometheus.query("cgscope_build_info");
+    assert_eq!(own.len(), 1, "{own:?}");
+    let programs = prometheus.query("cgscope_ebpf_program_attached == 1");
+    assert!(!programs.is_empty());
+}
+
+/// Every series of a cgroup that a scrape has is there under the same name, with the same labels and value,
+/// except those that move on by themselves.
+fn series_are_those_of_a_scrape(prometheus: &Prometheus, scrape: &Exposition, path: &str) {
+    let of_cgroup = ["id", "name", "image", "namespace", "pod", "container"];
+    let mut compared = 0;
+    for sample in &scrape.samples {
+        let is_its = sample.labels.get("id").is_some_and(|id| id == path);
+        let is_histogram = [LATENCY, SLICES]
+            .iter()
+            .any(|name| sample.name.starts_with(name));
+        let moves_on = sample.name == "cgscope_container_window_quantile_seconds";
+        if !is_its || is_histogram || moves_on {
+            continue;
+        }
+        let mut selectors = format!("instance='{}'", instance(path));
+        for (name, value) in &sample.labels {
+            if !of_cgroup.contains(&name.as_str()) {
+                selectors.push_str(&format!(",{name}='{value}'"));
+            }
+        }
+        let stored = prometheus.query(&format!("{}{{{selectors}}}", sample.name));
+        assert_eq!(stored.len(), 1, "{} {selectors}: {stored:?}", sample.name);
+        let (labels, value) = &stored[0];
+        assert!(
+            (value - sample.value).abs() <= sample.value.abs() * 1e-12,
+            "{} {selectors}: {value}, not {}",
+            sample.name,
+            sample.value
+        );
+        let more: Vec<_> = labels
+            .keys()
+            .filter(|name| {
+                let ours = sample.labels.contains_key(*name);
+                !ours && !["__name__", "instance", "job"].contains(&name.as_str())
+            })
+            .filter(|name| !name.starts_with("otel_scope_"))
+            .collect();
+        assert!(more.is_empty(), "{}: {more:?}", sample.name);
+        compared += 1;
+    }
+    assert!(compared >= 10, "{compared} series");
+}
