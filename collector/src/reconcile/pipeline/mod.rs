@@ -5,6 +5,7 @@
 //! path in several hierarchies, and in several lives, are one row of the export.
 
 mod intake;
+mod lives;
 mod own;
 mod views;
 
@@ -14,8 +15,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+pub use self::lives::LifeTotals;
 use self::own::Own;
 use super::{
+    moments::Moments,
     roll_up::RollUp,
     snapshot::{CgroupCounts, CgroupStats, SchedSums},
 };
@@ -76,6 +79,8 @@ pub struct Pipeline {
     life: Vec<LifeNote>,
     /// Whether some of it could not be kept.
     life_missed: bool,
+    /// What happened in the lives of containers, if anyone wants to know.
+    moments: Option<Moments>,
 }
 
 /// What a scrape found.
@@ -151,6 +156,7 @@ impl Pipeline {
             misses_names: false,
             life: Vec::new(),
             life_missed: false,
+            moments: None,
         }
     }
 
@@ -186,6 +192,9 @@ impl Pipeline {
 
     /// Takes what a runtime tells of its containers: names of rows, those that are gone too.
     pub fn tell(&mut self, informant: Informant, news: News) {
+        if let Some(moments) = &mut self.moments {
+            moments.hear(&news);
+        }
         for owner in self.table.tell(informant, news) {
             self.classify(owner);
         }
@@ -285,6 +294,10 @@ impl Pipeline {
     }
 
     fn note(&mut self, note: LifeNote) {
+        if let Some(moments) = &mut self.moments {
+            let owner = note.owner().and_then(|owner| self.table.owner(owner));
+            moments.note(&note, owner);
+        }
         if self.life.len() < MAX_LIFE_NOTES {
             self.life.push(note);
         } else {
