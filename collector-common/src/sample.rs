@@ -13,6 +13,9 @@ pub const SCHED_BATCH: usize = 64;
 /// Samples of a block-I/O batch: smaller, because its rate is.
 pub const BLOCK_BATCH: usize = 16;
 
+/// A batch older than this goes out with the next sample: what the daemon's timer would wait for.
+pub const FLUSH_NS: u64 = 100_000_000;
+
 /// Starts each record of the samples ring.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
@@ -48,7 +51,8 @@ pub struct SchedSample {
     pub prev_cgroup: u64,
     /// Low [`WAIT_BITS`](Self::WAIT_BITS): run-queue latency of `next`, ns. Above: `FLAG_*`.
     pub wait_and_flags: u64,
-    /// Low [`SLICE_BITS`](Self::SLICE_BITS): time that `prev` held the CPU, ns. Above: the clock
+    /// Low [`SLICE_BITS`](Self::SLICE_BITS): time since this CPU's switch before, ns, which is the time that `prev`
+    /// held the CPU; the idle task's, too, where nobody's time is meant but the sample's. Above: the clock
     /// skip, or with [`FLAG_THROTTLED`](Self::FLAG_THROTTLED) the throttled share of the wait: beside
     /// the milliseconds of a throttle, a skip is nothing.
     pub slice_and_share: u64,
@@ -72,9 +76,9 @@ impl SchedSample {
     pub const FLAG_NEXT_KTHREAD: u64 = 1 << 51;
     /// `next` is not idle, but the kernel kept no queue time for it: its wait is unknown.
     pub const FLAG_NO_WAIT: u64 = 1 << 52;
-    /// `prev` is not idle, but its slice is unknown.
+    /// The time since the switch before is unknown, and with it the slice of `prev`.
     pub const FLAG_NO_SLICE: u64 = 1 << 53;
-    /// The unknown span is one that came out negative or absurdly long.
+    /// The unknown span of a task that is not idle is one that came out negative or absurdly long.
     pub const FLAG_NEGATIVE: u64 = 1 << 54;
 
     /// A part of the wait was a CPU bandwidth limit, of the cgroup or of one above.
@@ -105,7 +109,7 @@ impl SchedSample {
         self.wait_and_flags & ((1 << Self::WAIT_BITS) - 1)
     }
 
-    /// Time that `prev` held the CPU, ns.
+    /// Time that `prev` held the CPU, ns, be it the idle task.
     #[must_use]
     pub const fn slice_ns(&self) -> u64 {
         self.slice_and_share & ((1 << Self::SLICE_BITS) - 1)
@@ -161,19 +165,21 @@ pub struct BlockSample {
     /// The disk's major number, in the upper 12 bits, and its first minor, in the lower 20.
     pub device: u32,
     /// `enum req_op` as the running kernel numbers it.
-    pub operation: u32,
+    pub operation: u16,
     /// `FLAG_*`.
-    pub flags: u32,
+    pub flags: u16,
+    /// When it was complete: so many whole microseconds after the batch was opened, or more.
+    pub since_opened_us: u32,
 }
 
 impl BlockSample {
     /// The device reported an error.
-    pub const FLAG_ERROR: u32 = 1;
+    pub const FLAG_ERROR: u16 = 1;
     /// More of the request is to come: bytes count, the latency does not.
-    pub const FLAG_PARTIAL: u32 = 2;
+    pub const FLAG_PARTIAL: u16 = 2;
     /// A request for a flush of the device's cache, without data: `device_ns` is its whole time,
     /// `queue_ns` says nothing, `operation` is the kernel's for a write.
-    pub const FLAG_EMPTY_FLUSH: u32 = 4;
+    pub const FLAG_EMPTY_FLUSH: u16 = 4;
 }
 
 const _: () = assert!(size_of::<BlockSample>() == 40);

@@ -15,7 +15,7 @@ use aya_ebpf::{
 };
 use collector_common::{
     cpu::CpuState,
-    sample::{BLOCK_BATCH, BatchHeader, BlockSample, SCHED_BATCH, SchedSample},
+    sample::{BLOCK_BATCH, BatchHeader, BlockSample, FLUSH_NS, SCHED_BATCH, SchedSample},
     signal::{KernelLoss, Signal},
 };
 
@@ -27,9 +27,6 @@ static SAMPLES: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
 /// Each CPU's state. Written by the programs on that CPU, read by the daemon for its counters.
 #[map]
 static CPU_STATE: PerCpuArray<CpuState> = PerCpuArray::with_max_entries(1, 0);
-
-/// A batch older than this goes out with the next sample: what the daemon's timer would wait for.
-pub const FLUSH_NS: u64 = 100_000_000;
 
 /// The state of the CPU that this runs on.
 #[inline(always)]
@@ -90,6 +87,18 @@ pub fn next_place<B: Batch>(cpu: *mut CpuState) -> *mut B::Sample {
         .wrapping_add(1)
         .cast::<B::Sample>()
         .wrapping_add(index)
+}
+
+/// How long ago the batch was opened; 0 for the sample that opens it.
+#[inline(always)]
+pub fn since_opened<B: Batch>(cpu: *mut CpuState, now_ns: u64) -> u64 {
+    // SAFETY: as in `next_place`.
+    let header = unsafe { &*header::<B>(cpu) };
+    if header.count == 0 {
+        0
+    } else {
+        now_ns.wrapping_sub(header.opened_ns)
+    }
 }
 
 /// Adds the sample in [`next_place`] to the batch, and submits the batch when it is full or old.

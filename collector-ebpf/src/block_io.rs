@@ -87,6 +87,7 @@ fn complete(cpu: *mut CpuState, request: Request, error: bool, bytes: u32) {
     if bytes < request.remaining_bytes() {
         flags |= BlockSample::FLAG_PARTIAL;
     }
+    let since_opened_us = batch::since_opened::<BlockBatch>(cpu, now) / 1_000;
     let place = batch::next_place::<BlockBatch>(cpu);
     // SAFETY: the place is in the batch, in this CPU's own state, guarded by `block_busy`.
     unsafe {
@@ -96,8 +97,9 @@ fn complete(cpu: *mut CpuState, request: Request, error: bool, bytes: u32) {
             device_ns,
             bytes,
             device: request.device(),
-            operation: request.operation(),
+            operation: request.operation() as u16,
             flags,
+            since_opened_us: since_opened_us.min(u32::MAX as u64) as u32,
         }
     };
     batch::commit::<BlockBatch>(cpu, now);

@@ -85,8 +85,21 @@ fn switch(arguments: &Arguments) -> i32 {
         }
     }
 
-    let (mut prev_cgroup, mut slice) = (0, 0);
+    // Before this CPU's first switch there is only the kernel's note.
+    let start = if slice_start == 0 && !prev_is_idle {
+        prev.last_arrival()
+    } else {
+        slice_start
+    };
+    let mut slice = now.wrapping_sub(start);
+    let is_overlong = slice >> SchedSample::SLICE_BITS != 0;
+    if start == 0 || is_overlong {
+        flags |= SchedSample::FLAG_NO_SLICE;
+        slice = 0;
+    }
+    let mut prev_cgroup = 0;
     if prev_is_idle {
+        // The time tells when the sample was taken, and nothing else.
         flags |= SchedSample::FLAG_PREV_IDLE;
     } else {
         prev_cgroup = prev.cgroup_id();
@@ -100,19 +113,8 @@ fn switch(arguments: &Arguments) -> i32 {
         if preempted as u8 != 0 || blocked == 0 {
             flags |= SchedSample::FLAG_INVOLUNTARY;
         }
-        // Before this CPU's first switch there is only the kernel's note.
-        let start = if slice_start == 0 {
-            prev.last_arrival()
-        } else {
-            slice_start
-        };
-        slice = now.wrapping_sub(start);
-        if start == 0 {
-            flags |= SchedSample::FLAG_NO_SLICE;
-            slice = 0;
-        } else if slice >> SchedSample::SLICE_BITS != 0 {
-            flags |= SchedSample::FLAG_NO_SLICE | SchedSample::FLAG_NEGATIVE;
-            slice = 0;
+        if start != 0 && is_overlong {
+            flags |= SchedSample::FLAG_NEGATIVE;
         }
     }
 

@@ -82,8 +82,9 @@ fn completions(cgroups: u64) -> Vec<[BlockSample; BLOCK_BATCH]> {
             device_ns: noise.span(16),
             bytes: 4_096,
             device: 8 << 20,
-            operation: u32::from(noise.below(3) == 0),
+            operation: u16::from(noise.below(3) == 0),
             flags: 0,
+            since_opened_us: 0,
         })
     };
     (0..BATCHES).map(|_| batch()).collect()

@@ -19,10 +19,10 @@ use nix::{fcntl::OFlag, sys::stat};
 const BYTES: u64 = 8 << 20;
 
 /// `REQ_OP_WRITE`.
-const WRITE: u32 = 1;
+const WRITE: u16 = 1;
 
 /// Samples that are not the whole time of a request.
-const PARTIAL_OR_EMPTY: u32 = BlockSample::FLAG_PARTIAL | BlockSample::FLAG_EMPTY_FLUSH;
+const PARTIAL_OR_EMPTY: u16 = BlockSample::FLAG_PARTIAL | BlockSample::FLAG_EMPTY_FLUSH;
 
 /// What all disks counted of writes.
 #[derive(Clone, Copy, Debug)]

@@ -88,7 +88,7 @@ fn switch(prev: u64, next: u64, flags: u64) -> SchedSample {
     }
 }
 
-fn completion(cgroup: u64, device: u32, operation: u32, flags: u32) -> BlockSample {
+fn completion(cgroup: u64, device: u32, operation: u16, flags: u16) -> BlockSample {
     BlockSample {
         cgroup,
         queue_ns: 4_000,
@@ -97,6 +97,7 @@ fn completion(cgroup: u64, device: u32, operation: u32, flags: u32) -> BlockSamp
         device,
         operation,
         flags,
+        since_opened_us: 50,
     }
 }
 
@@ -177,7 +178,7 @@ fn seeds_of_samples_are_good_batches() {
 
     let disks: Vec<_> = (0..)
         .take(BLOCK_BATCH)
-        .map(|disk| completion(u64::from(disk % 3), disk << 20, disk % 4, 0))
+        .map(|disk| completion(u64::from(disk % 3), u32::from(disk) << 20, disk % 4, 0))
         .collect();
     let ring = Ring::default().samples(&batch(Signal::BlockIo, &disks));
     expect_seed("ring_samples", "many_disks", &ring.bytes);

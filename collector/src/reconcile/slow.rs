@@ -8,30 +8,7 @@ use crate::{
     host::clock::Ktime,
 };
 
-/// From when on a sample is slow.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum SlowAbove {
-    /// Never.
-    Off,
-    /// Above a time.
-    Time(Duration),
-    /// Above a quantile of the cgroup's own windows, as they were when they were rotated last, and above a time.
-    Quantile {
-        /// From 0 to 1.
-        quantile: f64,
-        /// Nothing below is slow.
-        least: Duration,
-    },
-}
-
-/// What is slow.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct SlowThresholds {
-    /// Of waits for a CPU.
-    pub runqueue: SlowAbove,
-    /// Of block I/O: of either stage.
-    pub block_io: SlowAbove,
-}
+pub use crate::window::{SlowAbove, SlowThresholds};
 
 /// A slow sample.
 #[derive(Clone, Debug)]
@@ -52,4 +29,32 @@ pub struct SlowSample {
     pub within: Duration,
     /// Of a wait: whose task had the CPU last before it was over; `None` if nobody's.
     pub meanwhile: Option<Arc<Identity>>,
+}
+
+/// The slow samples of one pass, in the order in which they were drained.
+#[derive(Clone, Debug, Default)]
+pub struct SlowSamples {
+    /// Those that were kept.
+    pub samples: Vec<SlowSample>,
+    /// Those that were not. They are in the histograms all the same.
+    pub dropped: SlowDropped,
+}
+
+/// Slow samples that were dropped, by the reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SlowDropped {
+    /// One cgroup had 64 in a pass already.
+    pub of_cgroup: u64,
+    /// All together had 1,024 in a pass already.
+    pub of_all: u64,
+    /// Their cgroup has no row of its own.
+    pub ownerless: u64,
+}
+
+impl SlowDropped {
+    /// All of them.
+    #[must_use]
+    pub const fn total(&self) -> u64 {
+        self.of_cgroup + self.of_all + self.ownerless
+    }
 }

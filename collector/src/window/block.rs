@@ -4,7 +4,8 @@ use collector_common::sample::BlockSample;
 
 use super::{
     BatchOutcome, BlockTotals, CgroupWindows, Device, LossReason, Operation, WindowedHistogram,
-    cgroups::OVERFLOW,
+    cgroups::{OVERFLOW, Slot},
+    slow::{SlowMark, SlowSpan, SlowWatch},
 };
 use crate::host::{CgroupKey, HierarchyId};
 
@@ -63,6 +64,11 @@ impl BlockWindows {
     pub(super) fn rotate(&mut self) {
         self.queue.rotate();
         self.in_device.rotate();
+    }
+
+    /// Where the sample before was counted.
+    fn last_totals(&self) -> Option<&BlockTotals> {
+        self.totals.get(self.last)
     }
 
     pub(super) fn into_totals(self) -> Vec<BlockTotals> {
@@ -143,7 +149,7 @@ pub(super) fn operation_of(sample: &BlockSample, operations: &OperationCodes) ->
     if sample.flags & BlockSample::FLAG_EMPTY_FLUSH != 0 {
         Some(Operation::Flush)
     } else {
-        operations.operation(sample.operation)
+        operations.operation(u32::from(sample.operation))
     }
 }
 
@@ -161,18 +167,66 @@ impl CgroupWindows {
     ) -> BatchOutcome {
         let mut outcome = BatchOutcome::default();
         let windows = self.windows();
-        for sample in samples {
+        for (position, sample) in samples.iter().enumerate() {
             let Some(operation) = operation_of(sample, operations) else {
                 outcome.filtered += 1;
                 continue;
             };
-            let slot = self.slot(CgroupKey::new(hierarchy, sample.cgroup));
+            let cgroup = CgroupKey::new(hierarchy, sample.cgroup);
+            let slot = self.slot(cgroup);
             self.overflowed += u64::from(slot == OVERFLOW);
-            let block = self.slots[slot as usize]
+            let slot = &mut self.slots[slot as usize];
+            let block = slot
                 .block
                 .get_or_insert_with(|| Box::new(BlockWindows::new(windows)));
             outcome.count(block.record(sample, operation));
+            if sample.queue_ns > slot.slow.block_queue || sample.device_ns > slot.slow.block_device
+            {
+                keep_slow(&mut self.slow, slot, sample, cgroup, position);
+            }
         }
         outcome
+    }
+}
+
+/// Keeps what of a completion is slow, and in a histogram.
+#[cold]
+fn keep_slow(
+    slow: &mut SlowWatch,
+    slot: &mut Slot,
+    sample: &BlockSample,
+    cgroup: CgroupKey,
+    position: usize,
+) {
+    let last = slot.block.as_ref().and_then(|block| block.last_totals());
+    let Some((device, operation)) = last.map(|totals| (totals.device, totals.operation)) else {
+        return;
+    };
+    let is_recorded = |ns, without| ns <= WindowedHistogram::REACH && sample.flags & without == 0;
+    let untimed = BlockSample::FLAG_PARTIAL;
+    let in_queue = sample.queue_ns > slot.slow.block_queue
+        && is_recorded(sample.queue_ns, untimed | BlockSample::FLAG_EMPTY_FLUSH);
+    let in_device =
+        sample.device_ns > slot.slow.block_device && is_recorded(sample.device_ns, untimed);
+    let spans = [
+        (
+            in_queue,
+            SlowSpan::BlockQueue(device, operation),
+            sample.queue_ns,
+        ),
+        (
+            in_device,
+            SlowSpan::BlockDevice(device, operation),
+            sample.device_ns,
+        ),
+    ];
+    for (_, span, ns) in spans.into_iter().filter(|(is_slow, ..)| *is_slow) {
+        let mark = SlowMark {
+            cgroup,
+            position,
+            span,
+            ns,
+        };
+        slow.keep(&mut slot.slow, mark);
     }
 }

@@ -9,8 +9,10 @@ use std::{collections::HashMap, mem, num::NonZeroU32};
 use foldhash::fast::RandomState;
 
 use super::{
-    CgroupTotals, CgroupView, OomTotals, WindowedHistogram, block::BlockWindows,
+    CgroupTotals, CgroupView, OomTotals, WindowedHistogram,
+    block::BlockWindows,
     sched::SchedWindows,
+    slow::{SlowLeftOut, SlowLimits, SlowMark, SlowThresholds, SlowWatch},
 };
 use crate::host::CgroupKey;
 
@@ -78,6 +80,7 @@ pub struct CgroupWindows {
     /// Cgroups that took a slot with a sample, and were not handed over yet.
     new: Vec<CgroupKey>,
     pub(super) overflowed: u64,
+    pub(super) slow: SlowWatch,
 }
 
 /// The numbers of one cgroup.
@@ -85,6 +88,7 @@ pub struct CgroupWindows {
 pub(super) struct Slot {
     pub(super) class: Class,
     pub(super) oom: OomTotals,
+    pub(super) slow: SlowLimits,
     pub(super) sched: SchedWindows,
     /// Most cgroups do no block I/O.
     pub(super) block: Option<Box<BlockWindows>>,
@@ -103,11 +107,15 @@ impl CgroupWindows {
         };
         Self {
             settings,
-            slots: vec![Slot::empty(settings.windows)],
+            slots: vec![Slot::empty(
+                settings.windows,
+                SlowWatch::OFF.limits_of_new(),
+            )],
             free: Vec::new(),
             index: HashMap::default(),
             new: Vec::new(),
             overflowed: 0,
+            slow: SlowWatch::OFF,
         }
     }
 
@@ -166,24 +174,47 @@ impl CgroupWindows {
         let slot = self.index.remove(&key)?;
         self.free.push(slot);
         self.new.retain(|new| *new != key);
-        let empty = Slot::empty(self.settings.windows);
+        let empty = Slot::empty(self.settings.windows, self.slow.limits_of_new());
         Some(mem::replace(&mut self.slots[slot as usize], empty).into_totals())
     }
 
     /// Closes the current window of every histogram, and begins the next.
     pub fn rotate(&mut self) {
-        for Slot {
-            class: _,
-            oom: _,
-            sched,
-            block,
-        } in &mut self.slots
-        {
-            sched.rotate();
-            if let Some(block) = block {
+        for slot in &mut self.slots {
+            slot.sched.rotate();
+            if let Some(block) = &mut slot.block {
                 block.rotate();
             }
         }
+        self.limit_all();
+    }
+
+    /// Marks values as slow from now on, or no longer.
+    pub fn watch_slow(&mut self, thresholds: SlowThresholds) {
+        self.slow.watch(thresholds);
+        self.limit_all();
+    }
+
+    /// The values marked as slow since [`clear_slow_marks`](Self::clear_slow_marks), in their order.
+    #[must_use]
+    pub fn slow_marks(&self) -> &[SlowMark] {
+        self.slow.marks()
+    }
+
+    /// Forgets them.
+    pub fn clear_slow_marks(&mut self) {
+        self.slow.clear_marks();
+    }
+
+    /// Begins anew to count how many values may be marked, and tells how many could not be.
+    pub fn begin_slow_round(&mut self) -> SlowLeftOut {
+        self.slow.next_round()
+    }
+
+    fn limit_all(&mut self) {
+        // What has no place of its own shares one with strangers: nothing is usual there.
+        let of_one = self.slots.iter_mut().skip(OVERFLOW as usize + 1);
+        of_one.for_each(|slot| self.slow.limit(slot));
     }
 
     /// The cgroups that have a slot, in no order.
@@ -200,6 +231,7 @@ impl CgroupWindows {
             + self.slots.capacity() * size_of::<Slot>()
             + self.free.capacity() * size_of::<u32>()
             + self.new.capacity() * size_of::<CgroupKey>()
+            + self.slow.heap_bytes()
             // A table is at most 7/8 full; its capacity is what it holds then.
             + self.index.capacity() * 8 / 7 * entry
     }
@@ -238,7 +270,8 @@ impl CgroupWindows {
             return OVERFLOW;
         }
         let slot = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot::empty(self.settings.windows));
+            let slow = self.slow.limits_of_new();
+            self.slots.push(Slot::empty(self.settings.windows, slow));
             // `max_cgroups` is below `u32::MAX`.
             u32::try_from(self.slots.len() - 1).unwrap_or(OVERFLOW)
         });
@@ -248,10 +281,11 @@ impl CgroupWindows {
 }
 
 impl Slot {
-    fn empty(windows: usize) -> Self {
+    fn empty(windows: usize, slow: SlowLimits) -> Self {
         Self {
             class: Class::System,
             oom: OomTotals::default(),
+            slow,
             sched: SchedWindows::new(windows),
             block: None,
         }
@@ -261,6 +295,7 @@ impl Slot {
         let Self {
             class: _,
             oom,
+            slow: _,
             sched,
             block,
         } = self;
@@ -275,6 +310,7 @@ impl Slot {
         let Self {
             class: _,
             oom: _,
+            slow: _,
             sched,
             block,
         } = self;

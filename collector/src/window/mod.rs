@@ -28,6 +28,8 @@ mod sched;
 
 mod block;
 
+mod slow;
+
 mod view;
 
 mod sums;
@@ -51,6 +53,7 @@ pub use distribution::Distribution;
 pub use factory::{Counter, Factory, Gauge, Histogram, Timer};
 pub use outcome::{BatchOutcome, LossCounts, LossReason};
 pub use quantiles::Quantiles;
+pub use slow::{SlowAbove, SlowLeftOut, SlowMark, SlowSpan, SlowThresholds};
 pub use snapshot::BackendSnapshot;
 pub use sums::{BlockSums, EventSums};
 pub use totals::{

@@ -5,6 +5,7 @@ use collector_common::{sample::SchedSample, signal::KernelLoss};
 use super::{
     BatchOutcome, CgroupWindows, Class, Distribution, LossReason, Preemptor, SchedTotals,
     cgroups::OVERFLOW,
+    slow::{SlowMark, SlowSpan},
 };
 use crate::host::{CgroupKey, HierarchyId};
 
@@ -131,7 +132,7 @@ impl CgroupWindows {
         let mut outcome = BatchOutcome::default();
         let mut last_next = Recent::NONE;
         let mut last_prev = Recent::NONE;
-        for sample in samples {
+        for (position, sample) in samples.iter().enumerate() {
             let next_idle = sample.has(SchedSample::FLAG_NEXT_IDLE);
             let prev_idle = sample.has(SchedSample::FLAG_PREV_IDLE);
             if next_idle && prev_idle {
@@ -159,6 +160,15 @@ impl CgroupWindows {
                 } else {
                     slot.sched.clock_skip_ns += sample.skip_ns();
                     slot.sched.throttled_ns += sample.throttled_ns();
+                    if sample.wait_ns() > slot.slow.wait {
+                        let mark = SlowMark {
+                            cgroup: CgroupKey::new(hierarchy, sample.next_cgroup),
+                            position,
+                            span: SlowSpan::Wait,
+                            ns: sample.wait_ns(),
+                        };
+                        self.slow.keep(&mut slot.slow, mark);
+                    }
                 }
             }
             if let Some(prev) = prev {

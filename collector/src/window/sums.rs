@@ -106,6 +106,7 @@ impl CgroupView<'_> {
         let Slot {
             class: _,
             oom,
+            slow: _,
             sched,
             block,
         } = self.slot();

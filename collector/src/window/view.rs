@@ -63,6 +63,7 @@ impl<'a> CgroupView<'a> {
         let Slot {
             class: _,
             oom: _,
+            slow: _,
             sched,
             block,
         } = self.slot;

@@ -30,6 +30,7 @@ impl Sink for Pipeline {
             }
         };
         self.meet_new();
+        self.look_for_slow(batch);
         outcome
     }
 

@@ -7,6 +7,7 @@
 mod intake;
 mod lives;
 mod own;
+mod slow;
 mod views;
 
 use std::{
@@ -16,7 +17,7 @@ use std::{
 };
 
 pub use self::lives::LifeTotals;
-use self::own::Own;
+use self::{own::Own, slow::Slow};
 use super::{
     moments::Moments,
     roll_up::RollUp,
@@ -71,6 +72,8 @@ pub struct Pipeline {
     homeless: CgroupTotals,
     /// What counts in the rows above, though it has no row any more.
     roll_up: RollUp,
+    /// What took unusually long.
+    slow: Slow,
     started: SystemTime,
     wants_resync: bool,
     /// There is a container of which no runtime has told.
@@ -151,6 +154,7 @@ impl Pipeline {
             put_aside: HashMap::new(),
             homeless: CgroupTotals::default(),
             roll_up: RollUp::default(),
+            slow: Slow::default(),
             started,
             wants_resync: false,
             misses_names: false,

@@ -4,6 +4,7 @@ mod drift;
 mod life;
 mod own;
 mod roll_up;
+mod slow;
 
 use std::{
     path::Path,

@@ -85,7 +85,7 @@ fn an_error_counts_with_its_latency() {
 fn an_operation_that_is_not_counted_is_filtered() {
     let mut windows = windows();
     // 34 is a driver's command, 256 and more cannot be.
-    let samples = [34, 256, u32::MAX].map(|operation| completion(7, operation, 0));
+    let samples = [34, 256, u16::MAX].map(|operation| completion(7, operation, 0));
     let outcome = record(&mut windows, &samples);
     assert_eq!(
         outcome,

@@ -38,8 +38,8 @@ fn block_sample() -> impl Strategy<Value = BlockSample> {
         span(50),
         any::<u32>(),
         0..3_u32,
-        0..12_u32,
-        0..4_u32,
+        0..12_u16,
+        0..4_u16,
     )
         .prop_map(
             |(cgroup, queue_ns, device_ns, bytes, device, operation, flags)| BlockSample {
@@ -50,6 +50,7 @@ fn block_sample() -> impl Strategy<Value = BlockSample> {
                 device,
                 operation,
                 flags,
+                since_opened_us: 0,
             },
         )
 }
@@ -151,7 +152,7 @@ proptest! {
         prop_assert_eq!(outcome.total(), batch.len() as u64);
 
         let counted: Vec<_> =
-            batch.iter().filter(|sample| codes.operation(sample.operation).is_some()).collect();
+            batch.iter().filter(|sample| codes.operation(sample.operation.into()).is_some()).collect();
         prop_assert_eq!(outcome.filtered, (batch.len() - counted.len()) as u64);
         let block = all_totals(&windows).block;
         prop_assert_eq!(

@@ -52,7 +52,7 @@ fn switch(prev: u64, next: u64, slice: u64, wait: u64, flags: u64) -> SchedSampl
 }
 
 /// A completion of 4 KiB.
-fn completion(cgroup: u64, operation: u32, flags: u32) -> BlockSample {
+fn completion(cgroup: u64, operation: u16, flags: u16) -> BlockSample {
     BlockSample {
         cgroup,
         queue_ns: 1_000,
@@ -61,6 +61,7 @@ fn completion(cgroup: u64, operation: u32, flags: u32) -> BlockSample {
         device: (DISK.major << 20) | DISK.minor,
         operation,
         flags,
+        since_opened_us: 0,
     }
 }
 

@@ -1,0 +1,114 @@
+//! From slow values to samples that have an owner and a time.
+//!
+//! In: what the windows marked in a batch. Out: [`SlowSamples`]. Never here: a sample that is not slow.
+
+use std::{mem, sync::Arc, time::Duration};
+
+use collector_common::sample::SchedSample;
+
+use super::Pipeline;
+use crate::{
+    catalog::Identity,
+    drain::{Batch, SampleTimes, Samples, TakenAt},
+    host::CgroupKey,
+    reconcile::{
+        slow::{SlowDropped, SlowSample, SlowSamples, SlowThresholds},
+        snapshot::ExemplarOf,
+    },
+    window::{SlowMark, SlowSpan},
+};
+
+/// Slow samples since they were asked for last.
+#[derive(Debug, Default)]
+pub(super) struct Slow {
+    is_watched: bool,
+    times: SampleTimes,
+    samples: Vec<SlowSample>,
+    ownerless: u64,
+}
+
+impl Pipeline {
+    /// Looks out for samples that take unusually long, from now on, or no longer. While nothing is looked out
+    /// for, it costs one comparison for each value.
+    ///
+    /// Call [`take_slow`](Self::take_slow) after each pass: there are bounds on what is kept until then.
+    pub fn watch_slow(&mut self, thresholds: SlowThresholds) {
+        self.slow.is_watched = thresholds != SlowThresholds::OFF;
+        self.windows.watch_slow(thresholds);
+    }
+
+    /// The slow samples since the last call, and how many could not be kept: of one cgroup no more than 64, of
+    /// all 1,024.
+    pub fn take_slow(&mut self) -> SlowSamples {
+        let left_out = self.windows.begin_slow_round();
+        SlowSamples {
+            // What was taken in one pass is most likely needed in the next.
+            samples: self.slow.samples.drain(..).collect(),
+            dropped: SlowDropped {
+                of_cgroup: left_out.of_cgroup,
+                of_all: left_out.of_all,
+                ownerless: mem::take(&mut self.slow.ownerless),
+            },
+        }
+    }
+
+    /// Takes note of a batch that was recorded.
+    pub(super) fn look_for_slow(&mut self, batch: &Batch<'_>) {
+        if !self.slow.is_watched {
+            return;
+        }
+        self.slow.times.note(batch);
+        if !self.windows.slow_marks().is_empty() {
+            self.keep_slow(batch);
+        }
+    }
+
+    #[cold]
+    fn keep_slow(&mut self, batch: &Batch<'_>) {
+        for mark in self.windows.slow_marks() {
+            let Some((owner, of)) = self.table.owner_of(mark.cgroup) else {
+                self.slow.ownerless += 1;
+                continue;
+            };
+            let (throttled, meanwhile) = self.during(batch, mark);
+            let TakenAt { at, within } = self.slow.times.of(batch, mark.position);
+            self.slow.samples.push(SlowSample {
+                owner,
+                generation: of.identity.generation,
+                of: histogram_of(mark.span),
+                took: Duration::from_nanos(mark.ns),
+                throttled,
+                ended: at,
+                within,
+                meanwhile,
+            });
+        }
+        self.windows.clear_slow_marks();
+    }
+
+    /// Which part of a wait was a bandwidth limit, and whose task had the CPU.
+    fn during(&self, batch: &Batch<'_>, mark: &SlowMark) -> (Duration, Option<Arc<Identity>>) {
+        let sample = match (mark.span, batch.samples) {
+            (SlowSpan::Wait, Samples::Sched(samples)) => samples.get(mark.position),
+            _ => None,
+        };
+        let Some(sample) = sample else {
+            return (Duration::ZERO, None);
+        };
+        let prev = CgroupKey::new(self.tasks, sample.prev_cgroup);
+        let is_idle = sample.has(SchedSample::FLAG_PREV_IDLE);
+        let meanwhile = self.table.owner_of(prev).filter(|_| !is_idle);
+        (
+            Duration::from_nanos(sample.throttled_ns()),
+            meanwhile.map(|(_, owner)| Arc::clone(&owner.identity)),
+        )
+    }
+}
+
+const fn histogram_of(span: SlowSpan) -> ExemplarOf {
+    match span {
+        SlowSpan::Wait => ExemplarOf::RunqueueLatency,
+        SlowSpan::BlockQueue(device, operation) => ExemplarOf::BlockIoQueue { device, operation },
+        SlowSpan::BlockDevice(device, operation) => ExemplarOf::BlockIoDevice { device, operation },
+    }
+}

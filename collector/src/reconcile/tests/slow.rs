@@ -1,0 +1,227 @@
+//! Slow samples: who, when, and who had the CPU meanwhile.
+
+use super::*;
+use crate::{
+    reconcile::{
+        Scrape,
+        slow::{SlowAbove, SlowDropped, SlowSample, SlowThresholds},
+        snapshot::ExemplarOf,
+    },
+    window::Device,
+};
+
+const MS: u64 = 1_000_000;
+
+/// How far ktime is ahead of the run queue's clock.
+const AHEAD: u64 = 77_000 * MS;
+
+const OVER_10_MS: SlowThresholds = SlowThresholds {
+    runqueue: SlowAbove::Time(Duration::from_millis(10)),
+    block_io: SlowAbove::Time(Duration::from_millis(10)),
+};
+
+fn watching() -> Pipeline {
+    let mut pipeline = pipeline();
+    for (id, path) in [(1, "/a"), (2, "/b"), (3, "/c")] {
+        make(&mut pipeline, id, path, 1);
+    }
+    pipeline.watch_slow(OVER_10_MS);
+    pipeline
+}
+
+/// `next` gets the CPU after so long a wait, from `prev`, who held it so long.
+fn switch(prev: u64, held_ns: u64, next: u64, waited_ns: u64) -> SchedSample {
+    let flags = [
+        (prev, SchedSample::FLAG_PREV_IDLE),
+        (next, SchedSample::FLAG_NEXT_IDLE),
+    ];
+    let flags = flags.into_iter().filter(|(id, _)| *id == 0);
+    SchedSample {
+        next_cgroup: next,
+        prev_cgroup: prev,
+        wait_and_flags: waited_ns | flags.fold(0, |flags, (_, flag)| flags | flag),
+        slice_and_share: held_ns,
+    }
+}
+
+/// A batch that was opened at this moment of the run queue's clock, and submitted at that one.
+fn submit(pipeline: &mut Pipeline, samples: &[SchedSample], opened_ns: u64, submitted_ns: u64) {
+    let header = BatchHeader {
+        opened_ns,
+        submitted_ktime_ns: submitted_ns + AHEAD,
+        ..BatchHeader::default()
+    };
+    let batch = Batch {
+        header: &header,
+        samples: Samples::Sched(samples),
+    };
+    assert_eq!(pipeline.batch(&batch).total(), samples.len() as u64);
+}
+
+fn taken(pipeline: &mut Pipeline) -> Vec<SlowSample> {
+    let slow = pipeline.take_slow();
+    assert_eq!(slow.dropped, SlowDropped::default());
+    slow.samples
+}
+
+fn path(sample: &SlowSample) -> Option<&str> {
+    Some(&sample.meanwhile.as_ref()?.path)
+}
+
+fn at(ns: u64) -> Ktime {
+    Ktime::from_ns(ns + AHEAD)
+}
+
+#[test]
+fn a_wait_above_the_threshold_has_its_owner_its_time_and_who_had_the_cpu() {
+    let mut pipeline = watching();
+    // It goes out with the last of them, 105 ms after it was opened.
+    let samples = [
+        switch(1, 5 * MS, 2, 9 * MS),
+        switch(2, 4 * MS, 1, 10 * MS),
+        switch(1, 30 * MS, 3, 30 * MS),
+        switch(3, MS, 0, 0),
+        switch(0, 20 * MS, 2, 11 * MS),
+        switch(2, 50 * MS, 0, 0),
+    ];
+    submit(&mut pipeline, &samples, 500 * MS, 605 * MS);
+    let slow = taken(&mut pipeline);
+    let told: Vec<_> = slow
+        .iter()
+        .map(|it| (it.took, it.of, path(it), it.ended, it.throttled))
+        .collect();
+    let wait = ExemplarOf::RunqueueLatency;
+    let none = Duration::ZERO;
+    assert_eq!(
+        told,
+        [
+            (
+                Duration::from_millis(30),
+                wait,
+                Some("/a"),
+                at(534 * MS),
+                none
+            ),
+            (Duration::from_millis(11), wait, None, at(555 * MS), none),
+        ]
+    );
+    let mut owner_of = |path| {
+        let Scrape { cgroups, lives, .. } = pipeline.scrape();
+        let mut rows = cgroups.iter().zip(&lives);
+        let (_, life) = rows.find(|(row, _)| row.identity.path == path).unwrap();
+        life.as_ref().unwrap().owner
+    };
+    assert_eq!(slow[0].owner, owner_of("/c"));
+    assert_eq!(slow[1].owner, owner_of("/b"));
+    assert_eq!((slow[0].generation, slow[1].generation), (1, 1));
+    assert!(taken(&mut pipeline).is_empty(), "told once");
+}
+
+#[test]
+fn nothing_is_slow_unless_it_is_watched_for() {
+    let mut pipeline = pipeline();
+    make(&mut pipeline, 1, "/a", 1);
+    submit(&mut pipeline, &[switch(1, MS, 1, 1 << 38)], 0, MS);
+    assert!(taken(&mut pipeline).is_empty());
+    pipeline.watch_slow(OVER_10_MS);
+    submit(&mut pipeline, &[switch(1, MS, 1, 1 << 38)], 0, MS);
+    assert_eq!(taken(&mut pipeline).len(), 1);
+    pipeline.watch_slow(SlowThresholds::OFF);
+    submit(&mut pipeline, &[switch(1, MS, 1, 1 << 38)], 0, MS);
+    assert!(taken(&mut pipeline).is_empty());
+}
+
+#[test]
+fn the_throttled_part_of_a_slow_wait_is_told() {
+    let mut pipeline = watching();
+    let mut sample = switch(1, MS, 2, 40 * MS);
+    sample.wait_and_flags |= SchedSample::FLAG_THROTTLED;
+    sample.slice_and_share |=
+        SchedSample::throttled_share(30 * MS, 40 * MS) << SchedSample::SLICE_BITS;
+    submit(&mut pipeline, &[sample], 0, MS);
+    let [slow] = &taken(&mut pipeline)[..] else {
+        panic!("one")
+    };
+    assert!(slow.throttled.abs_diff(Duration::from_millis(30)) < Duration::from_micros(1));
+}
+
+#[test]
+fn either_stage_of_a_request_can_be_slow() {
+    let mut pipeline = watching();
+    let sample = |queue_ns, device_ns, flags, since_opened_us| BlockSample {
+        cgroup: 1,
+        queue_ns,
+        device_ns,
+        bytes: 4_096,
+        device: 8 << 20,
+        flags,
+        since_opened_us,
+        ..BlockSample::default()
+    };
+    let samples = [
+        sample(MS, 2 * MS, 0, 0),
+        sample(MS, 20 * MS, 0, 70),
+        sample(21 * MS, 22 * MS, 0, 90),
+        sample(23 * MS, 24 * MS, BlockSample::FLAG_PARTIAL, 95),
+    ];
+    let header = BatchHeader {
+        opened_ns: 100 * MS,
+        submitted_ktime_ns: 200 * MS,
+        ..BatchHeader::default()
+    };
+    pipeline.batch(&Batch {
+        header: &header,
+        samples: Samples::BlockIo(&samples),
+    });
+    let slow = taken(&mut pipeline);
+    let told: Vec<_> = slow
+        .iter()
+        .map(|it| (it.of, it.took.as_millis(), it.ended, it.within))
+        .collect();
+    let device = Device { major: 8, minor: 0 };
+    let operation = Operation::Read;
+    let in_device = ExemplarOf::BlockIoDevice { device, operation };
+    let in_queue = ExemplarOf::BlockIoQueue { device, operation };
+    let end = |us: u64| Ktime::from_ns(100 * MS + us * 1_000 + 1_000);
+    let within = Duration::from_micros(1);
+    assert_eq!(
+        told,
+        [
+            (in_device, 20, end(70), within),
+            (in_queue, 21, end(90), within),
+            (in_device, 22, end(90), within),
+        ]
+    );
+}
+
+#[test]
+fn what_one_cgroup_may_have_leaves_room_for_the_others() {
+    let mut pipeline = watching();
+    let crowd = vec![switch(2, MS, 1, 20 * MS); 64];
+    for _ in 0..3 {
+        submit(&mut pipeline, &crowd, 0, 64 * MS);
+    }
+    submit(&mut pipeline, &[switch(1, MS, 2, 20 * MS)], 0, MS);
+    let slow = pipeline.take_slow();
+    assert_eq!(slow.samples.len(), 65);
+    let dropped = SlowDropped {
+        of_cgroup: 128,
+        ..SlowDropped::default()
+    };
+    assert_eq!(slow.dropped, dropped);
+    submit(&mut pipeline, &crowd, 0, 64 * MS);
+    assert_eq!(taken(&mut pipeline).len(), 64, "anew in the next pass");
+}
+
+#[test]
+fn no_more_are_kept_in_a_pass_than_there_is_room_for() {
+    let mut pipeline = watching();
+    for id in 10..50 {
+        make(&mut pipeline, id, &format!("/{id}"), 1);
+        submit(&mut pipeline, &[switch(2, MS, id, 20 * MS); 50], 0, 50 * MS);
+    }
+    let slow = pipeline.take_slow();
+    assert_eq!(slow.samples.len(), 1_024);
+    assert_eq!(slow.dropped.of_all, 40 * 50 - 1_024);
+    assert_eq!(slow.dropped.total(), slow.dropped.of_all);
+}
