@@ -18,6 +18,7 @@ use super::{
     exit::Failure,
     host_view::{Host, require_open_files, require_privileges},
     last_reader::LastReader,
+    lives_thread::LivesThread,
     lock::{InstanceLock, LockError},
     reader_thread::ReaderThread,
     resync_thread::ResyncThread,
@@ -126,6 +127,7 @@ pub fn run(config: &Config) -> Result<(), Failure> {
     };
 
     let runtimes = RuntimeThread::new(config, Arc::clone(&state), questions);
+    let lives = LivesThread::new(&config.trace.containers, &state);
 
     thread::scope(|threads| {
         let drain = spawn(threads, "drain", &state, || drain.run())?;
@@ -135,6 +137,9 @@ pub fn run(config: &Config) -> Result<(), Failure> {
             resync.run();
         })?;
         spawn(threads, "runtimes", &state, || runtimes.run())?;
+        if let Some(lives) = lives {
+            spawn(threads, "lives", &state, || lives.run())?;
+        }
         tracing::info!("serving on http://{}/metrics", config.listen);
         let served = runtime.block_on(async {
             let rotation = Rotation::start(state.own.clone(), config.interval);
@@ -296,14 +301,21 @@ fn prepare(
         versions: stand_in_versions(mounts),
     });
     let otlp = Outboxes::default();
-    State::new(
+    let traces_lives = config.trace.containers.enabled && otlp.traces.is_some();
+    if traces_lives {
+        pipeline.watch_lives();
+        pipeline.watch_slow(config.trace.containers.slow());
+    }
+    let mut state = State::new(
         pipeline,
         readings,
         own,
         programs,
         config.host_root.clone(),
         otlp,
-    )
+    );
+    state.lives = traces_lives.then(Arc::default);
+    state
 }
 
 /// From which version the kernel's figures are that events stand in for.

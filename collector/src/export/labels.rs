@@ -11,7 +11,9 @@ use crate::{
         runtimes::{Call, CallError, Protocol},
     },
     host::cgroupfs::Reason,
-    reconcile::{drift::DriftQuantity, readings::LeftOut, snapshot::LastReading},
+    reconcile::{
+        drift::DriftQuantity, moments::LifeLoss, readings::LeftOut, snapshot::LastReading,
+    },
     window::{LossReason, Operation, Preemptor, WindowSignal},
 };
 
@@ -296,6 +298,18 @@ pub const LEFT_OUT: Label = closed(
         LeftOut::Notes.name(),
         LeftOut::LastReading.name(),
         LeftOut::Processes.name(),
+    ],
+);
+/// Why something of a container's life is in no span. See [`LifeLoss`].
+pub const LIFE_LOSS: Label = closed(
+    "reason",
+    &[
+        LifeLoss::ContainerRate.name(),
+        LifeLoss::TotalRate.name(),
+        LifeLoss::SpanFull.name(),
+        LifeLoss::Containers.name(),
+        LifeLoss::Missed.name(),
+        LifeLoss::QueueFull.name(),
     ],
 );
 /// A kernel program.

@@ -180,6 +180,7 @@ pub(super) fn full_snapshot() -> Snapshot {
     };
     Snapshot {
         otlp: Vec::new(),
+        life_losses: Some([1, 2, 3, 4, 5, 6]),
         taken: SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_200),
         cgroups: vec![busy_container(), unknown_cgroup()],
         accounts: vec![

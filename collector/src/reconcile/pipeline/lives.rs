@@ -6,7 +6,7 @@ use collector_common::event::OomEvent;
 
 use super::{Life, Pipeline};
 use crate::{
-    catalog::OwnerId,
+    catalog::{Identity, OwnerId},
     host::{CgroupKey, clock::Ktime},
     reconcile::{
         moments::{Moment, Moments, OomKill, OomLimit, Standing},
@@ -116,6 +116,13 @@ impl Pipeline {
             }
         }
         None
+    }
+
+    /// Who an owner is.
+    #[must_use]
+    pub fn identity(&self, owner: OwnerId) -> Option<Arc<Identity>> {
+        let owner = self.table.owner(owner)?;
+        Some(Arc::clone(&owner.identity))
     }
 
     pub(super) fn moment(&mut self, moment: Moment) {

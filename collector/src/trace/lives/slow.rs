@@ -24,6 +24,8 @@ pub(super) struct Slow {
     pub(super) sample: SlowSample,
     /// Whose cgroup, where that is not the container's own.
     pub(super) inside: Option<Arc<Identity>>,
+    /// The kernel's name of its disk.
+    pub(super) disk: Option<String>,
 }
 
 impl Slow {
@@ -43,7 +45,9 @@ impl Slow {
             }
         };
         if let Some((device, operation)) = disk {
-            attributes.push(text("cgscope.device", device.to_string()));
+            let name = self.disk.clone();
+            let name = name.unwrap_or_else(|| format!("{}:{}", device.major, device.minor));
+            attributes.push(text("system.device", name));
             attributes.push(text("cgscope.operation", operation.name()));
         } else {
             attributes.push(seconds("cgscope.throttled", sample.throttled));

@@ -181,12 +181,13 @@ impl Lives {
     }
 
     /// Takes a slow sample. `container` is the owner whose container it is of, and `inside` whose cgroup it was if
-    /// that is another's.
+    /// that is another's; `disk` the kernel's name of its disk.
     pub fn slow(
         &mut self,
         sample: SlowSample,
         container: OwnerId,
         inside: Option<Arc<Identity>>,
+        disk: Option<String>,
         now: &Now,
     ) {
         let key = if container == sample.owner {
@@ -205,7 +206,11 @@ impl Lives {
         let Some(life) = self.lives.get_mut(&key) else {
             return;
         };
-        let slow = Slow { sample, inside };
+        let slow = Slow {
+            sample,
+            inside,
+            disk,
+        };
         if life.trace.is_some_and(|trace| trace.is_sent) {
             self.tell_slow(key, &slow, now);
         } else if life.early.len() < MAX_EARLY {
