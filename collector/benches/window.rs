@@ -6,8 +6,8 @@ use std::{hint::black_box, time::Duration};
 use collector::{
     host::{CgroupKey, HierarchyId},
     window::{
-        CgroupView, CgroupWindows, Cumulative, Operation, OperationCodes, Quantiles,
-        WindowSettings, WindowSignal, WindowedHistogram,
+        CgroupView, CgroupWindows, Cumulative, Operation, OperationCodes, Quantiles, SlowAbove,
+        SlowThresholds, WindowSettings, WindowSignal, WindowedHistogram,
     },
 };
 use collector_common::sample::{BLOCK_BATCH, BlockSample, SCHED_BATCH, SchedSample};
@@ -126,6 +126,39 @@ fn record_block(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// The same with a look-out for slow samples: for none, for such as do not come, and for one in a thousand.
+fn record_slow(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("record_slow");
+    group.throughput(Throughput::Elements((BATCHES * SCHED_BATCH) as u64));
+    let batches = switches(100);
+    let time = |of| SlowAbove::Time(Duration::from_nanos(of));
+    let mut waits: Vec<u64> = batches.iter().flatten().map(SchedSample::wait_ns).collect();
+    waits.sort_unstable();
+    let one_in_a_thousand = waits[waits.len() - waits.len() / 1_000];
+    for (name, above) in [
+        ("off", SlowAbove::Off),
+        ("nothing slow", time(1 << 38)),
+        ("one in a thousand slow", time(one_in_a_thousand)),
+        ("all slow", time(0)),
+    ] {
+        let mut windows = CgroupWindows::new(WindowSettings::default());
+        windows.watch_slow(SlowThresholds {
+            runqueue: above,
+            block_io: above,
+        });
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                for batch in &batches {
+                    black_box(windows.record_sched(HierarchyId::V2, black_box(batch)));
+                }
+                windows.clear_slow_marks();
+                windows.begin_slow_round();
+            });
+        });
+    }
+    group.finish();
+}
+
 /// The two halves of one value, apart.
 fn record_value(criterion: &mut Criterion) {
     let mut noise = Noise(0x9E37_79B9_7F4A_7C15);
@@ -197,6 +230,6 @@ fn read(criterion: &mut Criterion) {
 criterion_group! {
     name = benches;
     config = Criterion::default().measurement_time(Duration::from_secs(3));
-    targets = record_sched, record_block, record_value, read
+    targets = record_sched, record_block, record_slow, record_value, read
 }
 criterion_main!(benches);

@@ -1,4 +1,5 @@
-//! Reading cgroup files again and again allocates nothing: counted by an allocator of this test's own.
+//! Reading cgroup files again and again, and recording samples, slow ones too, allocates nothing: counted by an
+//! allocator of this test's own.
 #![expect(unsafe_code, reason = "an allocator is unsafe by its interface")]
 
 use std::{
@@ -7,16 +8,27 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::Arc,
+    time::{Duration, SystemTime},
 };
 
-use collector::host::{
-    HierarchyId,
-    cgroup_mounts::{CgroupMounts, Hierarchy},
-    cgroupfs::{
-        CgroupReader, CgroupStatistics, ControllerDirs, DescriptorBudget, HierarchyRoots,
-        ReadContext, Wanted,
+use collector::{
+    catalog::Recognizer,
+    drain::{Batch, Samples, Sink as _},
+    host::{
+        HierarchyId,
+        cgroup_mounts::{CgroupMounts, Hierarchy},
+        cgroupfs::{
+            CgroupReader, CgroupStatistics, ControllerDirs, DescriptorBudget, HierarchyRoots,
+            ReadContext, Wanted,
+        },
     },
+    reconcile::{
+        Pipeline, PipelineSettings,
+        slow::{SlowAbove, SlowThresholds},
+    },
+    window::Operation,
 };
+use collector_common::sample::{BatchHeader, BlockSample, SchedSample};
 
 /// The system's allocator, and how often this thread asked it.
 struct Counting;
@@ -124,5 +136,72 @@ fn readings_allocate_nothing_once_the_cgroup_is_known() {
         .map(|(name, id)| hierarchy(name, id, &name.split(',').collect::<Vec<_>>()))
         .collect();
         assert_eq!(allocations(v1, "/tree/pod/box", &budget), 0);
+    }
+}
+
+/// A batch of each signal, of three cgroups, in which every value is above a microsecond.
+fn give_batches(pipeline: &mut Pipeline) {
+    let header = BatchHeader {
+        opened_ns: 5_000_000_000,
+        submitted_ktime_ns: 6_000_000_000,
+        ..BatchHeader::default()
+    };
+    let switches: [_; 64] = std::array::from_fn(|number| SchedSample {
+        next_cgroup: 1 + number as u64 % 3,
+        prev_cgroup: 1 + (number as u64 + 1) % 3,
+        wait_and_flags: 30_000_000,
+        slice_and_share: 1_000_000,
+    });
+    let completions: [_; 16] = std::array::from_fn(|number| BlockSample {
+        cgroup: 1 + number as u64 % 3,
+        queue_ns: 20_000,
+        device_ns: 20_000_000,
+        bytes: 4_096,
+        device: 8 << 20,
+        ..BlockSample::default()
+    });
+    for samples in [Samples::Sched(&switches), Samples::BlockIo(&completions)] {
+        let header = &header;
+        pipeline.batch(&Batch { header, samples });
+    }
+}
+
+#[test]
+fn recording_samples_allocates_nothing_be_they_slow_or_not() {
+    let hierarchies = vec![Hierarchy {
+        id: HierarchyId::V2,
+        controllers: Vec::new(),
+        mount_point: "/nonexistent".into(),
+        root: "/".into(),
+    }];
+    let settings = PipelineSettings {
+        mounts: &CgroupMounts { hierarchies },
+        recognizer: Recognizer::new(Path::new("/nonexistent")),
+        operations: vec![(0, Operation::Read)],
+        max_cgroups: 100,
+        retention: Duration::from_mins(5),
+    };
+    let mut pipeline = Pipeline::new(settings, SystemTime::UNIX_EPOCH);
+    let above = SlowAbove::Time(Duration::from_micros(1));
+    let watched = SlowThresholds {
+        runqueue: above,
+        block_io: above,
+    };
+    for (thresholds, is_watched) in [(SlowThresholds::OFF, false), (watched, true)] {
+        pipeline.watch_slow(thresholds);
+        // Takes the places of the cgroups, and the memory of their windows.
+        give_batches(&mut pipeline);
+        pipeline.take_slow();
+        let before = ALLOCATIONS.get();
+        for _ in 0..100 {
+            give_batches(&mut pipeline);
+        }
+        assert_eq!(ALLOCATIONS.get() - before, 0);
+        let slow = pipeline.take_slow();
+        // 64 of each cgroup are kept, and all else is counted.
+        let kept = if is_watched { 3 * 64 } else { 0 };
+        assert_eq!(slow.samples.len(), kept);
+        let all = if is_watched { 100 * (64 + 2 * 16) } else { 0 };
+        assert_eq!(slow.dropped.total() + kept as u64, all);
     }
 }

@@ -7,6 +7,7 @@ mod identity;
 mod loss;
 mod oom;
 mod sched;
+mod slow;
 mod throttle;
 
 /// Whether `measured` is within `share` of `expected`.

@@ -8,6 +8,7 @@ mod bad_input;
 mod catalog;
 mod cgroups;
 mod drift;
+mod exemplars;
 mod kernel_types;
 mod life;
 mod own_preemptions;

@@ -14,14 +14,14 @@ use collector_tests::{
 };
 
 /// A Prometheus; killed when this is dropped.
-struct Prometheus {
+pub(crate) struct Prometheus {
     child: Child,
     address: String,
     _folder: tempfile::TempDir,
 }
 
 impl Prometheus {
-    fn start(target: &str, arguments: &[&str]) -> Self {
+    pub(crate) fn start(target: &str, arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("prometheus.yml");
         fs::write(
@@ -52,17 +52,20 @@ impl Prometheus {
         }
     }
 
+    /// What a page of its API answers, if it does.
+    pub(crate) fn get(&self, page: &str, query: &[(&str, String)]) -> Option<serde_json::Value> {
+        let url = format!("http://{}/api/v1/{page}", self.address);
+        let query = query.iter().map(|(name, value)| (*name, value.as_str()));
+        let mut answer = ureq::get(&url).query_pairs(query).call().ok()?;
+        let text = answer.body_mut().read_to_string().ok()?;
+        serde_json::from_str(&text).ok()
+    }
+
     /// The value of a query that gives one, as soon as it does.
     fn query(&self, query: &str) -> f64 {
-        let url = format!("http://{}/api/v1/query", self.address);
         let start = Instant::now();
         loop {
-            let answer = ureq::get(&url)
-                .query("query", query)
-                .call()
-                .ok()
-                .and_then(|mut answer| answer.body_mut().read_to_string().ok())
-                .and_then(|text| serde_json::from_str::<serde_json::Value>(&text).ok());
+            let answer = self.get("query", &[("query", query.to_owned())]);
             let value = answer.as_ref().and_then(|answer| {
                 answer["data"]["result"][0]["value"][1]
                     .as_str()?

@@ -128,16 +128,43 @@ impl Sink for Seen {
 
 /// Programs that are attached and drained in the background, until [`finish`](Self::finish).
 #[derive(Debug)]
-pub struct Observation {
+pub struct Observation<S = Seen> {
     _alone: MutexGuard<'static, ()>,
     stop: Arc<AtomicBool>,
-    drainer: JoinHandle<(Seen, Vec<SignalAccount>)>,
+    drainer: JoinHandle<Drained<S>>,
+}
+
+#[derive(Debug)]
+struct Drained<S> {
+    sink: S,
+    accounts: Vec<SignalAccount>,
+    longest_pause: Duration,
 }
 
 impl Observation {
     /// Attaches every signal; panics when one that this kernel should have is off.
     #[must_use]
     pub fn start(settings: Settings) -> Self {
+        Self::of(settings, Seen::default(), |_| ())
+    }
+
+    /// Detaches, and hands over what was seen and each signal's account.
+    #[must_use]
+    pub fn finish(self) -> (Seen, Vec<SignalAccount>) {
+        let Drained {
+            mut sink,
+            accounts,
+            longest_pause,
+        } = self.end();
+        sink.longest_pause = longest_pause;
+        (sink, accounts)
+    }
+}
+
+impl<S: Sink + Send + 'static> Observation<S> {
+    /// The same, of what goes to another sink, which `behind` is given after each pass.
+    #[must_use]
+    pub fn of(settings: Settings, mut sink: S, behind: impl Fn(&mut S) + Send + 'static) -> Self {
         let alone = crate::alone();
         let wanted: BTreeSet<Signal> = Signal::ALL.into_iter().collect();
         let plan = AttachPlan::from_support(kernel_support(), Some(settings.tasks), &wanted);
@@ -155,27 +182,33 @@ impl Observation {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = std::thread::spawn(move || {
-            let mut seen = Seen::default();
+            let mut longest_pause = Duration::ZERO;
             let mut refreshed = Instant::now();
             let mut last_drain = Instant::now();
             while !stopped.load(Ordering::Relaxed) {
                 std::thread::sleep(settings.drain_interval);
-                drainer.drain(&mut seen, usize::MAX);
-                seen.longest_pause = seen.longest_pause.max(last_drain.elapsed());
+                drainer.drain(&mut sink, usize::MAX);
+                longest_pause = longest_pause.max(last_drain.elapsed());
                 last_drain = Instant::now();
+                behind(&mut sink);
                 if refreshed.elapsed() >= Drainer::REFRESH {
                     drainer.refresh().expect("the counters can be read");
                     refreshed = Instant::now();
                 }
             }
             drainer.flush_all().expect("the CPUs can be flushed");
-            drainer.drain(&mut seen, usize::MAX);
+            drainer.drain(&mut sink, usize::MAX);
+            behind(&mut sink);
             drainer.refresh().expect("the counters can be read");
             let accounts = Signal::ALL
                 .into_iter()
                 .map(|signal| drainer.accounts().of(signal))
                 .collect();
-            (seen, accounts)
+            Drained {
+                sink,
+                accounts,
+                longest_pause,
+            }
         });
         Self {
             _alone: alone,
@@ -184,9 +217,13 @@ impl Observation {
         }
     }
 
-    /// Detaches, and hands over what was seen and each signal's account.
+    /// Detaches, and hands over the sink.
     #[must_use]
-    pub fn finish(self) -> (Seen, Vec<SignalAccount>) {
+    pub fn finish_sink(self) -> S {
+        self.end().sink
+    }
+
+    fn end(self) -> Drained<S> {
         self.stop.store(true, Ordering::Relaxed);
         self.drainer.join().expect("the drain thread ends")
     }

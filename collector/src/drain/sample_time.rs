@@ -242,3 +242,198 @@ impl CpuClock {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use collector_common::{
+        sample::{BatchHeader, BlockSample},
+        signal::Signal,
+    };
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+
+    /// How far ktime is ahead of the run queue's clock; as a wrapping difference, behind it.
+    const AHEADS: [u64; 2] = [123_456 * MS, 0_u64.wrapping_sub(77 * MS)];
+
+    fn switch(since_last_ns: u64, flags: u64) -> SchedSample {
+        SchedSample {
+            wait_and_flags: flags,
+            slice_and_share: since_last_ns,
+            ..SchedSample::default()
+        }
+    }
+
+    fn header(sequence: u64, opened_ns: u64, submitted_ns: u64) -> BatchHeader {
+        BatchHeader {
+            signal: Signal::Sched as u16,
+            cpu: 3,
+            opened_ns,
+            submitted_ktime_ns: submitted_ns,
+            sequence,
+            ..BatchHeader::default()
+        }
+    }
+
+    fn noted<'a>(
+        times: &mut SampleTimes,
+        header: &'a BatchHeader,
+        samples: &'a [SchedSample],
+    ) -> Batch<'a> {
+        let samples = Samples::Sched(samples);
+        let batch = Batch { header, samples };
+        times.note(&batch);
+        batch
+    }
+
+    /// Full batches of one switch a millisecond, submitted so late.
+    fn calibrated(ahead: u64, late_ns: &[u64]) -> SampleTimes {
+        let mut times = SampleTimes::default();
+        let samples = [switch(MS, SchedSample::FLAG_PREV_IDLE); SCHED_BATCH];
+        for (number, late) in (0..).zip(late_ns) {
+            let opened = 1_000 * MS + number * 64 * MS;
+            let submitted = (opened + 63 * MS + late).wrapping_add(ahead);
+            noted(&mut times, &header(number, opened, submitted), &samples);
+        }
+        times
+    }
+
+    #[test]
+    fn a_sample_of_a_full_batch_is_told_to_the_microsecond_whatever_came_before_it() {
+        for ahead in AHEADS {
+            let mut times = calibrated(ahead, &[500, 500]);
+            let opened = 1_128 * MS;
+            let samples: Vec<_> = (0..64).map(|step| switch(step * 10_000, 0)).collect();
+            let passed = |position: u64| (1..=position).sum::<u64>() * 10_000;
+            let submitted = (opened + passed(63) + 500).wrapping_add(ahead);
+            let header = header(2, opened, submitted);
+            let batch = noted(&mut times, &header, &samples);
+            for position in [0, 1, 40, 63] {
+                let TakenAt { at, within } = times.of(&batch, position);
+                let truth = Ktime::from_ns((opened + passed(position as u64)).wrapping_add(ahead));
+                let late = at.0.checked_sub(truth.0).expect("never too early");
+                assert!(late < Duration::from_micros(10), "{position}: {late:?}");
+                assert!(late <= within && within < Duration::from_micros(200));
+            }
+        }
+    }
+
+    #[test]
+    fn a_batch_that_lay_until_it_was_flushed_has_the_times_of_its_switches() {
+        for ahead in AHEADS {
+            let mut times = calibrated(ahead, &[900, 300, 700]);
+            let opened = 1_200 * MS;
+            let samples = [switch(0, 0), switch(7 * MS, 0), switch(5 * MS, 0)];
+            // The daemon did it 800 ms later.
+            let submitted = (opened + 812 * MS).wrapping_add(ahead);
+            let header = header(3, opened, submitted);
+            let batch = noted(&mut times, &header, &samples);
+            for (position, passed) in [(0, 0), (1, 7 * MS), (2, 12 * MS)] {
+                let TakenAt { at, within } = times.of(&batch, position);
+                let truth = Ktime::from_ns((opened + passed).wrapping_add(ahead));
+                let late = at.0.checked_sub(truth.0).expect("never too early");
+                assert!(late < Duration::from_micros(100), "{late:?}");
+                assert!(late <= within && within < Duration::from_micros(500));
+            }
+        }
+    }
+
+    #[test]
+    fn one_submission_that_was_held_up_does_not_move_the_others() {
+        let mut times = calibrated(0, &[500, 400, 30 * MS, 600]);
+        let opened = 1_256 * MS;
+        let header = header(4, opened, opened + 900 * MS);
+        let samples = [switch(0, 0)];
+        let batch = noted(&mut times, &header, &samples);
+        let TakenAt { at, within } = times.of(&batch, 0);
+        let late = at.0 - Duration::from_nanos(opened);
+        assert!(
+            late < Duration::from_micros(200) && late <= within,
+            "{late:?}"
+        );
+    }
+
+    #[test]
+    fn without_any_comparison_the_bounds_are_the_batch_before_and_the_submission() {
+        let mut times = SampleTimes::default();
+        let samples = [switch(0, 0), switch(3 * MS, 0)];
+        let [first, second, gap] = [(0, 900), (1, 1_800), (5, 2_700)]
+            .map(|(sequence, submitted)| header(sequence, 5 * MS, submitted * MS));
+        let batch = noted(&mut times, &first, &samples);
+        assert_eq!(times.of(&batch, 1), taken(900 * MS, 0));
+        let batch = noted(&mut times, &second, &samples);
+        assert_eq!(times.of(&batch, 1), taken(1_800 * MS, 900 * MS));
+        assert_eq!(times.of(&batch, 0), taken(1_797 * MS, 900 * MS));
+        let batch = noted(&mut times, &gap, &samples);
+        assert_eq!(times.of(&batch, 1), taken(2_700 * MS, 0), "some were lost");
+    }
+
+    #[test]
+    fn behind_a_step_that_is_unknown_it_is_counted_from_the_end() {
+        let mut times = calibrated(0, &[500, 500]);
+        let mut samples = [switch(MS, 0); SCHED_BATCH];
+        samples[10] = switch(0, SchedSample::FLAG_NO_SLICE);
+        let opened = 1_128 * MS;
+        let submitted = opened + 500 * MS;
+        let header = header(2, opened, submitted);
+        let batch = noted(&mut times, &header, &samples);
+        let before = times.of(&batch, 9);
+        assert!(before.at.0 - Duration::from_nanos(opened + 9 * MS) < Duration::from_micros(100));
+        let unconfirmed = UNCONFIRMED_NS;
+        let last = taken(submitted, submitted - unconfirmed);
+        assert_eq!(times.of(&batch, 63), last);
+        let first_behind = submitted - 53 * MS;
+        let first_behind = taken(first_behind, first_behind - unconfirmed);
+        assert_eq!(times.of(&batch, 10), first_behind);
+    }
+
+    #[test]
+    fn a_completion_has_its_own_microseconds() {
+        let times = SampleTimes::default();
+        let completion = |since_opened_us| BlockSample {
+            since_opened_us,
+            ..BlockSample::default()
+        };
+        let header = header(0, 5 * MS, 90 * MS);
+        let samples = [completion(0), completion(70), completion(u32::MAX)];
+        let batch = Batch {
+            header: &header,
+            samples: Samples::BlockIo(&samples),
+        };
+        assert_eq!(times.of(&batch, 1), taken(5 * MS + 71_000, 5 * MS + 70_000));
+        assert_eq!(
+            times.of(&batch, 2).at,
+            Ktime::from_ns(90 * MS),
+            "at the latest"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_that_a_batch_can_hold_is_taken_after_its_submission(
+            samples in prop::collection::vec((any::<u64>(), any::<u64>()), 1..=SCHED_BATCH),
+            headers in prop::collection::vec((any::<u64>(), any::<u64>(), any::<u64>()), 1..5),
+        ) {
+            let samples: Vec<_> = samples
+                .into_iter()
+                .map(|(wait_and_flags, slice_and_share)| SchedSample {
+                    wait_and_flags,
+                    slice_and_share,
+                    ..SchedSample::default()
+                })
+                .collect();
+            let mut times = SampleTimes::default();
+            for (sequence, opened, submitted) in headers {
+                let header = header(sequence, opened, submitted);
+                let batch = noted(&mut times, &header, &samples);
+                for position in 0..samples.len() {
+                    let TakenAt { at, within } = times.of(&batch, position);
+                    prop_assert!(at <= Ktime::from_ns(submitted));
+                    prop_assert!(within <= at.0);
+                }
+            }
+        }
+    }
+}

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     catalog::RuntimeContainer,
-    reconcile::snapshot::CgroupStats,
+    reconcile::snapshot::{CgroupStats, ExemplarOf},
     window::{BlockTotals, Device, OomTotals, Preemptor},
 };
 
@@ -39,7 +39,12 @@ impl Cgroup<'_> {
 
 pub(super) fn runqueue_latency(out: &mut Series<'_, '_>, cgroup: &Cgroup<'_>) -> fmt::Result {
     match &cgroup.stats.sched {
-        Some(sched) => out.histogram(&cgroup.labels, &sched.wait),
+        Some(sched) => out.histogram_with(
+            &cgroup.labels,
+            &sched.wait,
+            &cgroup.stats.exemplars,
+            ExemplarOf::RunqueueLatency,
+        ),
         None => Ok(()),
     }
 }
@@ -119,10 +124,17 @@ fn block_rows(
 
 pub(super) fn block_io_latency(out: &mut Series<'_, '_>, cgroup: &Cgroup<'_>) -> fmt::Result {
     block_rows(cgroup, |labels, row| {
-        for (stage, spans) in [(Stage::Queue, &row.queue), (Stage::Device, &row.in_device)] {
+        let (device, operation) = (row.device, row.operation);
+        let in_queue = ExemplarOf::BlockIoQueue { device, operation };
+        let in_device = ExemplarOf::BlockIoDevice { device, operation };
+        for (stage, spans, of) in [
+            (Stage::Queue, &row.queue, in_queue),
+            (Stage::Device, &row.in_device, in_device),
+        ] {
             // A flush has no time in the queue; what is only partly complete has no time yet.
             if !spans.is_empty() {
-                out.histogram(&(cgroup.labels, (labels, stage)), spans)?;
+                let labels = (cgroup.labels, (labels, stage));
+                out.histogram_with(&labels, spans, &cgroup.stats.exemplars, of)?;
             }
         }
         Ok(())

@@ -10,6 +10,7 @@ use super::{
     cgroup_labels::CgroupLabels,
     classic_text::ClassicText,
     encode_error::EncodeError,
+    exemplars::{ExemplarText, WaitingExemplars},
     family::Family,
     family_message::FamilyMessage,
     feeds::{self, Feed},
@@ -85,10 +86,14 @@ fn write<T: FnMut(Vec<u8>) -> bool>(
     let scene = Arc::new(Scene::new(snapshot, format, names, device_name));
     match format {
         Format::OpenMetricsText => {
-            text::encode_registry(
-                &mut out,
-                &scene.registry(scene.everything(), scene.everyone()),
-            )
+            let registry = scene.registry(scene.everything(), scene.everyone());
+            if scene.has_exemplars() {
+                let waiting = &scene.waiting;
+                let out = &mut out;
+                text::encode_registry(&mut ExemplarText { out, waiting }, &registry)
+            } else {
+                text::encode_registry(&mut out, &registry)
+            }
             .and_then(|()| kata_families::write_text(&mut out, &scene.snapshot.kata, format))
             .and_then(|()| text::encode_eof(&mut out))
             .map_err(EncodeError::Text)?;
@@ -130,6 +135,7 @@ fn write_protobuf<T: FnMut(Vec<u8>) -> bool>(
             let end = scene.snapshot.cgroups.len().min(first + CGROUPS_PER_ROUND);
             let registry = scene.registry(position..position + 1, first..end);
             for mut part in prometheus_protobuf::encode(&registry).map_err(EncodeError::Protobuf)? {
+                scene.waiting.put_into(&mut part);
                 family.name_as_listed(&mut part);
                 message
                     .add(part, &scene.labels)
@@ -156,6 +162,7 @@ struct Scene {
     oom_limits_known: bool,
     throttling_known: bool,
     peers: PeerView,
+    waiting: WaitingExemplars,
 }
 
 /// A family that is exported.
@@ -224,7 +231,13 @@ impl Scene {
             oom_limits_known,
             throttling_known,
             peers,
+            waiting: WaitingExemplars::default(),
         }
+    }
+
+    fn has_exemplars(&self) -> bool {
+        let mut cgroups = self.snapshot.cgroups.iter();
+        cgroups.any(|cgroup| !cgroup.exemplars.is_empty())
     }
 
     fn everyone(&self) -> Range<usize> {
@@ -370,6 +383,8 @@ impl Collector for Part {
             let mut series = Series {
                 encoder: &mut encoder,
                 format: scene.format,
+                waiting: &scene.waiting,
+                histograms: 0,
             };
             match feed {
                 Feed::Cgroup(feed) => scene

@@ -16,7 +16,7 @@ use super::{
         ReadingResult,
     },
     labels::{CgroupState, reason_name},
-    peers, runtime_feeds,
+    otlp_feeds, peers, runtime_feeds,
     series::Series,
 };
 use crate::{
@@ -195,6 +195,19 @@ pub(super) const ALL: &[(Family, Feed)] = &[
         Feed::Snapshot(|out, s| out.plain_counter(Some(s.counts.names_left_out))),
     ),
     (catalog::TRACE_DROPPED, Feed::Snapshot(trace_dropped)),
+    (
+        catalog::OTLP_ITEMS,
+        Feed::Snapshot(|out, s| otlp_feeds::total(out, s, |account| account.put)),
+    ),
+    (
+        catalog::OTLP_ITEMS_SENT,
+        Feed::Snapshot(|out, s| otlp_feeds::total(out, s, |account| account.sent)),
+    ),
+    (catalog::OTLP_ITEMS_LOST, Feed::Snapshot(otlp_feeds::lost)),
+    (
+        catalog::OTLP_ITEMS_WAITING,
+        Feed::Snapshot(otlp_feeds::waiting),
+    ),
     (
         catalog::DRAIN_DURATION,
         Feed::Snapshot(|out, s| out.timing(s, Timing::Drain)),

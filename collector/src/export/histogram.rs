@@ -19,7 +19,8 @@ pub(super) const ZERO_THRESHOLD: f64 = 1.0 / (1 << 30) as f64;
 /// new span.
 const BRIDGED_GAP: i32 = 2;
 
-const CLASSIC_BUCKETS: usize = Cumulative::CLASSIC_BOUNDS_NS.len() + 1;
+/// One for each bound, and one above all.
+pub(super) const CLASSIC_BUCKETS: usize = Cumulative::CLASSIC_BOUNDS_NS.len() + 1;
 
 /// Sparse buckets as the protobuf format has them.
 #[derive(Debug, Default, PartialEq, Eq)]

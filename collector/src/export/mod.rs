@@ -13,11 +13,13 @@ pub mod listing;
 
 mod cgroup_feeds;
 mod cgroup_labels;
+mod exemplars;
 mod family_message;
 mod feeds;
 mod histogram;
 mod kata_families;
 mod label_sets;
+mod otlp_feeds;
 mod peers;
 mod runtime_feeds;
 mod series;

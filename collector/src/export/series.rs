@@ -8,9 +8,12 @@ use prometheus_client::encoding::{
     EncodeCounterValue, EncodeGaugeValue, EncodeLabelSet, MetricEncoder, NoLabelSet,
 };
 
-use super::{format::Format, histogram};
+use super::{exemplars::WaitingExemplars, format::Format, histogram};
 use crate::{
-    reconcile::{Snapshot, snapshot::Timing},
+    reconcile::{
+        Snapshot,
+        snapshot::{Exemplar, ExemplarOf, Timing},
+    },
     window::Cumulative,
 };
 
@@ -19,6 +22,9 @@ use crate::{
 pub(super) struct Series<'a, 'b> {
     pub(super) encoder: &'a mut MetricEncoder<'b>,
     pub(super) format: Format,
+    pub(super) waiting: &'a WaitingExemplars,
+    /// How many histograms there were so far.
+    pub(super) histograms: usize,
 }
 
 impl Series<'_, '_> {
@@ -45,11 +51,32 @@ impl Series<'_, '_> {
         labels: &impl EncodeLabelSet,
         values: &Cumulative,
     ) -> fmt::Result {
+        self.histograms += 1;
         histogram::encode(
             &mut self.encoder.encode_family(labels)?,
             values,
             self.format,
         )
+    }
+
+    /// The same, with those of the exemplars that are of this histogram.
+    pub(super) fn histogram_with(
+        &mut self,
+        labels: &impl EncodeLabelSet,
+        values: &Cumulative,
+        exemplars: &[Exemplar],
+        of: ExemplarOf,
+    ) -> fmt::Result {
+        if !exemplars.is_empty() {
+            match self.format {
+                Format::OpenMetricsText => self.waiting.for_lines(exemplars, of),
+                Format::PrometheusProtobuf => {
+                    self.waiting.for_series(self.histograms, exemplars, of);
+                }
+                Format::PrometheusText => {}
+            }
+        }
+        self.histogram(labels, values)
     }
 
     pub(super) fn timing(&mut self, snapshot: &Snapshot, wanted: Timing) -> fmt::Result {

@@ -189,6 +189,9 @@ impl CgroupWindows {
         self.limit_all();
     }
 
+    /// How many values are marked as slow in a round.
+    pub const MAX_SLOW: usize = SlowWatch::MAX_KEPT as usize;
+
     /// Marks values as slow from now on, or no longer.
     pub fn watch_slow(&mut self, thresholds: SlowThresholds) {
         self.slow.watch(thresholds);

@@ -56,6 +56,15 @@ enum Work {
         threads: usize,
         milliseconds: u64,
     },
+    /// A thread on one CPU reads the clock all the time, or sleeps in between. Prints between which two readings
+    /// a millisecond and more passed: `CLOCK_MONOTONIC`, ns.
+    Gaps {
+        cpu: usize,
+        milliseconds: u64,
+        /// How long it sleeps.
+        #[arg(long, default_value_t = 0)]
+        sleep: u64,
+    },
     /// A thread that waits on one CPU is moved to another, again and again.
     Migrate { milliseconds: u64 },
     /// Becomes another program, on what looks to it like a kernel without type information.
@@ -152,6 +161,14 @@ fn main() -> Result<()> {
             let [before, after] = [before_join, joined].map(|time| time.as_nanos());
             writeln!(std::io::stdout(), "{before} {after}")?;
             return Ok(());
+        }
+        Work::Gaps {
+            cpu,
+            milliseconds,
+            sleep,
+        } => {
+            let [time, sleep] = [milliseconds, sleep].map(Duration::from_millis);
+            return print_gaps(cpu, time, sleep);
         }
         Work::HideKernelTypes { program } => return hide_kernel_types(&program),
         Work::Allocate { mebibytes } => {
@@ -251,6 +268,29 @@ fn doze(cpu: usize, time: Duration, end: &Arc<End>) -> JoinHandle<ThreadCounts> 
         }
         end.count()
     })
+}
+
+fn print_gaps(cpu: usize, time: Duration, sleep: Duration) -> Result<()> {
+    pin(cpu);
+    let now = || clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from);
+    let start = now()?;
+    let mut gaps = Vec::new();
+    let mut last = start;
+    while last - start < time {
+        if !sleep.is_zero() {
+            std::thread::sleep(sleep);
+        }
+        let next = now()?;
+        if next - last >= Duration::from_millis(1) {
+            gaps.push((last, next));
+        }
+        last = next;
+    }
+    let mut out = std::io::stdout();
+    for (from, to) in gaps {
+        writeln!(out, "{} {}", from.as_nanos(), to.as_nanos())?;
+    }
+    Ok(())
 }
 
 /// Two busy threads share a CPU; a third thread moves one of them to the other CPU and back, so that

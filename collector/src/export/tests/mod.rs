@@ -2,6 +2,7 @@
 
 mod catalog;
 mod endpoint;
+mod exemplars;
 mod exposition;
 mod kata;
 
@@ -26,6 +27,7 @@ use crate::{
     },
     reconcile::{
         Snapshot,
+        delivery::{OtlpAccount, OtlpSignal},
         drift::{DriftQuantity, DriftRatio},
         readings::LastReadings,
         snapshot::{
@@ -179,7 +181,13 @@ pub(super) fn full_snapshot() -> Snapshot {
         in_flight: observed - recorded - filtered - ring_full,
     };
     Snapshot {
-        otlp: Vec::new(),
+        otlp: vec![OtlpAccount {
+            signal: OtlpSignal::Traces,
+            put: 40,
+            sent: 20,
+            waiting: 5,
+            lost: [5, 4, 3, 2, 1],
+        }],
         life_losses: Some([1, 2, 3, 4, 5, 6]),
         taken: SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_200),
         cgroups: vec![busy_container(), unknown_cgroup()],

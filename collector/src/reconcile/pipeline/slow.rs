@@ -15,7 +15,7 @@ use crate::{
         slow::{SlowDropped, SlowSample, SlowSamples, SlowThresholds},
         snapshot::ExemplarOf,
     },
-    window::{SlowMark, SlowSpan},
+    window::{CgroupWindows, SlowMark, SlowSpan},
 };
 
 /// Slow samples since they were asked for last.
@@ -34,6 +34,9 @@ impl Pipeline {
     /// Call [`take_slow`](Self::take_slow) after each pass: there are bounds on what is kept until then.
     pub fn watch_slow(&mut self, thresholds: SlowThresholds) {
         self.slow.is_watched = thresholds != SlowThresholds::OFF;
+        if self.slow.is_watched {
+            self.slow.samples.reserve_exact(CgroupWindows::MAX_SLOW);
+        }
         self.windows.watch_slow(thresholds);
     }
 

@@ -10,6 +10,8 @@ mod memory;
 
 mod sched;
 
+mod slow;
+
 use std::num::NonZeroU32;
 
 use collector_common::sample::{BlockSample, SchedSample};
