@@ -174,6 +174,7 @@ fn snapshot_with_files() -> Snapshot {
 fn snapshot() -> Snapshot {
     Snapshot {
         otlp: Vec::new(),
+        life_losses: None,
         taken: SystemTime::UNIX_EPOCH,
         cgroups: (0..CONTAINERS).map(container).collect(),
         accounts: Signal::ALL

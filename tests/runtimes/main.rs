@@ -11,6 +11,7 @@ mod cri;
 mod followed;
 mod hostile;
 mod image;
+mod lives;
 mod named;
 mod names;
 mod own_traces;

@@ -52,3 +52,18 @@ pub enum LifeNote {
         owners: Vec<OwnerId>,
     },
 }
+
+impl LifeNote {
+    /// Whose it is; `None` when it is of all.
+    #[must_use]
+    pub const fn owner(&self) -> Option<OwnerId> {
+        match self {
+            Self::There { owner, .. }
+            | Self::Filled { owner }
+            | Self::Emptied { owner, .. }
+            | Self::Exited { owner }
+            | Self::Forgotten { owner } => Some(*owner),
+            Self::Only { .. } => None,
+        }
+    }
+}

@@ -13,6 +13,8 @@ pub mod lock;
 
 pub mod logging;
 
+pub mod lives_thread;
+
 pub mod rotation;
 
 pub mod host_view;

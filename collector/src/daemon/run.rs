@@ -18,6 +18,7 @@ use super::{
     exit::Failure,
     host_view::{Host, require_open_files, require_privileges},
     last_reader::LastReader,
+    lives_thread::LivesThread,
     lock::{InstanceLock, LockError},
     otlp_thread::{OtlpThread, outboxes},
     reader_thread::ReaderThread,
@@ -127,6 +128,7 @@ pub fn run(config: &Config) -> Result<(), Failure> {
     };
 
     let runtimes = RuntimeThread::new(config, Arc::clone(&state), questions);
+    let lives = LivesThread::new(&config.trace.containers, &state);
     let metrics = Arc::<DaemonSource>::clone(&source);
     let (otlp, last_call) = OtlpThread::new(&config.otlp, &state.otlp, metrics)?.unzip();
 
@@ -145,6 +147,9 @@ pub fn run(config: &Config) -> Result<(), Failure> {
             })?,
             spawn(threads, "runtimes", &state, || runtimes.run())?,
         ];
+        let lives = lives
+            .map(|lives| spawn(threads, "lives", &state, || lives.run()))
+            .transpose()?;
         tracing::info!("serving on http://{}/metrics", config.listen);
         let served = runtime.block_on(async {
             let rotation = Rotation::start(state.own.clone(), config.interval);
@@ -157,7 +162,7 @@ pub fn run(config: &Config) -> Result<(), Failure> {
         let outcome = drain.join().ok().ok_or_else(|| {
             Failure::Internal("the drain thread panicked; see the log".to_owned())
         })?;
-        for other in others {
+        for other in others.into_iter().chain(lives) {
             // One that panicked has said so, and has ended the daemon.
             drop(other.join());
         }
@@ -313,14 +318,21 @@ fn prepare(
     });
     let own_resource = OwnResource::detect(&config.host_root, &config.otlp.resource);
     let otlp = outboxes(&config.otlp, own_resource);
-    State::new(
+    let traces_lives = config.trace.containers.enabled && otlp.traces.is_some();
+    if traces_lives {
+        pipeline.watch_lives();
+        pipeline.watch_slow(config.trace.containers.slow());
+    }
+    let mut state = State::new(
         pipeline,
         readings,
         own,
         programs,
         config.host_root.clone(),
         otlp,
-    )
+    );
+    state.lives = traces_lives.then(Arc::default);
+    state
 }
 
 /// From which version the kernel's figures are that events stand in for.

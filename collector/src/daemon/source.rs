@@ -84,6 +84,9 @@ impl Source for DaemonSource {
         };
         // Outside of the pipeline's lock: a cgroup that is just being read is waited for.
         self.state.readings.fill(&mut scrape);
+        if let Some(lives) = &self.state.lives {
+            lives.fill(&mut scrape, SystemTime::now());
+        }
         let Scrape {
             cgroups,
             counts,
@@ -120,6 +123,7 @@ impl Source for DaemonSource {
             runtimes: self.state.runtimes(),
             kata,
             otlp: self.state.otlp.accounts(),
+            life_losses: self.state.lives.as_ref().map(|lives| lives.losses()),
             timings: timings.collect(),
             process: read_own_process(),
         }

@@ -615,6 +615,20 @@ families! {
         source: "the catalog",
         since: V0_1,
     },
+    TRACE_DROPPED: Family {
+        name: "cgscope_trace_dropped_total",
+        kind: Kind::Counter,
+        unit: None,
+        scope: Scope::Collector,
+        labels: &[labels::LIFE_LOSS],
+        help: "Slow samples, events and spans of containers' lives that are in no trace: above the rate of one \
+               container (container_rate) or of all (total_rate), more events than one span may have \
+               (span_full), of more containers than are followed (containers), more happened at once than \
+               could be noted (missed), or too much waited for the collector (queue_full). Absent unless the \
+               lives of containers are traced.",
+        source: "counted by the daemon",
+        since: V0_1,
+    },
     OTLP_ITEMS: Family {
         name: "cgscope_otlp_items_total",
         kind: Kind::Counter,

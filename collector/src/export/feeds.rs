@@ -12,7 +12,8 @@ use super::{
     family::Family,
     histogram,
     label_sets::{
-        Build, DriftOf, LeftOutOf, Lost, OfPlace, OfProgram, OfSignal, ReadError, ReadingResult,
+        Build, DriftOf, LeftOutOf, LifeLossOf, Lost, OfPlace, OfProgram, OfSignal, ReadError,
+        ReadingResult,
     },
     labels::{CgroupState, reason_name},
     otlp_feeds, peers, runtime_feeds,
@@ -23,6 +24,7 @@ use crate::{
     reconcile::{
         Snapshot,
         drift::DriftRatio,
+        moments::LifeLoss,
         readings::{LastReadings, LeftOut},
         snapshot::{CgroupCounts, ProgramStats, ReadErrors, SignalAccount, Timing},
     },
@@ -192,6 +194,7 @@ pub(super) const ALL: &[(Family, Feed)] = &[
         catalog::CONTAINERS_LEFT_OUT,
         Feed::Snapshot(|out, s| out.plain_counter(Some(s.counts.names_left_out))),
     ),
+    (catalog::TRACE_DROPPED, Feed::Snapshot(trace_dropped)),
     (
         catalog::OTLP_ITEMS,
         Feed::Snapshot(|out, s| otlp_feeds::total(out, s, |account| account.put)),
@@ -373,6 +376,14 @@ fn readings_left_out(out: &mut Series<'_, '_>, snapshot: &Snapshot) -> fmt::Resu
         .into_iter()
         .zip(&snapshot.left_out)
         .try_for_each(|(what, count)| out.counter(&LeftOutOf(what), count))
+}
+
+fn trace_dropped(out: &mut Series<'_, '_>, snapshot: &Snapshot) -> fmt::Result {
+    let losses = snapshot.life_losses.iter().flatten();
+    LifeLoss::ALL
+        .into_iter()
+        .zip(losses)
+        .try_for_each(|(loss, count)| out.counter(&LifeLossOf(loss), count))
 }
 
 /// Whether OOM kills are watched.

@@ -14,13 +14,16 @@ use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelSetEnco
 
 use super::labels::{
     ARCH, BY, CAUSE, CGROUP_VERSION, COMPARED_SIGNAL, CONTAINER_ID, CONTAINER_LABEL, CgroupState,
-    DEVICE, DRIFT_OF, ERROR, LAST_READING, LEFT_OUT, Label, OPERATION, OomRole, PLACE, POD_LABEL,
-    POD_UID, PROGRAM, QOS, QUANTILE, QUANTITY, REASON, RESULT, ROLE, RUNTIME, RUNTIME_FLAVOR,
-    SIGNAL, STAGE, STATE, Stage, SwitchKind, TYPE, VERSION, WINDOW_SIGNAL, WaitCause,
+    DEVICE, DRIFT_OF, ERROR, LAST_READING, LEFT_OUT, LIFE_LOSS, Label, OPERATION, OomRole, PLACE,
+    POD_LABEL, POD_UID, PROGRAM, QOS, QUANTILE, QUANTITY, REASON, RESULT, ROLE, RUNTIME,
+    RUNTIME_FLAVOR, SIGNAL, STAGE, STATE, Stage, SwitchKind, TYPE, VERSION, WINDOW_SIGNAL,
+    WaitCause,
 };
 use crate::{
     catalog::{Container, Identity, Qos},
-    reconcile::{drift::DriftQuantity, readings::LeftOut, snapshot::LastReading},
+    reconcile::{
+        drift::DriftQuantity, moments::LifeLoss, readings::LeftOut, snapshot::LastReading,
+    },
     window::{LossReason, Operation, Preemptor, Quantiles, WindowSignal},
 };
 
@@ -138,6 +141,17 @@ impl EncodeLabelSet for LeftOutOf {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
         let Self(what) = self;
         encode_label(encoder, &LEFT_OUT, &what.name())
+    }
+}
+
+/// Why something of a container's life is in no span.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LifeLossOf(pub(super) LifeLoss);
+
+impl EncodeLabelSet for LifeLossOf {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
+        let Self(loss) = self;
+        encode_label(encoder, &LIFE_LOSS, &loss.name())
     }
 }
 

@@ -14,6 +14,7 @@ use crate::{
     reconcile::{
         delivery::{OtlpLoss, OtlpSignal},
         drift::DriftQuantity,
+        moments::LifeLoss,
         readings::LeftOut,
         snapshot::LastReading,
     },
@@ -317,6 +318,18 @@ pub const LEFT_OUT: Label = closed(
         LeftOut::Notes.name(),
         LeftOut::LastReading.name(),
         LeftOut::Processes.name(),
+    ],
+);
+/// Why something of a container's life is in no span. See [`LifeLoss`].
+pub const LIFE_LOSS: Label = closed(
+    "reason",
+    &[
+        LifeLoss::ContainerRate.name(),
+        LifeLoss::TotalRate.name(),
+        LifeLoss::SpanFull.name(),
+        LifeLoss::Containers.name(),
+        LifeLoss::Missed.name(),
+        LifeLoss::QueueFull.name(),
     ],
 );
 /// A kernel program.

@@ -14,6 +14,8 @@ pub mod readings;
 
 pub mod listing;
 
+pub mod moments;
+
 pub mod slow;
 
 pub mod snapshot;
@@ -22,5 +24,5 @@ pub mod snapshot;
 mod tests;
 
 pub use listing::Listing;
-pub use pipeline::{Life, Pipeline, PipelineSettings, Scrape};
+pub use pipeline::{Life, LifeTotals, Pipeline, PipelineSettings, Scrape};
 pub use snapshot::Snapshot;

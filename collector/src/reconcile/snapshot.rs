@@ -20,6 +20,7 @@ use crate::{
     reconcile::{
         delivery::OtlpAccount,
         drift::DriftRatio,
+        moments::LifeLosses,
         readings::{LastReadings, LeftOutCounts},
     },
     window::{
@@ -69,6 +70,8 @@ pub struct Snapshot {
     pub kata: KataSnapshot,
     /// What became of all that was to be sent to an OpenTelemetry collector; none where nothing is.
     pub otlp: Vec<OtlpAccount>,
+    /// What happened to containers and is in no span; absent where their lives are not traced.
+    pub life_losses: Option<LifeLosses>,
     /// Our own timings.
     pub timings: Vec<(Timing, Cumulative)>,
     /// Our own process.

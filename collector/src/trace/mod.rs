@@ -6,4 +6,6 @@
 //!
 //! Each of the parts is off by default, and then costs a comparison where it could be.
 
+pub mod lives;
+
 pub mod own;

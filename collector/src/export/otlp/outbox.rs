@@ -117,17 +117,17 @@ impl<P: Parcel> Outbox<P> {
         self.inner().account
     }
 
-    /// Puts something in. What there is no room for is lost, and counted.
-    pub fn put(&self, parcel: P) {
+    /// Puts something in. What there is no room for is lost, and counted. Whether there was room.
+    pub fn put(&self, parcel: P) -> bool {
         let (items, bytes) = (parcel.items(), parcel.encoded_len() as u64);
         if items == 0 {
-            return;
+            return true;
         }
         let mut inner = self.inner();
         inner.account.put += items;
         if inner.is_closed {
             inner.account.lost[OtlpLoss::Shutdown as usize] += items;
-            return;
+            return false;
         }
         let fits = |inner: &Inner<P>| {
             inner.account.waiting + items <= self.bounds.items
@@ -147,8 +147,10 @@ impl<P: Parcel> Outbox<P> {
             inner.waiting.push_back(parcel);
             drop(inner);
             self.filled.notify_one();
+            true
         } else {
             inner.account.lost[OtlpLoss::QueueFull as usize] += items;
+            false
         }
     }
 

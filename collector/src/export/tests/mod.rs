@@ -188,6 +188,7 @@ pub(super) fn full_snapshot() -> Snapshot {
             waiting: 5,
             lost: [5, 4, 3, 2, 1],
         }],
+        life_losses: Some([1, 2, 3, 4, 5, 6]),
         taken: SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_200),
         cgroups: vec![busy_container(), unknown_cgroup()],
         accounts: vec![

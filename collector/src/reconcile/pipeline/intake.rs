@@ -213,6 +213,7 @@ impl Pipeline {
             cgroup = victim.map(|key| key.id.0),
             "the OOM killer chose a victim"
         );
+        self.moment_of_oom(event, victim, comm);
         match victim {
             Some(key) => self.windows.record_oom_victim(key),
             None => self.homeless.oom.victim += 1,

@@ -5,6 +5,7 @@
 //! path in several hierarchies, and in several lives, are one row of the export.
 
 mod intake;
+mod lives;
 mod own;
 mod slow;
 mod views;
@@ -16,8 +17,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+pub use self::lives::LifeTotals;
 use self::{own::Own, slow::Slow};
 use super::{
+    moments::Moments,
     roll_up::RollUp,
     snapshot::{CgroupCounts, CgroupStats, SchedSums},
 };
@@ -80,6 +83,8 @@ pub struct Pipeline {
     life: Vec<LifeNote>,
     /// Whether some of it could not be kept.
     life_missed: bool,
+    /// What happened in the lives of containers, if anyone wants to know.
+    moments: Option<Moments>,
 }
 
 /// What a scrape found.
@@ -156,6 +161,7 @@ impl Pipeline {
             misses_names: false,
             life: Vec::new(),
             life_missed: false,
+            moments: None,
         }
     }
 
@@ -192,6 +198,9 @@ impl Pipeline {
     /// Takes what a runtime tells of its containers: names of rows, those that are gone too. The
     /// containers that a list has no more.
     pub fn tell(&mut self, informant: Informant, news: News) -> Vec<Arc<RuntimeContainer>> {
+        if let Some(moments) = &mut self.moments {
+            moments.hear(&news);
+        }
         let Heard { moved, gone } = self.table.tell(informant, news);
         for owner in moved {
             self.classify(owner);
@@ -293,6 +302,10 @@ impl Pipeline {
     }
 
     fn note(&mut self, note: LifeNote) {
+        if let Some(moments) = &mut self.moments {
+            let owner = note.owner().and_then(|owner| self.table.owner(owner));
+            moments.note(&note, owner);
+        }
         if self.life.len() < MAX_LIFE_NOTES {
             self.life.push(note);
         } else {

@@ -94,7 +94,7 @@ impl Pipeline {
         owner.identity.container.as_ref()?.key()
     }
 
-    fn life(&self, owner_id: OwnerId, owner: &Owner) -> Life {
+    pub(super) fn life(&self, owner_id: OwnerId, owner: &Owner) -> Life {
         Life {
             owner: owner_id,
             generation: owner.identity.generation,

@@ -1,0 +1,358 @@
+//! What is known of one life of a container, and was not told yet.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use super::{
+    Figures, LifeKey, LivesSettings, Now,
+    episodes::Episodes,
+    events::{Event, Events},
+    ids::{LifeId, span_id},
+    rates::Bucket,
+    settings::{EVENT_WAIT, EXIT_WAIT, LOOK, MAX_SPANS, NAME_WAIT, SETTLE},
+    slow::Slow,
+};
+use crate::{
+    catalog::{ContainerRef, Identity, RuntimeContainer, RuntimeState},
+    host::clock::Ktime,
+    reconcile::{
+        moments::{OomKill, Standing},
+        snapshot::{LastReading, SchedSums, SpanRef},
+    },
+};
+
+/// One life of a container.
+#[derive(Debug)]
+pub(super) struct Life {
+    pub(super) key: LifeKey,
+    pub(super) identity: Arc<Identity>,
+    pub(super) container: ContainerRef,
+    /// When its cgroup was made, or found.
+    pub(super) began: SystemTime,
+    /// Whether it was made while we looked on.
+    pub(super) is_whole: bool,
+    /// When we heard of it.
+    pub(super) heard: Ktime,
+    /// Whether it had a process while we looked on.
+    pub(super) was_filled: bool,
+    /// When its first process was started, as its runtime tells.
+    pub(super) started: Option<SystemTime>,
+    pub(super) end: Option<End>,
+    pub(super) exit: Option<Exit>,
+    pub(super) trace: Option<Trace>,
+    /// Up to then a checkpoint told of it.
+    pub(super) told_until: (Ktime, SystemTime),
+    pub(super) events: Events,
+    pub(super) episodes: Episodes,
+    pub(super) figures: Option<Figures>,
+    pub(super) early: Vec<Slow>,
+    pub(super) bucket: Bucket,
+    pub(super) oom_kills: u32,
+    pub(super) last_victim: Option<String>,
+    pub(super) slow_samples: u64,
+    looked: Ktime,
+}
+
+/// Its last process left.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct End {
+    pub(super) at: SystemTime,
+    /// When we heard of it.
+    heard: Ktime,
+}
+
+/// What the runtime tells of its end.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Exit {
+    pub(super) code: Option<i32>,
+    pub(super) finished: Option<SystemTime>,
+    /// When we heard of it first.
+    heard: Ktime,
+}
+
+/// The trace that it is told in now.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Trace {
+    pub(super) life: LifeId,
+    pub(super) root: SpanRef,
+    /// Traces of this life before.
+    pub(super) part: u32,
+    /// The one before.
+    pub(super) previous: Option<SpanRef>,
+    pub(super) began: (Ktime, SystemTime),
+    /// Its spans so far.
+    pub(super) spans: u32,
+    pub(super) is_sent: bool,
+    /// The first span is tried again then, if it found no room.
+    pub(super) again: Ktime,
+}
+
+/// How a life ended, as far as that is to be looked up.
+#[derive(Clone, Copy, Debug)]
+pub struct Ending {
+    /// The last reading.
+    pub figures: Option<Figures>,
+    /// How it was had.
+    pub how: LastReading,
+    /// What its tasks ran and waited.
+    pub sched: SchedSums,
+    /// Part of the waits that was a CPU bandwidth limit.
+    pub throttled: Duration,
+    /// The 99th percentile of the latest waits.
+    pub wait_p99: Option<Duration>,
+}
+
+impl Life {
+    pub(super) fn new(
+        key: LifeKey,
+        identity: Arc<Identity>,
+        container: ContainerRef,
+        is_whole: bool,
+        settings: &LivesSettings,
+        now: &Now,
+    ) -> Self {
+        let began = identity.started;
+        let ago = now.wall.duration_since(began).unwrap_or_default();
+        let began_at = Ktime(now.ktime.0.saturating_sub(ago));
+        let episodes = if is_whole {
+            Episodes::since(began_at)
+        } else {
+            Episodes::default()
+        };
+        Self {
+            key,
+            identity,
+            container,
+            began,
+            is_whole,
+            heard: now.ktime,
+            was_filled: false,
+            started: None,
+            end: None,
+            exit: None,
+            trace: None,
+            told_until: (now.ktime, began),
+            events: Events::default(),
+            episodes,
+            figures: None,
+            early: Vec::new(),
+            bucket: Bucket::new(settings.container, now.ktime),
+            oom_kills: 0,
+            last_victim: None,
+            slow_samples: 0,
+            looked: now.ktime,
+        }
+    }
+
+    /// A process is in it: it goes on.
+    pub(super) const fn fill(&mut self) {
+        self.was_filled = true;
+        self.end = None;
+    }
+
+    /// Its last process left, perhaps in one more hierarchy.
+    pub(super) fn empty(&mut self, at: SystemTime, now: &Now) {
+        let end = self.end.get_or_insert(End {
+            at,
+            heard: now.ktime,
+        });
+        end.at = end.at.max(at);
+        self.was_filled = true;
+    }
+
+    /// Its cgroup is gone. It had been left before, if that was seen.
+    pub(super) fn remove(&mut self, at: SystemTime, now: &Now) {
+        self.end.get_or_insert(End {
+            at,
+            heard: now.ktime,
+        });
+    }
+
+    /// Whether what a runtime tells of an exit at that time can be of this life.
+    pub(super) fn can_have_ended(&self, finished: Option<SystemTime>) -> bool {
+        match finished {
+            // The runtime's clock is the same; it reads it later than the kernel.
+            Some(finished) => finished >= self.began,
+            None => self.end.is_some(),
+        }
+    }
+
+    /// A runtime tells that it ended. What is told later is more exact.
+    pub(super) fn hear_exit(&mut self, code: Option<i32>, finished: Option<SystemTime>, now: &Now) {
+        let exit = self.exit.get_or_insert(Exit {
+            code,
+            finished,
+            heard: now.ktime,
+        });
+        exit.code = code.or(exit.code);
+        exit.finished = finished.or(exit.finished);
+    }
+
+    /// Where it stands by now.
+    pub(super) fn stand(&mut self, standing: &Standing, boot: &str, now: &Now) {
+        self.looked = now.ktime;
+        self.identity = Arc::clone(&standing.identity);
+        if let Some(told) = standing.identity.told.clone() {
+            self.hear(&told, now);
+        }
+        if let Some(removed) = standing.removed {
+            self.remove(removed, now);
+        }
+        if self.trace.is_none() {
+            self.trace = Some(self.first_trace(standing, boot, now));
+        }
+    }
+
+    fn hear(&mut self, told: &RuntimeContainer, now: &Now) {
+        let ended = self.end.map(|end| end.at);
+        let is_of_it = |at: &SystemTime| *at >= self.began && ended.is_none_or(|end| *at <= end);
+        // Of one that was found the start may be long ago.
+        let started = told.started;
+        let started = started.filter(|at| is_of_it(at) || !self.is_whole && self.started.is_none());
+        self.started = started.or(self.started);
+        let has_ended = told.state == RuntimeState::Exited;
+        if has_ended && told.finished.is_some() && self.can_have_ended(told.finished) {
+            self.hear_exit(told.exit_code, told.finished, now);
+        }
+    }
+
+    fn first_trace(&self, standing: &Standing, boot: &str, now: &Now) -> Trace {
+        let began_ns = super::attributes::unix_nanos(self.began);
+        let life = match standing.key {
+            Some(key) => LifeId::of(boot, &self.container, key),
+            None => LifeId::of_time(boot, &self.container, began_ns),
+        };
+        let root = if self.is_whole {
+            life.first_root()
+        } else {
+            life.later_root(began_ns)
+        };
+        Trace {
+            life,
+            root,
+            part: 0,
+            previous: None,
+            began: (now.ktime, self.began),
+            spans: 0,
+            is_sent: false,
+            again: Ktime::default(),
+        }
+    }
+
+    /// Whether the first span is due: it has its name, or has waited for it long enough.
+    pub(super) fn is_root_due(&self, now: &Now) -> bool {
+        let Some(trace) = self.trace.filter(|trace| !trace.is_sent) else {
+            return false;
+        };
+        let waited = now.since(self.heard);
+        let is_named = self.identity.told.is_some();
+        // When it was started is told a little later than how it is called.
+        let is_told =
+            is_named && waited >= SETTLE && (self.started.is_some() || waited >= 2 * SETTLE);
+        now.ktime >= trace.again && (is_told || waited >= NAME_WAIT || trace.part > 0)
+    }
+
+    /// Whether anything new that can be asked of it matters now.
+    pub(super) fn is_awaited(&self, now: &Now) -> bool {
+        let is_new = self.trace.is_none_or(|trace| !trace.is_sent);
+        is_new || self.end.is_some() || now.since(self.looked) >= LOOK
+    }
+
+    /// Whether all is known that will be, after its end.
+    pub(super) fn is_over(&self, now: &Now) -> bool {
+        let Some(end) = self.end else { return false };
+        let is_settled = now.since(end.heard) >= SETTLE;
+        let is_exit_settled = |exit: Exit| now.since(exit.heard) >= SETTLE;
+        let is_named = self.identity.told.is_some();
+        is_settled
+            && (now.since(end.heard) >= EXIT_WAIT
+                || is_named && self.exit.is_some_and(is_exit_settled))
+    }
+
+    /// Whether it was one at all: a process ran in it, or a runtime knows it.
+    pub(super) fn is_real(&self) -> bool {
+        self.was_filled || !self.is_whole || self.identity.told.is_some()
+    }
+
+    /// Whether a checkpoint is due.
+    pub(super) fn is_checkpoint_due(&self, settings: &LivesSettings, now: &Now) -> bool {
+        let is_sent = self.trace.is_some_and(|trace| trace.is_sent);
+        let wait = EVENT_WAIT.min(settings.checkpoint);
+        let has_waited = |since: Ktime| now.since(since) >= wait;
+        is_sent
+            && self.end.is_none()
+            && (now.since(self.told_until.0) >= settings.checkpoint
+                || self.events.since().is_some_and(has_waited))
+    }
+
+    /// Whether its next span is of another trace.
+    pub(super) fn is_trace_full(&self, settings: &LivesSettings, now: &Now) -> bool {
+        // The last one is kept for the end.
+        self.trace.is_some_and(|trace| {
+            trace.spans + 1 >= MAX_SPANS || now.since(trace.began.0) >= settings.trace
+        })
+    }
+
+    /// Begins the next trace.
+    pub(super) fn begin_next_trace(&mut self, now: &Now) {
+        if let Some(trace) = &mut self.trace {
+            let at_ns = super::attributes::unix_nanos(now.wall);
+            *trace = Trace {
+                life: trace.life,
+                root: trace.life.later_root(at_ns),
+                part: trace.part + 1,
+                previous: Some(trace.root),
+                began: (now.ktime, now.wall),
+                spans: 0,
+                is_sent: false,
+                again: Ktime::default(),
+            };
+        }
+    }
+
+    /// The OOM killer chose a task of it. Whether there was room for the event.
+    pub(super) fn oom_kill(&mut self, kill: &OomKill, now: &Now) -> bool {
+        self.oom_kills = self.oom_kills.saturating_add(1);
+        self.events.oom_kills = self.events.oom_kills.saturating_add(1);
+        self.last_victim = Some(format!("process {} ({})", kill.pid, kill.comm));
+        let at = now.clocks.wall(kill.at);
+        self.events.push(Event::oom_kill(kill, at), now.ktime)
+    }
+
+    /// Compares a reading with the one before. How many events found no room.
+    pub(super) fn read(
+        &mut self,
+        figures: Figures,
+        is_last: bool,
+        settings: &LivesSettings,
+        now: &Now,
+    ) -> u64 {
+        if self.figures.is_some_and(|before| before.at >= figures.at) && !is_last {
+            return 0;
+        }
+        self.figures = Some(figures);
+        let over = self.episodes.read(&figures, is_last, settings, &now.clocks);
+        self.push(over, now)
+    }
+
+    /// Takes events. How many found no room.
+    pub(super) fn push(&mut self, events: Vec<Event>, now: &Now) -> u64 {
+        let refused = events
+            .into_iter()
+            .filter_map(|event| (!self.events.push(event, now.ktime)).then_some(()));
+        refused.count() as u64
+    }
+}
+
+impl Trace {
+    /// A new span's id.
+    pub(super) fn next(&mut self) -> SpanRef {
+        self.spans += 1;
+        SpanRef {
+            trace_id: self.root.trace_id,
+            span_id: span_id(self.root.trace_id, self.spans),
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! The spans of a life: its first, its checkpoints, and the life itself.
+
+use std::time::SystemTime;
+
+use opentelemetry_proto::tonic::{
+    common::v1::{InstrumentationScope, KeyValue},
+    trace::v1::{
+        ResourceSpans, ScopeSpans, Span, Status,
+        span::{Link, SpanKind},
+        status::StatusCode,
+    },
+};
+
+use super::{
+    Ending, Now,
+    attributes::{flag, int, seconds, text, unix_nanos},
+    events::Event,
+    life::{Life, Trace},
+};
+use crate::{
+    catalog::Identity,
+    export::otlp::{OwnResource, resource_of},
+    reconcile::snapshot::{LastReading, SpanRef},
+};
+
+/// What every span has.
+pub(super) struct Form {
+    pub(super) id: SpanRef,
+    pub(super) parent: Option<SpanRef>,
+    pub(super) name: &'static str,
+    pub(super) began: SystemTime,
+    pub(super) ended: SystemTime,
+    pub(super) attributes: Vec<KeyValue>,
+}
+
+/// W3C's flag of a trace that was sampled: all of these are.
+const SAMPLED: u32 = 1;
+
+/// A closed span of our own.
+pub(super) fn span(form: Form) -> Span {
+    let Form {
+        id,
+        parent,
+        name,
+        began,
+        ended,
+        attributes,
+    } = form;
+    let start = unix_nanos(began);
+    Span {
+        trace_id: id.trace_id.to_vec(),
+        span_id: id.span_id.to_vec(),
+        parent_span_id: parent.map_or_else(Vec::new, |parent| parent.span_id.to_vec()),
+        flags: SAMPLED,
+        name: name.to_owned(),
+        kind: SpanKind::Internal as i32,
+        start_time_unix_nano: start,
+        // The calendar can have been set back meanwhile.
+        end_time_unix_nano: unix_nanos(ended).max(start),
+        attributes,
+        ..Span::default()
+    }
+}
+
+/// Spans of one container, with who that is.
+pub(super) fn of_container(
+    identity: &Identity,
+    own: &OwnResource,
+    spans: Vec<Span>,
+) -> ResourceSpans {
+    let scope = InstrumentationScope {
+        name: "cgscope".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        ..InstrumentationScope::default()
+    };
+    ResourceSpans {
+        resource: Some(resource_of(identity, own)),
+        scope_spans: vec![ScopeSpans {
+            scope: Some(scope),
+            spans,
+            ..ScopeSpans::default()
+        }],
+        ..ResourceSpans::default()
+    }
+}
+
+/// The first span of a trace.
+pub(super) fn root(life: &Life, trace: &Trace) -> Span {
+    let (name, ended) = match (trace.part, life.is_whole) {
+        (0, true) => ("container started", life.started),
+        (0, false) => ("container found", None),
+        _ => ("container goes on", None),
+    };
+    let began = trace.began.1;
+    let mut attributes = of_life(life, trace);
+    if let Some(started) = life.started {
+        // Of one that was found it was before the span.
+        attributes.push(int("cgscope.runtime.started", unix_nanos(started)));
+    }
+    let mut span = span(Form {
+        id: trace.root,
+        parent: None,
+        name,
+        began,
+        ended: ended.unwrap_or(began),
+        attributes,
+    });
+    let first = trace.life.first_root();
+    let first = (first != trace.root && Some(first) != trace.previous).then_some(first);
+    let links = [("previous", trace.previous), ("first", first)];
+    let links = links.into_iter().filter_map(|(kind, to)| {
+        let to = to?;
+        Some(Link {
+            trace_id: to.trace_id.to_vec(),
+            span_id: to.span_id.to_vec(),
+            attributes: vec![text("cgscope.link", kind)],
+            flags: SAMPLED,
+            ..Link::default()
+        })
+    });
+    span.links = links.collect();
+    span
+}
+
+/// How a container that runs is doing, and what happened to it since that was told.
+pub(super) fn checkpoint(life: &mut Life, id: SpanRef, trace: &Trace, now: &Now) -> Span {
+    let mut attributes = of_life(life, trace);
+    if let Some(figures) = &life.figures {
+        attributes.extend(figures.attributes());
+    }
+    let oom_kills = life.events.oom_kills;
+    let mut span = span(Form {
+        id,
+        parent: Some(trace.root),
+        name: "container checkpoint",
+        began: life.told_until.1,
+        ended: now.wall,
+        attributes,
+    });
+    if oom_kills > 0 {
+        span.status = Some(error(oom_text(oom_kills, life)));
+    }
+    (span.events, span.dropped_events_count) = life.events.take();
+    life.told_until = (now.ktime, now.wall);
+    span
+}
+
+/// The life, now that it is over.
+pub(super) fn whole(
+    life: &mut Life,
+    id: SpanRef,
+    trace: &Trace,
+    ending: &Ending,
+    ended: SystemTime,
+    now: &Now,
+) -> Span {
+    let mut attributes = of_life(life, trace);
+    let exit_code = life.exit.and_then(|exit| exit.code);
+    attributes.extend(exit_code.map(|code| int("cgscope.exit_code", code)));
+    let told = life.identity.told.as_ref();
+    let restarts = told.and_then(|told| told.restarts);
+    attributes.extend(restarts.map(|restarts| int("cgscope.restarts", restarts)));
+    attributes.push(int("cgscope.oom_kills", life.oom_kills));
+    attributes.push(int("cgscope.slow_samples", life.slow_samples));
+    let how = match ending.how {
+        // Its cgroup is still there, and was not read after its end.
+        LastReading::Running => LastReading::Earlier,
+        how => how,
+    };
+    attributes.push(text("cgscope.last_reading", how.name()));
+    if let Some(figures) = &ending.figures {
+        attributes.extend(figures.attributes());
+    }
+    let waited = std::time::Duration::from_nanos(ending.sched.waited_ns);
+    attributes.push(int("cgscope.runqueue.waits", ending.sched.waits));
+    attributes.push(seconds("cgscope.runqueue.waited", waited));
+    attributes.push(seconds("cgscope.runqueue.throttled", ending.throttled));
+    let p99 = ending.wait_p99;
+    attributes.extend(p99.map(|p99| seconds("cgscope.runqueue.p99", p99)));
+    for (name, at) in [
+        ("cgscope.runtime.started", life.started),
+        (
+            "cgscope.runtime.finished",
+            life.exit.and_then(|exit| exit.finished),
+        ),
+    ] {
+        let event = at.map(|at| Event {
+            name,
+            at,
+            attributes: Vec::new(),
+        });
+        // These two have room.
+        let _ = life.push(event.into_iter().collect(), now);
+    }
+    let mut span = span(Form {
+        id,
+        parent: Some(trace.root),
+        name: "container",
+        began: life.began,
+        ended,
+        attributes,
+    });
+    let exit = exit_code.filter(|code| *code != 0);
+    let exit = exit.map(|code| format!("exit code {code}"));
+    let oom = (life.oom_kills > 0).then(|| oom_text(life.oom_kills, life));
+    let problems: Vec<_> = oom.into_iter().chain(exit).collect();
+    if !problems.is_empty() {
+        span.status = Some(error(problems.join("; ")));
+    }
+    (span.events, span.dropped_events_count) = life.events.take();
+    span
+}
+
+/// Which life it is, on every span that is of all of it.
+fn of_life(life: &Life, trace: &Trace) -> Vec<KeyValue> {
+    vec![
+        text("cgscope.life", trace.life.text()),
+        int("cgscope.life.part", trace.part),
+        flag("cgscope.life.found", !life.is_whole),
+    ]
+}
+
+fn oom_text(kills: u32, life: &Life) -> String {
+    let last = life.last_victim.as_deref().unwrap_or_default();
+    if kills == 1 {
+        format!("the OOM killer killed {last}")
+    } else {
+        format!("the OOM killer killed {kills} processes, the last one {last}")
+    }
+}
+
+fn error(message: String) -> Status {
+    Status {
+        message,
+        code: StatusCode::Error as i32,
+    }
+}
