@@ -5,3 +5,5 @@
 //! here: a connection to a collector, or a metric's name.
 //!
 //! Each of the parts is off by default, and then costs a comparison where it could be.
+
+pub mod forwarder;

@@ -1,0 +1,44 @@
+//! Where forwarded spans go.
+//!
+//! In: spans of one resource. Out: the queue to the collector, or lines for people. Never here: who is waited for; a
+//! full queue counts what it does not take.
+
+use std::{
+    io::Write,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
+
+use super::dump::line_of;
+use crate::export::otlp::Outbox;
+
+/// Where forwarded spans go.
+pub enum SpanSink {
+    /// To the collector.
+    Outbox(Arc<Outbox<ResourceSpans>>),
+    /// A line of JSON each time.
+    Dump(Mutex<Box<dyn Write + Send>>),
+}
+
+impl SpanSink {
+    /// Lines on standard output.
+    #[must_use]
+    pub fn standard_output() -> Self {
+        Self::Dump(Mutex::new(Box::new(std::io::stdout())))
+    }
+
+    pub(super) fn give(&self, spans: ResourceSpans) {
+        match self {
+            Self::Outbox(outbox) => outbox.put(spans),
+            Self::Dump(writer) => {
+                let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
+                let line = line_of(&spans);
+                let written = writer.write_all(line.as_bytes());
+                if let Err(error) = written.and_then(|()| writer.flush()) {
+                    tracing::warn!("cannot print spans: {error}");
+                }
+            }
+        }
+    }
+}
