@@ -1,1 +1,3 @@
 //! What leaves by OTLP, as a real collector takes it.
+
+mod transport;

@@ -19,6 +19,8 @@ pub mod null_disk;
 
 pub mod observe;
 
+pub mod otel_collector;
+
 pub mod switching;
 
 pub mod thread_counts;

@@ -13,7 +13,7 @@ use nix::unistd::Uid;
 
 use crate::{
     build,
-    setup::{self, Scope, cadvisor::Cadvisor},
+    setup::{self, Scope, cadvisor::Cadvisor, rotel::Rotel},
     tally::Tally,
     vm,
     workspace::{self, HOST_PACKAGES},
@@ -36,7 +36,8 @@ pub(crate) fn all(arguments: &[String], machines: Option<&vm::Choice>) -> anyhow
         .args(HOST_PACKAGES)
         .arg("--no-fail-fast")
         .env("CGSCOPE_BIN", workspace::binary()?)
-        .env("CGSCOPE_TEST_CADVISOR", Cadvisor::program()?);
+        .env("CGSCOPE_TEST_CADVISOR", Cadvisor::program()?)
+        .env("CGSCOPE_TEST_ROTEL", Rotel::program()?);
     if !arguments.is_empty() {
         // Arguments for libtest would confuse documentation tests and benches.
         command

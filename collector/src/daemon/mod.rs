@@ -45,6 +45,8 @@ pub mod container_query;
 
 pub mod runtime_thread;
 
+pub mod otlp_thread;
+
 pub mod source;
 
 pub mod run;

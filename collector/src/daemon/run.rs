@@ -19,6 +19,7 @@ use super::{
     host_view::{Host, require_open_files, require_privileges},
     last_reader::LastReader,
     lock::{InstanceLock, LockError},
+    otlp_thread::{OtlpThread, outboxes},
     reader_thread::ReaderThread,
     resync_thread::ResyncThread,
     rotation::Rotation,
@@ -31,7 +32,7 @@ use crate::{
     catalog::{MAX_CROWD, Recognizer},
     drain::Drainer,
     error_chain,
-    export::{self, otlp::Outboxes},
+    export::{self, otlp::OwnResource},
     host::{
         cgroup_mounts::{CgroupMounts, Hierarchy},
         cgroupfs::{CgroupVersion, DescriptorBudget, HierarchyRoots},
@@ -126,15 +127,24 @@ pub fn run(config: &Config) -> Result<(), Failure> {
     };
 
     let runtimes = RuntimeThread::new(config, Arc::clone(&state), questions);
+    let metrics = Arc::<DaemonSource>::clone(&source);
+    let (otlp, last_call) = OtlpThread::new(&config.otlp, &state.otlp, metrics)?.unzip();
 
     thread::scope(|threads| {
+        // Dropped at the end of this, however that comes about.
+        let last_call = last_call;
+        if let Some(otlp) = otlp {
+            spawn(threads, "otlp", &state, || otlp.run(&state.otlp))?;
+        }
         let drain = spawn(threads, "drain", &state, || drain.run())?;
-        spawn(threads, "reader", &state, || reader.run())?;
-        spawn(threads, "resync", &state, || {
-            resync.walk_all();
-            resync.run();
-        })?;
-        spawn(threads, "runtimes", &state, || runtimes.run())?;
+        let others = [
+            spawn(threads, "reader", &state, || reader.run())?,
+            spawn(threads, "resync", &state, || {
+                resync.walk_all();
+                resync.run();
+            })?,
+            spawn(threads, "runtimes", &state, || runtimes.run())?,
+        ];
         tracing::info!("serving on http://{}/metrics", config.listen);
         let served = runtime.block_on(async {
             let rotation = Rotation::start(state.own.clone(), config.interval);
@@ -147,6 +157,12 @@ pub fn run(config: &Config) -> Result<(), Failure> {
         let outcome = drain.join().ok().ok_or_else(|| {
             Failure::Internal("the drain thread panicked; see the log".to_owned())
         })?;
+        for other in others {
+            // One that panicked has said so, and has ended the daemon.
+            drop(other.join());
+        }
+        // Nobody has anything more to send.
+        drop(last_call);
         served?;
         outcome.map_err(|error| Failure::internal(&error))
     })?;
@@ -295,7 +311,8 @@ fn prepare(
         last: ReadPlan::for_names(config.names).last(),
         versions: stand_in_versions(mounts),
     });
-    let otlp = Outboxes::default();
+    let own_resource = OwnResource::detect(&config.host_root, &config.otlp.resource);
+    let otlp = outboxes(&config.otlp, own_resource);
     State::new(
         pipeline,
         readings,

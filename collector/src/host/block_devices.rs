@@ -25,6 +25,17 @@ fn name_in(links: &Path, major: u32, minor: u32) -> String {
         .unwrap_or(number)
 }
 
+/// The names of all disks.
+#[must_use]
+pub fn names() -> Vec<(DeviceNumber, String)> {
+    let links = fs::read_dir(LINKS).into_iter().flatten().flatten();
+    let named = links.filter_map(|link| {
+        let number = DeviceNumber::parse(link.file_name().as_encoded_bytes()).ok()?;
+        Some((number, name_in_link(&fs::read_link(link.path()).ok()?)?))
+    });
+    named.collect()
+}
+
 /// The name of the disk that a link leads to.
 #[must_use]
 pub fn name_in_link(target: &Path) -> Option<String> {

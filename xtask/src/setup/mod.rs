@@ -9,7 +9,8 @@ use anyhow::bail;
 use self::{
     apt::Apt, bpf_linker::BpfLinker, cadvisor::Cadvisor, cargo_fuzz::CargoFuzz,
     host_compiler::HostCompiler, kernel_compiler::KernelCompiler, kernel_lints::KernelLints,
-    platform::Platform, programs::Programs, protocol_compiler::ProtocolCompiler, step::Step,
+    platform::Platform, programs::Programs, protocol_compiler::ProtocolCompiler, rotel::Rotel,
+    step::Step,
 };
 
 mod step;
@@ -28,6 +29,7 @@ mod kernel_compiler;
 mod kernel_lints;
 mod programs;
 mod protocol_compiler;
+pub(crate) mod rotel;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scope {
@@ -59,6 +61,7 @@ pub(crate) fn ensure(scope: Scope) -> anyhow::Result<()> {
         steps.push(Box::new(KernelLints::new(&apt)));
         steps.push(Box::new(Programs::for_tests(&apt)));
         steps.push(Box::new(Cadvisor));
+        steps.push(Box::new(Rotel::new(&apt)));
     }
     if matches!(scope, Scope::Fuzz | Scope::Tests) {
         steps.push(Box::new(CargoFuzz::new(&apt)));

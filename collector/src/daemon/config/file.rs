@@ -83,6 +83,18 @@ pub enum ConfigError {
         #[source]
         source: Box<toml::de::Error>,
     },
+    /// What a key or a variable says of the way to a collector.
+    #[error("{name} is {value}, which {reason}; {remedy}")]
+    Otlp {
+        /// Which.
+        name: String,
+        /// What it was given, unless that may be a secret.
+        value: String,
+        /// What is wrong.
+        reason: String,
+        /// What to do about it.
+        remedy: String,
+    },
     /// A value that is understood but cannot be.
     #[error("{name} is {value}, and must be {range}")]
     OutOfRange {

@@ -7,7 +7,7 @@
 mod catalog;
 pub mod endpoint;
 mod file;
-mod otlp;
+pub mod otlp;
 mod trace;
 pub mod value;
 
@@ -15,12 +15,13 @@ use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, time::Duration}
 
 use collector_common::signal::Signal;
 
+use self::otlp::Around;
 use self::value::{ByteSize, SignalSet};
 pub use self::{
     catalog::CatalogConfig,
     endpoint::EndpointValue,
     file::{ConfigError, FileConfig},
-    otlp::OtlpConfig,
+    otlp::{OtelEnvironment, OtlpConfig, OtlpOptions},
     trace::{ContainerTraceConfig, ForwarderConfig, OwnTraceConfig, TraceConfig},
 };
 use super::cli::RunArgs;
@@ -76,14 +77,35 @@ impl Config {
             Some(path) => FileConfig::read(path)?,
             None => FileConfig::default(),
         };
-        Self::decide(args.clone(), file)
+        Self::decide_in(args.clone(), file, &OtelEnvironment::of_this_process())
     }
 
     /// Decides: a flag or variable goes before the file, and that before the default.
     pub fn decide(args: RunArgs, file: FileConfig) -> Result<Self, ConfigError> {
+        Self::decide_in(args, file, &OtelEnvironment::default())
+    }
+
+    /// Decides, where variables of OpenTelemetry are set: they go before the default, and after the file.
+    pub fn decide_in(
+        args: RunArgs,
+        file: FileConfig,
+        environment: &OtelEnvironment,
+    ) -> Result<Self, ConfigError> {
+        let trace = TraceConfig::decide(&args, file.trace);
+        let interval = args
+            .interval
+            .or(file.interval)
+            .unwrap_or(Duration::from_secs(10));
+        let around = Around {
+            metrics: args.export_otlp,
+            is_traced: trace.is_any(),
+            interval,
+            environment,
+        };
         let config = Self {
-            otlp: OtlpConfig::decide(&args, file.export.otlp),
-            trace: TraceConfig::decide(&args, file.trace),
+            otlp: OtlpConfig::decide(file.export.otlp, around)?,
+            trace,
+            interval,
             listen: args
                 .listen
                 .or(file.listen)
@@ -96,10 +118,6 @@ impl Config {
                 .host_root
                 .or(file.host_root)
                 .unwrap_or_else(|| PathBuf::from("/")),
-            interval: args
-                .interval
-                .or(file.interval)
-                .unwrap_or(Duration::from_secs(10)),
             signals: args
                 .signals
                 .or(file.signals)
@@ -199,7 +217,6 @@ impl Config {
             });
         }
         self.catalog.check()?;
-        self.otlp.check()?;
         self.trace.check()?;
         Ok(self)
     }

@@ -8,7 +8,18 @@ mod metrics;
 
 mod outbox;
 
+mod own_resource;
+
 mod resource;
+
+mod settings;
+
+mod attempt;
+mod grpc;
+mod http;
+mod request;
+mod sender;
+mod tls;
 
 use std::sync::Arc;
 
@@ -16,9 +27,16 @@ use opentelemetry_proto::tonic::{metrics::v1::ResourceMetrics, trace::v1::Resour
 
 pub use metrics::MetricsEncoder;
 pub use outbox::{Bounds, Outbox, Parcel, Sending, WhenFull};
+pub use request::Sendable;
 pub use resource::{OwnResource, resource_of};
+pub use sender::{NoAnswer, Sender, SenderError};
+pub use settings::{BatchBounds, OtlpProtocol, OtlpSettings, TemporalityPreference, TlsFiles};
+pub use tls::TlsError;
 
 use crate::reconcile::delivery::OtlpAccount;
+
+/// What requests say who sends them.
+const USER_AGENT: &str = concat!("cgscope/", env!("CARGO_PKG_VERSION"));
 
 /// Where what is to be sent is put.
 #[derive(Clone, Debug, Default)]

@@ -4,10 +4,11 @@ use std::{
     collections::VecDeque,
     mem,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use opentelemetry_proto::tonic::{metrics::v1::ResourceMetrics, trace::v1::ResourceSpans};
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::timeout};
 
 use crate::reconcile::delivery::{OtlpAccount, OtlpLoss, OtlpSignal};
 
@@ -75,6 +76,7 @@ pub struct Outbox<P> {
     bounds: Bounds,
     inner: Mutex<Inner<P>>,
     filled: Notify,
+    closed: Notify,
 }
 
 #[derive(Debug)]
@@ -105,6 +107,7 @@ impl<P: Parcel> Outbox<P> {
                 is_closed: false,
             }),
             filled: Notify::new(),
+            closed: Notify::new(),
         }
     }
 
@@ -162,6 +165,24 @@ impl<P: Parcel> Outbox<P> {
         }
     }
 
+    /// Waits until there are so many items, no longer than so long, and not if nothing more will come.
+    pub async fn wait_for_more(&self, items: u64, most: Duration) {
+        let full = async {
+            while self.account().waiting < items && !self.is_closed() {
+                self.filled.notified().await;
+            }
+        };
+        // Either is a reason to go on.
+        drop(timeout(most, full).await);
+    }
+
+    /// Waits until nothing more will come. For one that waits.
+    pub async fn wait_for_close(&self) {
+        while !self.is_closed() {
+            self.closed.notified().await;
+        }
+    }
+
     /// Takes what has waited longest, up to so many items and bytes, and one parcel at least if there is one. It still
     /// counts as waiting, until its [`Sending`] says what became of it.
     pub fn take(&self, most_items: u64, most_bytes: u64) -> Sending<'_, P> {
@@ -188,6 +209,7 @@ impl<P: Parcel> Outbox<P> {
     pub fn close(&self) {
         self.inner().is_closed = true;
         self.filled.notify_one();
+        self.closed.notify_one();
     }
 
     /// Whether it takes nothing more in.

@@ -45,6 +45,12 @@ impl TraceConfig {
         }
     }
 
+    /// Whether anything is traced.
+    #[must_use]
+    pub const fn is_any(&self) -> bool {
+        self.own.enabled || self.containers.enabled || self.forwarder.enabled
+    }
+
     /// Refuses what cannot be.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         self.own.check()?;
