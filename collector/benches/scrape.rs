@@ -167,6 +167,7 @@ fn snapshot_with_files() -> Snapshot {
 fn snapshot() -> Snapshot {
     Snapshot {
         otlp: Vec::new(),
+        forwarder: None,
         taken: SystemTime::UNIX_EPOCH,
         cgroups: (0..CONTAINERS).map(container).collect(),
         accounts: Signal::ALL

@@ -8,6 +8,7 @@ mod loss;
 mod oom;
 mod sched;
 mod throttle;
+mod vsock;
 
 /// Whether `measured` is within `share` of `expected`.
 fn within(measured: u64, expected: u64, share: f64) -> bool {

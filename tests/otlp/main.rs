@@ -1,3 +1,4 @@
 //! What leaves by OTLP, as a real collector takes it.
 
+mod forwarder;
 mod transport;

@@ -120,6 +120,7 @@ impl Source for DaemonSource {
             runtimes: self.state.runtimes(),
             kata,
             otlp: self.state.otlp.accounts(),
+            forwarder: self.state.forwarder.get().map(|tally| tally.figures()),
             timings: timings.collect(),
             process: read_own_process(),
         }

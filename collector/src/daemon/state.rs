@@ -3,7 +3,7 @@
 use std::{
     path::PathBuf,
     sync::{
-        Condvar, Mutex, MutexGuard, PoisonError,
+        Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -23,6 +23,7 @@ use crate::{
         readings::Readings,
         snapshot::ReadErrors,
     },
+    trace::forwarder::Tally,
     window::Backend,
 };
 
@@ -55,6 +56,8 @@ pub struct State {
     pub host_root: PathBuf,
     /// Where what leaves by OTLP is put.
     pub otlp: Outboxes,
+    /// What comes of Kata's agents; not set where none are listened for.
+    pub forwarder: OnceLock<Arc<Tally>>,
 }
 
 /// Who reads cgroups' files.
@@ -98,6 +101,7 @@ impl State {
             kata: Mutex::default(),
             host_root,
             otlp,
+            forwarder: OnceLock::new(),
         }
     }
 

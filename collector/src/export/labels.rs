@@ -11,7 +11,9 @@ use crate::{
         runtimes::{Call, CallError, Protocol},
     },
     host::cgroupfs::Reason,
-    reconcile::{drift::DriftQuantity, readings::LeftOut, snapshot::LastReading},
+    reconcile::{
+        drift::DriftQuantity, forwarding::AgentError, readings::LeftOut, snapshot::LastReading,
+    },
     window::{LossReason, Operation, Preemptor, WindowSignal},
 };
 
@@ -116,6 +118,19 @@ pub const CALL: Label = closed(
 );
 /// What went wrong with a call to a runtime.
 pub const CALL_ERROR: Label = closed("error", &CallError::NAMES);
+/// See [`AgentError`].
+pub const AGENT_ERROR: Label = closed(
+    "error",
+    &[
+        AgentError::TooManyConnections.name(),
+        AgentError::BadLength.name(),
+        AgentError::Malformed.name(),
+        AgentError::OverLimit.name(),
+        AgentError::Timeout.name(),
+        AgentError::Truncated.name(),
+        AgentError::Connection.name(),
+    ],
+);
 /// The UID of a pod.
 pub const POD_UID: Label = open("pod_uid", "the UID of the Kubernetes pod");
 /// See [`Qos`].

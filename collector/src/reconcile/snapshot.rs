@@ -20,6 +20,7 @@ use crate::{
     reconcile::{
         delivery::OtlpAccount,
         drift::DriftRatio,
+        forwarding::ForwarderFigures,
         readings::{LastReadings, LeftOutCounts},
     },
     window::{
@@ -69,6 +70,8 @@ pub struct Snapshot {
     pub kata: KataSnapshot,
     /// What became of all that was to be sent to an OpenTelemetry collector; none where nothing is.
     pub otlp: Vec<OtlpAccount>,
+    /// What came of Kata's agents; `None` where none are listened for.
+    pub forwarder: Option<ForwarderFigures>,
     /// Our own timings.
     pub timings: Vec<(Timing, Cumulative)>,
     /// Our own process.

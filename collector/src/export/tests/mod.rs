@@ -27,6 +27,7 @@ use crate::{
     reconcile::{
         Snapshot,
         drift::{DriftQuantity, DriftRatio},
+        forwarding::ForwarderFigures,
         readings::LastReadings,
         snapshot::{
             CgroupCounts, CgroupStats, KataSnapshot, KernelReading, LastReading, LifeEvents,
@@ -180,6 +181,13 @@ pub(super) fn full_snapshot() -> Snapshot {
     };
     Snapshot {
         otlp: Vec::new(),
+        forwarder: Some(ForwarderFigures {
+            spans: 7,
+            accepted: 5,
+            open: 2,
+            sockets: 1,
+            errors: [1, 2, 3, 4, 5, 6, 8],
+        }),
         taken: SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_200),
         cgroups: vec![busy_container(), unknown_cgroup()],
         accounts: vec![

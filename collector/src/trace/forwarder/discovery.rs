@@ -89,7 +89,9 @@ impl Discovery {
 /// The sockets that are there.
 fn sockets(host_root: &Path) -> BTreeSet<PathBuf> {
     let places = PLACES.iter().flat_map(|(directory, socket)| {
-        let entries = fs::read_dir(host_root.join(directory)).into_iter().flatten();
+        let entries = fs::read_dir(host_root.join(directory))
+            .into_iter()
+            .flatten();
         let sandboxes = entries.take(MAX_SANDBOXES).filter_map(Result::ok);
         sandboxes.filter_map(move |entry| {
             let is_sandbox = entry.file_name().to_str().is_some_and(is_id);

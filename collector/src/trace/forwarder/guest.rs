@@ -202,11 +202,13 @@ mod tests {
         let said: Vec<_> = resource
             .attributes
             .iter()
-            .map(|of| match of.value.as_ref().unwrap().value.as_ref().unwrap() {
-                Value::StringValue(value) => (of.key.as_str(), value.clone()),
-                Value::IntValue(value) => (of.key.as_str(), value.to_string()),
-                other => panic!("{other:?}"),
-            })
+            .map(
+                |of| match of.value.as_ref().unwrap().value.as_ref().unwrap() {
+                    Value::StringValue(value) => (of.key.as_str(), value.clone()),
+                    Value::IntValue(value) => (of.key.as_str(), value.to_string()),
+                    other => panic!("{other:?}"),
+                },
+            )
             .collect();
         let expected = expected.map(|(key, value)| (key, value.to_owned()));
         assert_eq!(said, expected);

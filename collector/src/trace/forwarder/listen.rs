@@ -88,8 +88,11 @@ impl Listener {
         let address = VsockAddr::new(cid.unwrap_or(VMADDR_CID_ANY), port);
         let cid = cid.map_or_else(|| "any CID".to_owned(), |cid| format!("CID {cid}"));
         let place = format!("VSOCK port {port} of {cid}");
-        let socket = VsockListener::bind(address)
-            .map_err(|source| ListenError::Vsock { port, cid, source })?;
+        let socket = VsockListener::bind(address).map_err(|source| ListenError::Vsock {
+            port,
+            cid,
+            source,
+        })?;
         Ok(Self {
             socket: Socket::Vsock(socket),
             place,

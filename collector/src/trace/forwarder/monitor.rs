@@ -89,15 +89,31 @@ mod tests {
     fn the_sandbox_of_a_cid_is_the_one_whose_monitor_has_it() {
         let folder = tempfile::tempdir().unwrap();
         let proc = folder.path();
-        let device = "vhost-vsock-pci,disable-modern=false,vhostfd=3,id=vsock-7,guest-cid=7,romfile=";
-        process(proc, "10", &qemu("sandbox-abc,debug-threads=on", device), DEVICE);
+        let device =
+            "vhost-vsock-pci,disable-modern=false,vhostfd=3,id=vsock-7,guest-cid=7,romfile=";
+        process(
+            proc,
+            "10",
+            &qemu("sandbox-abc,debug-threads=on", device),
+            DEVICE,
+        );
         let other = "vhost-vsock-pci,guest-cid=77";
         process(proc, "11", &qemu("sandbox-def", other), DEVICE);
-        process(proc, "12", &qemu("sandbox-nobody", "virtio-net,guest-cid=8"), DEVICE);
+        process(
+            proc,
+            "12",
+            &qemu("sandbox-nobody", "virtio-net,guest-cid=8"),
+            DEVICE,
+        );
         // Anybody can be called so.
         let forged = "vhost-vsock-pci,guest-cid=9";
         process(proc, "13", &qemu("sandbox-forged", forged), "/dev/null");
-        process(proc, "14", &qemu("sandbox-../up", "vhost-vsock-pci,guest-cid=5"), DEVICE);
+        process(
+            proc,
+            "14",
+            &qemu("sandbox-../up", "vhost-vsock-pci,guest-cid=5"),
+            DEVICE,
+        );
         fs::create_dir(proc.join("sys")).unwrap();
         let of = |cid| sandbox_of_cid(proc, cid);
         assert_eq!(of(7).as_deref(), Some("abc"));

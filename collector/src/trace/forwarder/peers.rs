@@ -61,7 +61,7 @@ impl fmt::Display for Peer {
 #[derive(Debug, Default)]
 pub(super) struct Peers {
     inner: Mutex<Inner>,
-    pub(super) tally: Tally,
+    pub(super) tally: Arc<Tally>,
 }
 
 #[derive(Debug, Default)]
@@ -86,6 +86,14 @@ pub(super) struct Admitted {
 }
 
 impl Peers {
+    /// Counts there.
+    pub(super) fn new(tally: Arc<Tally>) -> Self {
+        Self {
+            inner: Mutex::default(),
+            tally,
+        }
+    }
+
     /// Takes a connection, or says that there are too many.
     pub(super) fn admit(self: &Arc<Self>, peer: &Peer) -> Result<Admitted, AgentError> {
         let now = Instant::now();

@@ -2,7 +2,7 @@
 //!
 //! In: sockets that are listened on. Out: connections that are read until they end. Never here: what is read.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{
     sync::Semaphore,
@@ -18,11 +18,7 @@ use super::{
     sink::SpanSink,
     tally::Tally,
 };
-use crate::{
-    error_chain,
-    export::otlp::OwnResource,
-    reconcile::forwarding::{AgentError, ForwarderFigures},
-};
+use crate::{error_chain, export::otlp::OwnResource, reconcile::forwarding::AgentError};
 
 /// How long nothing is accepted when it fails: there may be no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
@@ -39,6 +35,8 @@ pub struct ForwarderSettings {
     pub proc: PathBuf,
     /// Where spans go.
     pub sink: SpanSink,
+    /// Where what comes of it is counted.
+    pub tally: Arc<Tally>,
 }
 
 /// Takes spans from agents. What it has begun ends when it is dropped.
@@ -53,6 +51,20 @@ struct Core {
     proc: PathBuf,
 }
 
+impl fmt::Debug for ForwarderSettings {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("ForwarderSettings")
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Forwarder {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Forwarder").finish_non_exhaustive()
+    }
+}
+
 impl Forwarder {
     /// Listens nowhere yet.
     #[must_use]
@@ -65,7 +77,7 @@ impl Forwarder {
         };
         Self {
             core: Arc::new(Core {
-                peers: Arc::default(),
+                peers: Arc::new(Peers::new(settings.tally)),
                 shared,
                 proc: settings.proc,
             }),
@@ -77,20 +89,8 @@ impl Forwarder {
     pub fn listen(&mut self, listener: Listener) -> AbortHandle {
         while self.listeners.try_join_next().is_some() {}
         tracing::info!("takes spans of Kata's agents at {}", listener.place);
-        self.listeners.spawn(accept_all(Arc::clone(&self.core), listener))
-    }
-
-    /// What came of them.
-    #[must_use]
-    pub fn figures(&self) -> ForwarderFigures {
-        self.core.peers.tally.figures()
-    }
-
-    /// The same for who asks while it works.
-    #[must_use]
-    pub fn figures_source(&self) -> impl Fn() -> ForwarderFigures + Send + Sync + 'static {
-        let core = Arc::clone(&self.core);
-        move || core.peers.tally.figures()
+        self.listeners
+            .spawn(accept_all(Arc::clone(&self.core), listener))
     }
 }
 

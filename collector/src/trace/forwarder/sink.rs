@@ -4,6 +4,7 @@
 //! full queue counts what it does not take.
 
 use std::{
+    fmt,
     io::Write,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -19,6 +20,12 @@ pub enum SpanSink {
     Outbox(Arc<Outbox<ResourceSpans>>),
     /// A line of JSON each time.
     Dump(Mutex<Box<dyn Write + Send>>),
+}
+
+impl fmt::Debug for SpanSink {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("SpanSink").finish_non_exhaustive()
+    }
 }
 
 impl SpanSink {
