@@ -175,6 +175,7 @@ fn snapshot() -> Snapshot {
     Snapshot {
         otlp: Vec::new(),
         life_losses: None,
+        forwarder: None,
         taken: SystemTime::UNIX_EPOCH,
         cgroups: (0..CONTAINERS).map(container).collect(),
         accounts: Signal::ALL

@@ -9,6 +9,7 @@ mod oom;
 mod sched;
 mod slow;
 mod throttle;
+mod vsock;
 
 /// Whether `measured` is within `share` of `expected`.
 fn within(measured: u64, expected: u64, share: f64) -> bool {

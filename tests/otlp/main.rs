@@ -1,4 +1,5 @@
 //! What leaves by OTLP, as a real collector takes it.
 
+mod forwarder;
 mod metrics;
 mod transport;

@@ -15,6 +15,8 @@ pub mod daemon;
 
 pub mod exposition;
 
+pub mod kata_agent;
+
 pub mod null_disk;
 
 pub mod observe;

@@ -5,9 +5,12 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{ArgAction, Args, Parser, Subcommand};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::config::{
-    endpoint::EndpointValue,
-    value::{ByteSize, SignalSet, parse_duration},
+use super::{
+    config::{
+        endpoint::EndpointValue,
+        value::{ByteSize, SignalSet, parse_duration},
+    },
+    trace_forwarder::options::ForwarderArgs,
 };
 
 /// Latency, block I/O and OOM of every container, from the kernel.
@@ -34,6 +37,11 @@ pub enum Command {
     ///
     /// Asks the daemon; where none answers, says so, and reads the cgroups that are there.
     Catalog(CatalogArgs),
+    /// Take spans from the agents of Kata Containers, and send them to an OpenTelemetry collector.
+    ///
+    /// A drop-in for Kata's own forwarder: the options have the same names and defaults. It has to run before
+    /// the containers are started whose agents are to be traced, and needs a collector that is there.
+    TraceForwarder(ForwarderArgs),
     /// Print a shell's completions for cgscope.
     Completions {
         /// The shell.

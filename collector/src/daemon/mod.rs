@@ -49,6 +49,8 @@ pub mod runtime_thread;
 
 pub mod otlp_thread;
 
+pub mod trace_forwarder;
+
 pub mod source;
 
 pub mod run;
@@ -85,6 +87,7 @@ pub fn execute(cli: Cli) -> ExitCode {
                 None => catalog::catalog(&config, args.json, args.watch),
             })
             .map(|()| ExitCode::SUCCESS),
+        Command::TraceForwarder(args) => trace_forwarder::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Completions { shell } => {
             clap_complete::generate(
                 shell,

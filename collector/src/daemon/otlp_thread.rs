@@ -207,7 +207,10 @@ async fn put(
     let (source, outbox) = (Arc::clone(source), Arc::clone(outbox));
     let made = spawn_blocking(move || {
         match encoder.encode(source.snapshot(), &disks()) {
-            Ok(parcels) => parcels.into_iter().for_each(|parcel| outbox.put(parcel)),
+            Ok(parcels) => parcels.into_iter().for_each(|parcel| {
+                // What finds no room is counted there.
+                outbox.put(parcel);
+            }),
             Err(error) => tracing::error!("no metrics this time: {}", error_chain(&error)),
         }
         encoder

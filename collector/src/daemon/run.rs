@@ -27,6 +27,7 @@ use super::{
     runtime_thread::RuntimeThread,
     source::DaemonSource,
     state::State,
+    trace_forwarder::thread::ForwarderThread,
 };
 use crate::{
     attach::{Attached, ProgramState, SignalState},
@@ -129,6 +130,7 @@ pub fn run(config: &Config) -> Result<(), Failure> {
 
     let runtimes = RuntimeThread::new(config, Arc::clone(&state), questions);
     let lives = LivesThread::new(&config.trace.containers, &state);
+    let forwarder = ForwarderThread::new(config, &state);
     let metrics = Arc::<DaemonSource>::clone(&source);
     let (otlp, last_call) = OtlpThread::new(&config.otlp, &state.otlp, metrics)?.unzip();
 
@@ -139,6 +141,9 @@ pub fn run(config: &Config) -> Result<(), Failure> {
             spawn(threads, "otlp", &state, || otlp.run(&state.otlp))?;
         }
         let drain = spawn(threads, "drain", &state, || drain.run())?;
+        let forwarder = forwarder
+            .map(|forwarder| spawn(threads, "forwarder", &state, || forwarder.run()))
+            .transpose()?;
         let others = [
             spawn(threads, "reader", &state, || reader.run())?,
             spawn(threads, "resync", &state, || {
@@ -162,7 +167,7 @@ pub fn run(config: &Config) -> Result<(), Failure> {
         let outcome = drain.join().ok().ok_or_else(|| {
             Failure::Internal("the drain thread panicked; see the log".to_owned())
         })?;
-        for other in others.into_iter().chain(lives) {
+        for other in others.into_iter().chain(lives).chain(forwarder) {
             // One that panicked has said so, and has ended the daemon.
             drop(other.join());
         }

@@ -124,6 +124,7 @@ impl Source for DaemonSource {
             kata,
             otlp: self.state.otlp.accounts(),
             life_losses: self.state.lives.as_ref().map(|lives| lives.losses()),
+            forwarder: self.state.forwarder.get().map(|tally| tally.figures()),
             timings: timings.collect(),
             process: read_own_process(),
         }

@@ -3,7 +3,7 @@
 use std::{
     path::PathBuf,
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -23,7 +23,7 @@ use crate::{
         readings::Readings,
         snapshot::ReadErrors,
     },
-    trace::lives::LivesView,
+    trace::{forwarder::Tally, lives::LivesView},
     window::Backend,
 };
 
@@ -58,6 +58,8 @@ pub struct State {
     pub otlp: Outboxes,
     /// What is known of the spans of containers' lives, where there are any.
     pub lives: Option<Arc<LivesView>>,
+    /// What comes of Kata's agents; not set where none are listened for.
+    pub forwarder: OnceLock<Arc<Tally>>,
 }
 
 /// Who reads cgroups' files.
@@ -102,6 +104,7 @@ impl State {
             host_root,
             otlp,
             lives: None,
+            forwarder: OnceLock::new(),
         }
     }
 

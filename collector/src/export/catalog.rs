@@ -592,6 +592,65 @@ families! {
         source: "the shims' sockets",
         since: V0_1,
     },
+    FORWARDER_SPANS: Family {
+        name: "cgscope_trace_forwarder_spans_total",
+        otlp: Otlp::named("cgscope.trace_forwarder.spans", "{span}"),
+        kind: Kind::Counter,
+        unit: None,
+        scope: Scope::Collector,
+        labels: &[],
+        help: "Spans of Kata's agents that were taken and understood. Absent where none are listened for, as all of \
+               cgscope_trace_forwarder.",
+        source: "counted by the daemon",
+        since: V0_1,
+    },
+    FORWARDER_ERRORS: Family {
+        name: "cgscope_trace_forwarder_errors_total",
+        otlp: Otlp::named("cgscope.trace_forwarder.errors", "{error}"),
+        kind: Kind::Counter,
+        unit: None,
+        scope: Scope::Collector,
+        labels: &[labels::AGENT_ERROR],
+        help: "Connections of Kata's agents that were refused (too_many_connections) or ended by cgscope: a frame's \
+               length cannot be (bad_length), a frame is no span (malformed) or one with more than is taken \
+               (over_limit), the rest of a frame did not come in time (timeout); and those that ended in the middle \
+               of a frame (truncated) or could not be read (connection).",
+        source: "counted by the daemon",
+        since: V0_1,
+    },
+    FORWARDER_CONNECTIONS: Family {
+        name: "cgscope_trace_forwarder_connections_total",
+        otlp: Otlp::named("cgscope.trace_forwarder.connections", "{connection}"),
+        kind: Kind::Counter,
+        unit: None,
+        scope: Scope::Collector,
+        labels: &[],
+        help: "Connections of Kata's agents that were taken.",
+        source: "counted by the daemon",
+        since: V0_1,
+    },
+    FORWARDER_OPEN: Family {
+        name: "cgscope_trace_forwarder_open_connections",
+        otlp: Otlp::named("cgscope.trace_forwarder.open_connections", "{connection}"),
+        kind: Kind::Gauge,
+        unit: None,
+        scope: Scope::Collector,
+        labels: &[],
+        help: "Connections of Kata's agents that are open.",
+        source: "counted by the daemon",
+        since: V0_1,
+    },
+    FORWARDER_SOCKETS: Family {
+        name: "cgscope_trace_forwarder_sockets",
+        otlp: Otlp::named("cgscope.trace_forwarder.sockets", "{socket}"),
+        kind: Kind::Gauge,
+        unit: None,
+        scope: Scope::Collector,
+        labels: &[],
+        help: "Sockets on which Kata's agents are listened for.",
+        source: "counted by the daemon",
+        since: V0_1,
+    },
     CONTAINERS_UNNAMED: Family {
         name: "cgscope_containers_unnamed",
         otlp: Otlp::named("cgscope.containers.unnamed", "{container}"),
@@ -617,6 +676,7 @@ families! {
     },
     TRACE_DROPPED: Family {
         name: "cgscope_trace_dropped_total",
+        otlp: Otlp::named("cgscope.trace.dropped", "{event}"),
         kind: Kind::Counter,
         unit: None,
         scope: Scope::Collector,
@@ -631,6 +691,7 @@ families! {
     },
     OTLP_ITEMS: Family {
         name: "cgscope_otlp_items_total",
+        otlp: Otlp::named("cgscope.otlp.items", "{item}"),
         kind: Kind::Counter,
         unit: None,
         scope: Scope::Collector,
@@ -642,6 +703,7 @@ families! {
     },
     OTLP_ITEMS_SENT: Family {
         name: "cgscope_otlp_items_sent_total",
+        otlp: Otlp::named("cgscope.otlp.items.sent", "{item}"),
         kind: Kind::Counter,
         unit: None,
         scope: Scope::Collector,
@@ -652,6 +714,7 @@ families! {
     },
     OTLP_ITEMS_LOST: Family {
         name: "cgscope_otlp_items_lost_total",
+        otlp: Otlp::named("cgscope.otlp.items.lost", "{item}"),
         kind: Kind::Counter,
         unit: None,
         scope: Scope::Collector,
@@ -664,6 +727,7 @@ families! {
     },
     OTLP_ITEMS_WAITING: Family {
         name: "cgscope_otlp_items_waiting",
+        otlp: Otlp::named("cgscope.otlp.items.waiting", "{item}"),
         kind: Kind::Gauge,
         unit: None,
         scope: Scope::Collector,

@@ -187,6 +187,26 @@ pub(super) const ALL: &[(Family, Feed)] = &[
         Feed::Snapshot(|out, s| out.plain_gauge(Some(s.kata.readings.metrics.left_out))),
     ),
     (
+        catalog::FORWARDER_SPANS,
+        Feed::Snapshot(|out, s| out.plain_counter(s.forwarder.map(|of| of.spans))),
+    ),
+    (
+        catalog::FORWARDER_ERRORS,
+        Feed::Snapshot(runtime_feeds::agent_errors),
+    ),
+    (
+        catalog::FORWARDER_CONNECTIONS,
+        Feed::Snapshot(|out, s| out.plain_counter(s.forwarder.map(|of| of.accepted))),
+    ),
+    (
+        catalog::FORWARDER_OPEN,
+        Feed::Snapshot(|out, s| out.plain_gauge(s.forwarder.map(|of| of.open))),
+    ),
+    (
+        catalog::FORWARDER_SOCKETS,
+        Feed::Snapshot(|out, s| out.plain_gauge(s.forwarder.map(|of| of.sockets))),
+    ),
+    (
         catalog::CONTAINERS_UNNAMED,
         Feed::Snapshot(|out, s| out.plain_gauge(Some(s.counts.unnamed))),
     ),

@@ -14,6 +14,7 @@ use crate::{
     reconcile::{
         delivery::{OtlpLoss, OtlpSignal},
         drift::DriftQuantity,
+        forwarding::AgentError,
         moments::LifeLoss,
         readings::LeftOut,
         snapshot::LastReading,
@@ -136,6 +137,19 @@ pub const OTLP_LOSS: Label = closed(
         OtlpLoss::Rejected.name(),
         OtlpLoss::GaveUp.name(),
         OtlpLoss::Shutdown.name(),
+    ],
+);
+/// See [`AgentError`].
+pub const AGENT_ERROR: Label = closed(
+    "error",
+    &[
+        AgentError::TooManyConnections.name(),
+        AgentError::BadLength.name(),
+        AgentError::Malformed.name(),
+        AgentError::OverLimit.name(),
+        AgentError::Timeout.name(),
+        AgentError::Truncated.name(),
+        AgentError::Connection.name(),
     ],
 );
 /// The UID of a pod.

@@ -14,7 +14,7 @@ use crate::{
         following::RuntimeStatus,
         runtimes::{Call, CallError, Endpoint, Protocol},
     },
-    reconcile::Snapshot,
+    reconcile::{Snapshot, forwarding::AgentError},
 };
 
 /// A place where a runtime is, or was.
@@ -55,9 +55,9 @@ impl EncodeLabelSet for OfCallError {
 
 /// Calls to shims of Kata that failed for one reason.
 #[derive(Clone, Copy, Debug)]
-struct OfShimError(&'static str);
+struct OfError(&'static str);
 
-impl EncodeLabelSet for OfShimError {
+impl EncodeLabelSet for OfError {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
         let Self(error) = self;
         encode_label(encoder, &CALL_ERROR, error)
@@ -133,5 +133,13 @@ pub(super) fn kata_errors(out: &mut Series<'_, '_>, snapshot: &Snapshot) -> fmt:
     CallError::NAMES
         .into_iter()
         .zip(&snapshot.kata.readings.errors)
-        .try_for_each(|(error, count)| out.counter(&OfShimError(error), count))
+        .try_for_each(|(error, count)| out.counter(&OfError(error), count))
+}
+
+pub(super) fn agent_errors(out: &mut Series<'_, '_>, snapshot: &Snapshot) -> fmt::Result {
+    let errors = snapshot.forwarder.iter().flat_map(|of| of.errors);
+    AgentError::ALL
+        .into_iter()
+        .zip(errors)
+        .try_for_each(|(error, count)| out.counter(&OfError(error.name()), &count))
 }

@@ -8,6 +8,8 @@ mod roll_up;
 
 pub mod delivery;
 
+pub mod forwarding;
+
 pub mod drift;
 
 pub mod readings;

@@ -20,6 +20,7 @@ use crate::{
     reconcile::{
         delivery::OtlpAccount,
         drift::DriftRatio,
+        forwarding::ForwarderFigures,
         moments::LifeLosses,
         readings::{LastReadings, LeftOutCounts},
     },
@@ -72,6 +73,8 @@ pub struct Snapshot {
     pub otlp: Vec<OtlpAccount>,
     /// What happened to containers and is in no span; absent where their lives are not traced.
     pub life_losses: Option<LifeLosses>,
+    /// What came of Kata's agents; `None` where none are listened for.
+    pub forwarder: Option<ForwarderFigures>,
     /// Our own timings.
     pub timings: Vec<(Timing, Cumulative)>,
     /// Our own process.

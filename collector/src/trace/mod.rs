@@ -6,6 +6,8 @@
 //!
 //! Each of the parts is off by default, and then costs a comparison where it could be.
 
+pub mod forwarder;
+
 pub mod lives;
 
 pub mod own;

@@ -82,7 +82,7 @@ impl Gathering {
 }
 
 /// Whether a text can be a container's id. It becomes part of a path that is asked for.
-pub(in crate::catalog) fn is_id(text: &str) -> bool {
+pub(crate) fn is_id(text: &str) -> bool {
     const MAX_ID: usize = 256;
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     !text.is_empty() && text.len() <= MAX_ID && !text.starts_with('.') && text.bytes().all(fits)

@@ -29,6 +29,7 @@ use crate::{
         Snapshot,
         delivery::{OtlpAccount, OtlpSignal},
         drift::{DriftQuantity, DriftRatio},
+        forwarding::ForwarderFigures,
         readings::LastReadings,
         snapshot::{
             CgroupCounts, CgroupStats, KataSnapshot, KernelReading, LastReading, LifeEvents,
@@ -189,6 +190,13 @@ pub(super) fn full_snapshot() -> Snapshot {
             lost: [5, 4, 3, 2, 1],
         }],
         life_losses: Some([1, 2, 3, 4, 5, 6]),
+        forwarder: Some(ForwarderFigures {
+            spans: 7,
+            accepted: 5,
+            open: 2,
+            sockets: 1,
+            errors: [1, 2, 3, 4, 5, 6, 8],
+        }),
         taken: SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_200),
         cgroups: vec![busy_container(), unknown_cgroup()],
         accounts: vec![

@@ -1,0 +1,128 @@
+//! Which sandbox has a context id: as the virtual machine's monitor was started.
+//!
+//! In: the processes of this host. Out: a sandbox's id, or nothing. Never here: a guess. Kata starts QEMU with the id in
+//! its name and the CID among its devices; what says so must have the device open, and be the only one that does.
+
+use std::{fs, path::Path};
+
+use crate::catalog::runtimes::told_json::is_id;
+
+/// What a process has open that gives a virtual machine its CID.
+const DEVICE: &str = "/dev/vhost-vsock";
+
+/// The most processes that are looked at.
+const MAX_PROCESSES: usize = 100_000;
+
+/// The most descriptors of one that are.
+const MAX_DESCRIPTORS: usize = 4_096;
+
+/// The sandbox whose virtual machine has this CID, in the processes below `proc`.
+pub(super) fn sandbox_of_cid(proc: &Path, cid: u32) -> Option<String> {
+    let processes = fs::read_dir(proc).ok()?.filter_map(Result::ok);
+    let mut found = processes.take(MAX_PROCESSES).filter_map(|entry| {
+        let name = entry.file_name();
+        let is_process = name.to_str()?.bytes().all(|byte| byte.is_ascii_digit());
+        let line = is_process.then(|| fs::read(entry.path().join("cmdline")).ok())??;
+        let sandbox = sandbox_in(&line, cid)?;
+        has_device(&entry.path()).then_some(sandbox)
+    });
+    let sandbox = found.next()?;
+    found.all(|other| other == sandbox).then_some(sandbox)
+}
+
+/// The sandbox that a command line is of, if it gives this CID to a guest.
+fn sandbox_in(line: &[u8], cid: u32) -> Option<String> {
+    let words: Vec<&str> = line
+        .split(|byte| *byte == 0)
+        .map(|word| std::str::from_utf8(word).unwrap_or_default())
+        .collect();
+    let values = |option: &'static str| {
+        let pairs = words.windows(2).filter(move |pair| pair[0] == option);
+        pairs.map(|pair| pair[1])
+    };
+    let wanted = format!("guest-cid={cid}");
+    let has_cid = values("-device").any(|device| {
+        let is_socket = device.starts_with("vhost-vsock");
+        is_socket && device.split(',').any(|property| property == wanted)
+    });
+    let name = has_cid.then(|| values("-name").next())??;
+    let id = name.split(',').next()?.strip_prefix("sandbox-")?;
+    is_id(id).then(|| id.to_owned())
+}
+
+fn has_device(process: &Path) -> bool {
+    let descriptors = fs::read_dir(process.join("fd")).into_iter().flatten();
+    descriptors
+        .take(MAX_DESCRIPTORS)
+        .filter_map(Result::ok)
+        .any(|of| fs::read_link(of.path()).is_ok_and(|to| to == Path::new(DEVICE)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn process(proc: &Path, pid: &str, words: &[&str], open: &str) {
+        let folder = proc.join(pid);
+        fs::create_dir_all(folder.join("fd")).unwrap();
+        let line: String = words.iter().flat_map(|word| [word, "\0"]).collect();
+        fs::write(folder.join("cmdline"), line).unwrap();
+        symlink("/dev/null", folder.join("fd/0")).unwrap();
+        symlink(open, folder.join("fd/3")).unwrap();
+    }
+
+    fn qemu<'a>(name: &'a str, device: &'a str) -> [&'a str; 7] {
+        [
+            "/usr/bin/qemu-system-x86_64",
+            "-name",
+            name,
+            "-machine",
+            "q35",
+            "-device",
+            device,
+        ]
+    }
+
+    #[test]
+    fn the_sandbox_of_a_cid_is_the_one_whose_monitor_has_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let proc = folder.path();
+        let device =
+            "vhost-vsock-pci,disable-modern=false,vhostfd=3,id=vsock-7,guest-cid=7,romfile=";
+        process(
+            proc,
+            "10",
+            &qemu("sandbox-abc,debug-threads=on", device),
+            DEVICE,
+        );
+        let other = "vhost-vsock-pci,guest-cid=77";
+        process(proc, "11", &qemu("sandbox-def", other), DEVICE);
+        process(
+            proc,
+            "12",
+            &qemu("sandbox-nobody", "virtio-net,guest-cid=8"),
+            DEVICE,
+        );
+        // Anybody can be called so.
+        let forged = "vhost-vsock-pci,guest-cid=9";
+        process(proc, "13", &qemu("sandbox-forged", forged), "/dev/null");
+        process(
+            proc,
+            "14",
+            &qemu("sandbox-../up", "vhost-vsock-pci,guest-cid=5"),
+            DEVICE,
+        );
+        fs::create_dir(proc.join("sys")).unwrap();
+        let of = |cid| sandbox_of_cid(proc, cid);
+        assert_eq!(of(7).as_deref(), Some("abc"));
+        assert_eq!(of(77).as_deref(), Some("def"));
+        for cid in [1, 2, 5, 8, 9] {
+            assert_eq!(of(cid), None, "{cid}");
+        }
+        // Two that say they have it: neither is believed.
+        process(proc, "15", &qemu("sandbox-ghi", other), DEVICE);
+        assert_eq!(of(77), None);
+    }
+}

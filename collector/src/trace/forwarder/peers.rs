@@ -1,0 +1,233 @@
+//! How much each guest may have: connections, and spans a second.
+//!
+//! In: who connects, and what was read. Out: whether it is taken, and how long the next read waits. Never here: a socket.
+//!
+//! A guest that sends more than its share is read more slowly, and its agent waits: nothing is lost for that on the host,
+//! and the guest takes neither the CPU nor the queue from others.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::tally::Tally;
+use crate::reconcile::forwarding::AgentError;
+
+/// The most connections of all guests; an agent has one.
+const MAX_CONNECTIONS: usize = 512;
+
+/// The most of one guest.
+const MAX_CONNECTIONS_OF_ONE: usize = 8;
+
+/// The most guests that are remembered, beyond what they may have at once.
+const MAX_PEERS: usize = 4096;
+
+/// What a guest may spend: a span costs one, and one more for each [`BYTES_OF_ONE`] of its frame.
+const BURST: f64 = 16_384.0;
+
+/// What comes back of it each second.
+const PER_SECOND: f64 = 4_096.0;
+
+/// Bytes of a frame that cost as much as a span.
+const BYTES_OF_ONE: usize = 4_096;
+
+/// What a connection costs: whose it is is looked up.
+const CONNECTION: f64 = 400.0;
+
+/// Who connects: as the kernel says, not the guest.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Peer {
+    /// A guest, by its context id.
+    Cid(u32),
+    /// Who uses this socket: the monitor of one virtual machine.
+    Socket(Arc<Path>),
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cid(cid) => write!(formatter, "the guest with the CID {cid}"),
+            Self::Socket(path) => write!(formatter, "the guest at {path:?}"),
+        }
+    }
+}
+
+/// All guests.
+#[derive(Debug, Default)]
+pub(super) struct Peers {
+    inner: Mutex<Inner>,
+    pub(super) tally: Arc<Tally>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    connections: usize,
+    shares: HashMap<Peer, Share>,
+}
+
+#[derive(Debug)]
+struct Share {
+    connections: usize,
+    /// What it may spend; below zero it waits.
+    left: f64,
+    at: Instant,
+}
+
+/// A connection that was taken; it counts until it is dropped.
+#[derive(Debug)]
+pub(super) struct Admitted {
+    peers: Arc<Peers>,
+    peer: Peer,
+}
+
+impl Peers {
+    /// Counts there.
+    pub(super) fn new(tally: Arc<Tally>) -> Self {
+        Self {
+            inner: Mutex::default(),
+            tally,
+        }
+    }
+
+    /// Takes a connection, or says that there are too many.
+    pub(super) fn admit(self: &Arc<Self>, peer: &Peer) -> Result<Admitted, AgentError> {
+        let now = Instant::now();
+        let mut inner = self.inner();
+        if inner.shares.len() >= MAX_PEERS {
+            inner.shares.retain(|_, share| {
+                share.earn(now);
+                share.connections > 0 || share.left < BURST
+            });
+        }
+        let is_known = inner.shares.contains_key(peer);
+        if inner.connections >= MAX_CONNECTIONS || !is_known && inner.shares.len() >= MAX_PEERS {
+            return Err(AgentError::TooManyConnections);
+        }
+        let share = inner.shares.entry(peer.clone()).or_insert(Share {
+            connections: 0,
+            left: BURST,
+            at: now,
+        });
+        share.earn(now);
+        if share.connections >= MAX_CONNECTIONS_OF_ONE || share.left < CONNECTION {
+            return Err(AgentError::TooManyConnections);
+        }
+        share.left -= CONNECTION;
+        share.connections += 1;
+        inner.connections += 1;
+        drop(inner);
+        self.tally.opened();
+        Ok(Admitted {
+            peers: Arc::clone(self),
+            peer: peer.clone(),
+        })
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Share {
+    fn earn(&mut self, now: Instant) {
+        let seconds = now.duration_since(self.at).as_secs_f64();
+        self.left = (self.left + seconds * PER_SECOND).min(BURST);
+        self.at = now;
+    }
+}
+
+impl Admitted {
+    /// Where what comes of it is counted.
+    pub(super) fn tally(&self) -> &Tally {
+        &self.peers.tally
+    }
+
+    /// Pays for a frame, and says how long to wait before the next.
+    pub(super) fn pay(&self, bytes: usize) -> Duration {
+        let mut inner = self.peers.inner();
+        let Some(share) = inner.shares.get_mut(&self.peer) else {
+            return Duration::ZERO;
+        };
+        share.earn(Instant::now());
+        let cost = u32::try_from(1 + bytes / BYTES_OF_ONE).unwrap_or(u32::MAX);
+        share.left -= f64::from(cost);
+        Duration::from_secs_f64((-share.left / PER_SECOND).max(0.0))
+    }
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        let mut inner = self.peers.inner();
+        inner.connections -= 1;
+        if let Some(share) = inner.shares.get_mut(&self.peer) {
+            share.connections -= 1;
+        }
+        drop(inner);
+        self.peers.tally.closed();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn one_guest_takes_no_more_than_its_share_of_connections() {
+        let peers = Arc::new(Peers::default());
+        let mut of_one: Vec<_> = (0..MAX_CONNECTIONS_OF_ONE)
+            .map(|_| peers.admit(&Peer::Cid(3)).unwrap())
+            .collect();
+        assert!(peers.admit(&Peer::Cid(3)).is_err());
+        let other = peers.admit(&Peer::Cid(4));
+        assert!(other.is_ok());
+        of_one.pop();
+        assert!(peers.admit(&Peer::Cid(3)).is_ok());
+        drop((of_one, other));
+        // Who comes and goes all the time is held up too.
+        let count = (0..1000)
+            .take_while(|_| peers.admit(&Peer::Cid(3)).is_ok())
+            .count();
+        assert!((20..40).contains(&count), "{count}");
+        tokio::time::advance(Duration::from_secs(4)).await;
+        assert!(peers.admit(&Peer::Cid(3)).is_ok());
+        assert_eq!(peers.tally.figures().open, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_guests_together_have_a_bound() {
+        let peers = Arc::new(Peers::default());
+        let admitted: Vec<_> = (0..2 * MAX_CONNECTIONS as u32)
+            .map_while(|cid| peers.admit(&Peer::Cid(cid)).ok())
+            .collect();
+        assert_eq!(admitted.len(), MAX_CONNECTIONS);
+        drop(admitted);
+        for cid in 0..3 * MAX_PEERS as u32 {
+            drop(peers.admit(&Peer::Cid(cid)));
+        }
+        assert!(peers.inner().shares.len() <= MAX_PEERS);
+        tokio::time::advance(Duration::from_secs(10)).await;
+        assert!(peers.admit(&Peer::Cid(u32::MAX)).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_sends_too_much_waits_and_who_does_not_does_not() {
+        let peers = Arc::new(Peers::default());
+        let [busy, other] = [3, 4].map(|cid| peers.admit(&Peer::Cid(cid)).unwrap());
+        let start = Instant::now();
+        for _ in 0..50_000 {
+            tokio::time::sleep(busy.pay(1000)).await;
+        }
+        let took = start.elapsed().as_secs_f64();
+        let expected = (50_000.0 - BURST + CONNECTION) / PER_SECOND;
+        assert!((took - expected).abs() < 1.0, "{took} s, not {expected}");
+        assert_eq!(other.pay(1000), Duration::ZERO);
+        // Large frames cost more.
+        let waits: Duration = (0..100).map(|_| other.pay(1 << 20)).max().unwrap();
+        assert!(waits > Duration::from_secs(1), "{waits:?}");
+    }
+}

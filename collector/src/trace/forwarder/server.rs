@@ -1,0 +1,173 @@
+//! Takes connections from all sockets at once, each on its own.
+//!
+//! In: sockets that are listened on. Out: connections that are read until they end. Never here: what is read.
+
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+
+use tokio::{
+    sync::Semaphore,
+    task::{AbortHandle, JoinSet},
+};
+
+use super::{
+    connection::{Connection, LARGE_FRAMES, PERMIT, Shared},
+    guest::{Known, Said, Sandboxes, sandbox_of_socket},
+    listen::{Listener, Stream},
+    monitor::sandbox_of_cid,
+    peers::{Admitted, Peer, Peers},
+    sink::SpanSink,
+    tally::Tally,
+};
+use crate::{error_chain, export::otlp::OwnResource, reconcile::forwarding::AgentError};
+
+/// How long nothing is accepted when it fails: there may be no file descriptors left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// What a forwarder is made of.
+pub struct ForwarderSettings {
+    /// The `service.name` of all spans.
+    pub trace_name: String,
+    /// What is said of the host.
+    pub own: Arc<OwnResource>,
+    /// Who knows of sandboxes.
+    pub sandboxes: Arc<dyn Sandboxes>,
+    /// Where the host's processes are.
+    pub proc: PathBuf,
+    /// Where spans go.
+    pub sink: SpanSink,
+    /// Where what comes of it is counted.
+    pub tally: Arc<Tally>,
+}
+
+/// Takes spans from agents. What it has begun ends when it is dropped.
+pub struct Forwarder {
+    core: Arc<Core>,
+    listeners: JoinSet<()>,
+}
+
+struct Core {
+    peers: Arc<Peers>,
+    shared: Shared,
+    proc: PathBuf,
+}
+
+impl fmt::Debug for ForwarderSettings {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("ForwarderSettings")
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Forwarder {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Forwarder").finish_non_exhaustive()
+    }
+}
+
+impl Forwarder {
+    /// Listens nowhere yet.
+    #[must_use]
+    pub fn new(settings: ForwarderSettings) -> Self {
+        let shared = Shared {
+            said: Said::new(&settings.trace_name, &settings.own),
+            sandboxes: settings.sandboxes,
+            sink: settings.sink,
+            large_frames: Arc::new(Semaphore::new(LARGE_FRAMES / PERMIT)),
+        };
+        Self {
+            core: Arc::new(Core {
+                peers: Arc::new(Peers::new(settings.tally)),
+                shared,
+                proc: settings.proc,
+            }),
+            listeners: JoinSet::new(),
+        }
+    }
+
+    /// Takes connections from a socket too, until the handle is used.
+    pub fn listen(&mut self, listener: Listener) -> AbortHandle {
+        while self.listeners.try_join_next().is_some() {}
+        tracing::info!("takes spans of Kata's agents at {}", listener.place);
+        self.listeners
+            .spawn(accept_all(Arc::clone(&self.core), listener))
+    }
+}
+
+/// Counts a socket for as long as it is listened on.
+struct Listening<'a>(&'a Tally);
+
+impl<'a> Listening<'a> {
+    fn new(tally: &'a Tally) -> Self {
+        tally.listening();
+        Self(tally)
+    }
+}
+
+impl Drop for Listening<'_> {
+    fn drop(&mut self) {
+        self.0.no_longer_listening();
+    }
+}
+
+async fn accept_all(core: Arc<Core>, listener: Listener) {
+    let _listening = Listening::new(&core.peers.tally);
+    let mut connections = JoinSet::new();
+    loop {
+        while connections.try_join_next().is_some() {}
+        match listener.accept().await {
+            Ok((stream, peer)) => match core.peers.admit(&peer) {
+                Ok(admitted) => {
+                    connections.spawn(serve(Arc::clone(&core), stream, peer, admitted));
+                }
+                Err(error) => core.refused(&peer, error),
+            },
+            Err(error) => {
+                core.peers.tally.error(AgentError::Connection);
+                tracing::warn!("cannot accept a connection at {}: {error}", listener.place);
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+impl Core {
+    fn refused(&self, peer: &Peer, error: AgentError) {
+        self.peers.tally.error(error);
+        tracing::debug!("a connection of {peer} is refused: there are too many");
+    }
+}
+
+async fn serve(core: Arc<Core>, stream: Stream, peer: Peer, admitted: Admitted) {
+    let known = known(&core, &peer).await;
+    let connection = Connection {
+        shared: &core.shared,
+        admitted: &admitted,
+        known,
+        looked: None,
+    };
+    if let Err(failure) = connection.read(stream).await {
+        core.peers.tally.error(failure.kind());
+        // As often as a guest may connect.
+        tracing::warn!("{peer} is disconnected: {}", error_chain(&failure));
+    }
+}
+
+/// What is known of a guest from the first.
+async fn known(core: &Arc<Core>, peer: &Peer) -> Known {
+    match peer {
+        Peer::Socket(path) => Known {
+            sandbox: sandbox_of_socket(path),
+            ..Known::default()
+        },
+        Peer::Cid(cid) => {
+            let (cid, proc) = (*cid, core.proc.clone());
+            let looked = tokio::task::spawn_blocking(move || sandbox_of_cid(&proc, cid));
+            Known {
+                cid: Some(cid),
+                sandbox: looked.await.ok().flatten(),
+                found: None,
+            }
+        }
+    }
+}

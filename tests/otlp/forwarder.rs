@@ -1,0 +1,340 @@
+//! Spans of Kata's agents, through hybrid VSOCK's UNIX socket and a real collector.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::Write as _,
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+
+use collector_tests::{
+    daemon::free_address,
+    kata_agent::{BEGIN_NS, TraceForwarder, frame, framed, is_closed, span, trace_id},
+    otel_collector::OtelCollector,
+};
+use opentelemetry_proto::tonic::{
+    common::v1::any_value::Value,
+    resource::v1::Resource,
+    trace::v1::{Span, span::SpanKind},
+};
+
+const SOON: Duration = Duration::from_secs(20);
+
+/// A sandbox's directory as Kata makes it for Cloud Hypervisor.
+struct Sandbox {
+    folder: tempfile::TempDir,
+}
+
+impl Sandbox {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::create_dir_all(folder.path().join("run/vc/vm/abc")).expect("a folder");
+        Self { folder }
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.folder.path().join("run/vc/vm/abc/clh.sock")
+    }
+
+    /// As the monitor does when its guest connects to the port.
+    fn connect(&self) -> UnixStream {
+        let mut path = self.socket().into_os_string();
+        path.push("_10240");
+        UnixStream::connect(path).expect("somebody listens")
+    }
+}
+
+fn text(resource: &Resource, key: &str) -> Option<String> {
+    let found = resource.attributes.iter().find(|of| of.key == key)?;
+    match found.value.as_ref()?.value.as_ref()? {
+        Value::StringValue(text) => Some(text.clone()),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn start(sandbox: &Sandbox, endpoint: &str) -> Result<TraceForwarder, (Option<i32>, String)> {
+    let socket = sandbox.socket();
+    let socket = socket.to_str().expect("text");
+    TraceForwarder::start(&["--socket-path", socket, "--otlp-endpoint", endpoint])
+}
+
+/// Every field that can differ on the way.
+fn assert_is(of: &Span, guest: u64, number: u64) {
+    assert_eq!(of.trace_id, trace_id(guest).to_be_bytes());
+    assert_eq!(of.span_id, number.to_be_bytes());
+    assert_eq!(of.parent_span_id, (number - 1).to_be_bytes());
+    assert_eq!(of.name, format!("rpc {number}"));
+    assert_eq!(of.kind, SpanKind::Server as i32);
+    assert_eq!(of.start_time_unix_nano, BEGIN_NS);
+    assert_eq!(of.end_time_unix_nano, BEGIN_NS + number);
+    let keys: BTreeSet<_> = of.attributes.iter().map(|of| of.key.as_str()).collect();
+    assert_eq!(keys, ["guest", "list", "text"].into());
+    let value = |key: &str| {
+        let found = of.attributes.iter().find(|of| of.key == key);
+        found.and_then(|of| of.value.clone()?.value)
+    };
+    assert_eq!(value("guest"), Some(Value::IntValue(guest.cast_signed())));
+    assert_eq!(
+        value("text"),
+        Some(Value::StringValue("a\u{1}b\u{9b}c".to_owned()))
+    );
+    let Some(Value::ArrayValue(list)) = value("list") else {
+        panic!("no list");
+    };
+    let list: Vec<_> = list.values.into_iter().map(|of| of.value).collect();
+    assert_eq!(list, [1, -2].map(|of| Some(Value::IntValue(of))));
+    let [event] = &of.events[..] else {
+        panic!("{:?}", of.events);
+    };
+    assert_eq!(
+        (event.name.as_str(), event.time_unix_nano),
+        ("ev", BEGIN_NS + 1)
+    );
+    assert_eq!(event.dropped_attributes_count, 2);
+    let value = event.attributes[0].value.clone().and_then(|of| of.value);
+    assert_eq!(value, Some(Value::DoubleValue(1.5)));
+    let [link] = &of.links[..] else {
+        panic!("{:?}", of.links);
+    };
+    assert_eq!(link.trace_id, 7_u128.to_be_bytes());
+    assert_eq!(link.span_id, 9_u64.to_be_bytes());
+    let status = of.status.clone().unwrap_or_default();
+    assert_eq!((status.code, status.message.as_str()), (2, "boom"));
+}
+
+#[test]
+fn spans_of_agents_that_speak_at_once_reach_a_real_collector_field_by_field_and_survive_its_restart()
+ {
+    let mut collector = OtelCollector::start();
+    let sandbox = Sandbox::new();
+    let forwarder = start(&sandbox, &collector.grpc_endpoint()).expect("it runs");
+    // Its socket is open, and it is nobody.
+    for key in ["Uid", "Gid"] {
+        let ids = forwarder.status(key);
+        assert!(!ids.split_whitespace().any(|id| id == "0"), "{key}: {ids}");
+    }
+    assert_eq!(forwarder.status("CapEff"), "0000000000000000");
+    let directory = fs::read_link(format!("/proc/{}/cwd", forwarder.pid())).expect("its directory");
+    assert_eq!(directory, Path::new("/"));
+
+    let mut agents: Vec<_> = (1..=4).map(|guest| (guest, sandbox.connect())).collect();
+    let send = |agents: &mut Vec<(u64, UnixStream)>, numbers: std::ops::Range<u64>| {
+        for number in numbers {
+            let frames: Vec<_> = (1..=4).map(|guest| frame(&span(guest, number))).collect();
+            for part in 0..2 {
+                for ((_, stream), frame) in agents.iter_mut().zip(&frames) {
+                    let (front, rest) = frame.split_at(5);
+                    let piece = if part == 0 { front } else { rest };
+                    stream.write_all(piece).expect("it is read");
+                }
+            }
+        }
+    };
+    send(&mut agents, 2..52);
+    collector_wait(&collector, 200);
+    collector.stop();
+    send(&mut agents, 52..152);
+    // It is tried in vain meanwhile.
+    thread::sleep(Duration::from_secs(3));
+    collector.restart();
+    send(&mut agents, 152..202);
+    drop(agents);
+    collector_wait(&collector, 800);
+    let mut seen = BTreeSet::new();
+    for (resource, _, of) in collector.spans() {
+        let guest = u64::from(of.trace_id[15]);
+        let number = u64::from_be_bytes(of.span_id.as_slice().try_into().expect("8 bytes"));
+        assert_is(&of, guest, number);
+        assert_eq!(
+            text(&resource, "service.name").as_deref(),
+            Some("kata-agent")
+        );
+        assert_eq!(
+            text(&resource, "cgscope.kata.sandbox.id").as_deref(),
+            Some("abc")
+        );
+        assert!(text(&resource, "host.name").is_some());
+        assert_eq!(
+            text(&resource, "k8s.pod.name"),
+            None,
+            "it is not known here"
+        );
+        seen.insert((guest, number));
+    }
+    let sent: BTreeSet<_> = (1..=4)
+        .flat_map(|guest| (2..202).map(move |of| (guest, of)))
+        .collect();
+    assert_eq!(seen, sent);
+    let (status, took) = forwarder.stop();
+    assert!(
+        status.success() && took < Duration::from_secs(6),
+        "{status}, {took:?}"
+    );
+}
+
+fn collector_wait(collector: &OtelCollector, expected: usize) {
+    collector.wait_for(&format!("{expected} spans"), SOON, |recorded| {
+        // What was sent twice, as an answer was lost with the collector, is there once.
+        let ids = recorded
+            .spans()
+            .into_iter()
+            .map(|(_, _, of)| (of.trace_id, of.span_id));
+        (ids.collect::<BTreeSet<_>>().len() >= expected).then_some(())
+    });
+}
+
+#[test]
+fn hostile_guests_cost_neither_memory_nor_the_others() {
+    let collector = OtelCollector::start();
+    let sandbox = Sandbox::new();
+    let other = Sandbox::new();
+    let sockets = [sandbox.socket(), other.socket()].map(|of| of.display().to_string());
+    let forwarder = TraceForwarder::start(&[
+        "--socket-path",
+        &sockets[0],
+        "--socket-path",
+        &sockets[1],
+        "--otlp-endpoint",
+        &collector.grpc_endpoint(),
+    ])
+    .expect("it runs");
+    let resident = || -> u64 {
+        let text = forwarder.status("VmHWM");
+        let kibibytes = text
+            .split_whitespace()
+            .next()
+            .and_then(|of| of.parse().ok());
+        kibibytes.expect("a number")
+    };
+    let before = resident();
+    let mut good = other.connect();
+    good.write_all(&frame(&span(1, 2))).expect("it is read");
+    let attributes: String = (0..1_000_000)
+        .map(|at| format!(r#""a{at}":{{"Bool":true}},"#))
+        .collect();
+    let million = format!(r#"{{"attributes":{{"map":{{{attributes}"z":{{"Bool":true}}}}}}}}"#);
+    let half_a_million = &million.as_bytes()[..1 << 20];
+    let start = Instant::now();
+    for hostile in [
+        (1_u64 << 63).to_be_bytes().to_vec(),
+        u64::MAX.to_be_bytes().to_vec(),
+        framed(million.as_bytes()),
+        framed(half_a_million),
+        framed("[".repeat(1 << 20).as_bytes()),
+        framed("{\"a\":".repeat(200_000).as_bytes()),
+        framed(&vec![0xff; 1 << 20]),
+        vec![0xff; 1 << 20],
+        framed(b"{}"),
+    ] {
+        let mut guest = sandbox.connect();
+        // It may be ended before it is done.
+        drop(guest.write_all(&hostile));
+        assert!(is_closed(&mut guest, SOON), "{:?}", &hostile[..20]);
+    }
+    // A flood of connections, all of which begin something.
+    let flood: Vec<_> = (0..500)
+        .map(|_| {
+            let mut guest = sandbox.connect();
+            let begun = (1_u64 << 20).to_be_bytes();
+            drop(guest.write_all(&begun));
+            drop(guest.write_all(&[b'['; 100_000]));
+            guest
+        })
+        .collect();
+    // Nor does one that sends without end take the other's turn.
+    let mut endless = sandbox.connect();
+    let spans: Vec<u8> = (2..2_000)
+        .flat_map(|number| frame(&span(2, number)))
+        .collect();
+    endless
+        .set_write_timeout(Some(Duration::from_secs(1)))
+        .expect("a timeout");
+    drop(endless.write_all(&spans));
+    good.write_all(&frame(&span(1, 3))).expect("it is read");
+    collector.wait_for("both spans of the good guest", SOON, |recorded| {
+        let good = recorded
+            .spans()
+            .into_iter()
+            .filter(|(_, _, of)| of.trace_id[15] == 1);
+        (good.count() == 2).then_some(())
+    });
+    let took = start.elapsed();
+    assert!(took < Duration::from_secs(60), "{took:?}");
+    let grown = resident().saturating_sub(before);
+    assert!(grown < 64 << 10, "{grown} KiB more at most");
+    collector_tests::note(&format!(
+        "{before} KiB resident at first, {grown} KiB more at most, in {took:?}"
+    ));
+    drop((flood, endless, good));
+    assert!(forwarder.stop().0.success());
+}
+
+#[test]
+fn without_a_collector_it_ends_with_an_error_and_what_is_in_the_way_is_said() {
+    let sandbox = Sandbox::new();
+    let nobody = format!("http://{}", free_address());
+    let (code, said) = start(&sandbox, &nobody).expect_err("nobody listens");
+    assert_eq!(code, Some(69), "{said}");
+    assert!(
+        said.contains("--dump-only") && said.contains(&nobody),
+        "{said}"
+    );
+    let dump = |sandbox: &Sandbox| {
+        let socket = sandbox.socket();
+        TraceForwarder::start(&[
+            "--dump-only",
+            "--socket-path",
+            socket.to_str().expect("text"),
+        ])
+    };
+    // A socket that was left behind goes.
+    let listening = sandbox.folder.path().join("run/vc/vm/abc/clh.sock_10240");
+    drop(std::os::unix::net::UnixListener::bind(&listening).expect("a socket"));
+    let forwarder = dump(&sandbox).expect("it runs");
+    let mut guest = sandbox.connect();
+    guest.write_all(&frame(&span(1, 2))).expect("it is read");
+    let line = forwarder.line();
+    assert_eq!(
+        line["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["name"],
+        "rpc 2"
+    );
+    // One on which somebody listens does not, and a file of somebody's neither.
+    let (code, said) = dump(&sandbox).expect_err("it is taken");
+    assert!(
+        code == Some(69) && said.contains("another program"),
+        "{code:?} {said}"
+    );
+    drop(forwarder);
+    fs::remove_file(&listening).expect("it is left behind");
+    fs::write(&listening, "precious").expect("a file");
+    let (code, said) = dump(&sandbox).expect_err("it is a file");
+    assert!(
+        code == Some(69) && said.contains("not a socket"),
+        "{code:?} {said}"
+    );
+    assert_eq!(
+        fs::read_to_string(&listening).expect("it is there"),
+        "precious"
+    );
+}
+
+#[test]
+fn who_is_not_root_may_not_listen_in_the_directory_of_a_sandbox() {
+    let sandbox = Sandbox::new();
+    let mut command = std::process::Command::new("setpriv");
+    command
+        .args(["--reuid", "65534", "--clear-groups"])
+        .arg(collector_tests::daemon::cgscope_binary());
+    let socket = sandbox.socket();
+    let arguments = [
+        "--dump-only",
+        "--socket-path",
+        socket.to_str().expect("text"),
+    ];
+    let (code, said) = TraceForwarder::launch(command, &arguments).expect_err("it may not");
+    assert_eq!(code, Some(77), "{said}");
+    assert!(said.contains("needs root"), "{said}");
+}
