@@ -79,6 +79,8 @@ fn cgroups(at: SystemTime) -> Vec<CgroupStats> {
 
 fn snapshot(taken: SystemTime) -> Snapshot {
     Snapshot {
+        life_losses: None,
+        forwarder: None,
         taken,
         cgroups: cgroups(taken),
         accounts: Vec::new(),
