@@ -268,7 +268,8 @@ fn scrape_for_a_while(endpoint: &str, what: &str) {
     let mut command = cgscope();
     command
         .env("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
-        .env("OTEL_BSP_SCHEDULE_DELAY", "0");
+        .env("OTEL_BSP_SCHEDULE_DELAY", "0")
+        .env("OTEL_METRIC_EXPORT_INTERVAL", "1000");
     let start = Instant::now();
     let _said = run_to_end(&["--version"]);
     // An emulated machine is slower by much.
@@ -280,15 +281,21 @@ fn scrape_for_a_while(endpoint: &str, what: &str) {
         let start = Instant::now();
         let scraped = daemon.scrape();
         let took = start.elapsed();
-        assert!(took < Duration::from_millis(500) + slack, "{what}: {took:?}");
+        assert!(
+            took < Duration::from_millis(500) + slack,
+            "{what}: {took:?}"
+        );
         for signal in ["metrics", "traces"] {
             let labels = [("signal", signal)];
-            let of = |name: &str| scraped.sum(name, &labels);
+            let of = |name: &str| scraped.sum(name, &labels).expect(name);
             let accounted = of("cgscope_otlp_items_sent_total")
                 + of("cgscope_otlp_items_waiting")
                 + of("cgscope_otlp_items_lost_total");
             let all = of("cgscope_otlp_items_total");
-            assert!((all - accounted).abs() < 0.5, "{what}: {all} are not {accounted}");
+            assert!(
+                (all - accounted).abs() < 0.5,
+                "{what}: {all} are not {accounted}"
+            );
         }
         thread::sleep(Duration::from_millis(100));
     }
@@ -296,7 +303,10 @@ fn scrape_for_a_while(endpoint: &str, what: &str) {
     assert_eq!(status.code(), Some(0), "{log}");
     assert!(took < Duration::from_secs(1) + slack, "{what}: {took:?}");
     let told = log.matches("is tried again").count();
-    assert!(told <= 2, "{what}: told once for each signal at most:\n{log}");
+    assert!(
+        told <= 2,
+        "{what}: told once for each signal at most:\n{log}"
+    );
 }
 
 #[test]
