@@ -4,6 +4,9 @@ mod decide;
 mod environment;
 mod options;
 
+#[cfg(test)]
+mod tests;
+
 use std::{collections::BTreeMap, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use serde::Deserialize;
