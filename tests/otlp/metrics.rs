@@ -1,8 +1,11 @@
-//! A real Prometheus takes the data points, and answers with the numbers that a scrape has.
+//! A real database that is not ours takes the data points, and answers with the numbers that a scrape has.
+//!
+//! It is `VictoriaMetrics`: it speaks Prometheus' query language, and is told here to name metrics as Prometheus
+//! does and to keep of a resource what Prometheus keeps. Debian's Prometheus is built without OTLP.
 
 use std::{
     collections::BTreeMap,
-    env, fs,
+    env,
     path::PathBuf,
     process::{Child, Command, Stdio},
     thread,
@@ -20,7 +23,7 @@ use prometheus_client::encoding::prometheus_protobuf::prometheus_data_model::{
 use prost::Message as _;
 
 /// Where the set-up has put it.
-const PROGRAM: &str = "CGSCOPE_TEST_PROMETHEUS";
+const PROGRAM: &str = "CGSCOPE_TEST_VICTORIA_METRICS";
 
 /// How much wider than its lower edge a bucket is.
 const BUCKET: f64 = 1.090_507_732_665_257_7;
@@ -31,48 +34,49 @@ const HOST: &str = "otlp-test-host";
 const LATENCY: &str = "cgscope_container_runqueue_latency_seconds";
 const SLICES: &str = "cgscope_container_oncpu_slice_seconds";
 
-/// A Prometheus that is sent to and scrapes nothing; ended when this is dropped.
-struct Prometheus {
+/// A database; ended when this is dropped.
+struct Database {
     child: Child,
     address: String,
     _folder: tempfile::TempDir,
 }
 
-impl Prometheus {
+impl Database {
     fn start() -> Self {
         let program = env::var_os(PROGRAM).map(PathBuf::from);
         let program = program.unwrap_or_else(|| {
-            panic!("{PROGRAM} does not name Prometheus' binary, as `cargo xtask test` does")
+            panic!("{PROGRAM} does not name its binary, as `cargo xtask test` does")
         });
         let folder = tempfile::tempdir().unwrap();
-        let config = folder.path().join("prometheus.yml");
-        fs::write(&config, "global: {}\n").unwrap();
         let address = free_address();
         let data = folder.path().join("data");
         let child = Command::new(program)
-            .arg(format!("--config.file={}", config.display()))
-            .arg(format!("--storage.tsdb.path={}", data.display()))
-            .arg(format!("--web.listen-address={address}"))
-            .arg("--web.enable-otlp-receiver")
-            .arg("--enable-feature=native-histograms")
+            .arg(format!("-storageDataPath={}", data.display()))
+            .arg(format!("-httpListenAddr={address}"))
+            .arg("-opentelemetry.usePrometheusNaming")
+            .arg("-opentelemetry.promoteAllResourceAttributes=false")
+            .arg("-opentelemetry.promoteResourceAttributes=service.name,service.instance.id")
+            .arg("-opentelemetry.promoteScopeMetadata=false")
+            // What has just arrived can be asked for.
+            .arg("-search.latencyOffset=0s")
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .expect("Prometheus starts");
-        let prometheus = Self {
+            .expect("it starts");
+        let database = Self {
             child,
             address,
             _folder: folder,
         };
         let start = Instant::now();
-        while ureq::get(format!("http://{}/-/ready", prometheus.address))
+        while ureq::get(format!("http://{}/health", database.address))
             .call()
             .is_err()
         {
             assert!(start.elapsed() < Duration::from_secs(60), "not ready");
             thread::sleep(Duration::from_millis(200));
         }
-        prometheus
+        database
     }
 
     /// What a query gives now: the labels of each series, and its value.
@@ -104,7 +108,7 @@ impl Prometheus {
     }
 }
 
-impl Drop for Prometheus {
+impl Drop for Database {
     fn drop(&mut self) {
         drop(self.child.kill());
         drop(self.child.wait());
@@ -112,12 +116,12 @@ impl Drop for Prometheus {
 }
 
 /// A daemon that sends to it once a second.
-fn daemon(prometheus: &Prometheus) -> Daemon {
+fn daemon(database: &Database) -> Daemon {
     let mut command = cgscope();
     command
         .env(
             "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
-            format!("http://{}/api/v1/otlp/v1/metrics", prometheus.address),
+            format!("http://{}/opentelemetry/v1/metrics", database.address),
         )
         .env("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "http/protobuf")
         .env("OTEL_METRIC_EXPORT_INTERVAL", "1000")
@@ -125,7 +129,7 @@ fn daemon(prometheus: &Prometheus) -> Daemon {
     Daemon::launch(command, &["--export-otlp"], "/readyz")
 }
 
-/// The instance that a Prometheus knows a cgroup by.
+/// The instance that it knows a cgroup by.
 fn instance(path: &str) -> String {
     format!("{HOST}:{path}")
 }
@@ -182,19 +186,19 @@ fn bucket_of_quantile(histogram: &Histogram, quantile: f64) -> (f64, f64) {
 }
 
 #[test]
-fn a_prometheus_answers_with_the_quantiles_and_counters_of_a_scrape_and_keeps_containers_apart() {
-    let prometheus = Prometheus::start();
-    let daemon = daemon(&prometheus);
+fn a_database_answers_with_the_quantiles_and_counters_of_a_scrape_and_keeps_containers_apart() {
+    let database = Database::start();
+    let daemon = daemon(&database);
     let busy = TestCgroup::new("cgscope-otlp-busy");
     let other = TestCgroup::new("cgscope-otlp-other");
     let of_busy = busy.run(&["busy", "1", "3", "1500"]);
     let of_other = other.run(&["doze", "1", "2", "700"]);
     assert!(of_busy.arrivals > 100 && of_other.arrivals > 10);
 
-    // Both are idle: once Prometheus has what a scrape has, nothing changes any more.
+    // Both are idle: once the database has what a scrape has, nothing changes any more.
     let count = |name: &str, path: &str| {
         let instance = instance(path);
-        prometheus.value(&format!("histogram_count({name}{{instance='{instance}'}})"))
+        database.value(&format!("{name}_count{{service_instance_id='{instance}'}}"))
     };
     #[expect(clippy::cast_precision_loss, reason = "some thousand")]
     for cgroup in [&busy, &other] {
@@ -223,9 +227,9 @@ fn a_prometheus_answers_with_the_quantiles_and_counters_of_a_scrape_and_keeps_co
             for quantile in [0.5, 0.9, 0.99] {
                 let (lower, upper) = bucket_of_quantile(&histogram, quantile);
                 let instance = instance(&cgroup.path);
-                let answer = prometheus
+                let answer = database
                     .value(&format!(
-                        "histogram_quantile({quantile}, {name}{{instance='{instance}'}})"
+                        "histogram_quantile({quantile}, {name}_bucket{{service_instance_id='{instance}'}})"
                     ))
                     .expect("a quantile");
                 assert!(
@@ -234,36 +238,31 @@ fn a_prometheus_answers_with_the_quantiles_and_counters_of_a_scrape_and_keeps_co
                     cgroup.path
                 );
             }
-            let stored = prometheus.value(&format!(
-                "histogram_sum({name}{{instance='{}'}})",
+            let stored = database.value(&format!(
+                "{name}_sum{{service_instance_id='{}'}}",
                 instance(&cgroup.path)
             ));
-            assert_eq!(stored, Some(histogram.sample_sum), "{name}");
+            let stored = stored.expect("a sum");
+            assert!(is_same(stored, histogram.sample_sum), "{name}: {stored}");
         }
-        series_are_those_of_a_scrape(&prometheus, &daemon.scrape(), &cgroup.path);
+        series_are_those_of_a_scrape(&database, &daemon.scrape(), &cgroup.path);
     }
 
-    // Who it is can be joined, and is not on every series.
-    let info = prometheus.query(&format!(
-        "target_info{{cgscope_cgroup_path='{}'}}",
-        busy.path
-    ));
-    assert_eq!(info.len(), 1, "{info:?}");
-    assert_eq!(info[0].0["instance"], instance(&busy.path));
-    assert_eq!(info[0].0["job"], "cgscope");
-    assert_eq!(info[0].0["host_name"], HOST);
-
-    // The last reading of a cgroup that is gone ends its series at once, and not after five minutes; that takes
-    // as long as its tombstone stays. cgscope's own are there.
-    let own = prometheus.query("cgscope_build_info");
+    // cgscope's own are there too.
+    let own = database.query("cgscope_build_info");
     assert_eq!(own.len(), 1, "{own:?}");
-    let programs = prometheus.query("cgscope_ebpf_program_attached == 1");
+    let programs = database.query("cgscope_ebpf_program_attached == 1");
     assert!(!programs.is_empty());
+}
+
+/// The database keeps as many digits as a decimal number of 64 bits has.
+fn is_same(stored: f64, told: f64) -> bool {
+    (stored - told).abs() <= told.abs() * 1e-12
 }
 
 /// Every series of a cgroup that a scrape has is there under the same name, with the same labels and value,
 /// except those that move on by themselves.
-fn series_are_those_of_a_scrape(prometheus: &Prometheus, scrape: &Exposition, path: &str) {
+fn series_are_those_of_a_scrape(database: &Database, scrape: &Exposition, path: &str) {
     let of_cgroup = ["id", "name", "image", "namespace", "pod", "container"];
     let mut compared = 0;
     for sample in &scrape.samples {
@@ -275,17 +274,17 @@ fn series_are_those_of_a_scrape(prometheus: &Prometheus, scrape: &Exposition, pa
         if !is_its || is_histogram || moves_on {
             continue;
         }
-        let mut selectors = format!("instance='{}'", instance(path));
+        let mut selectors = format!("service_instance_id='{}'", instance(path));
         for (name, value) in &sample.labels {
             if !of_cgroup.contains(&name.as_str()) {
                 selectors.push_str(&format!(",{name}='{value}'"));
             }
         }
-        let stored = prometheus.query(&format!("{}{{{selectors}}}", sample.name));
+        let stored = database.query(&format!("{}{{{selectors}}}", sample.name));
         assert_eq!(stored.len(), 1, "{} {selectors}: {stored:?}", sample.name);
         let (labels, value) = &stored[0];
         assert!(
-            (value - sample.value).abs() <= sample.value.abs() * 1e-12,
+            is_same(*value, sample.value),
             "{} {selectors}: {value}, not {}",
             sample.name,
             sample.value
@@ -294,9 +293,9 @@ fn series_are_those_of_a_scrape(prometheus: &Prometheus, scrape: &Exposition, pa
             .keys()
             .filter(|name| {
                 let ours = sample.labels.contains_key(*name);
-                !ours && !["__name__", "instance", "job"].contains(&name.as_str())
+                !ours
+                    && !["__name__", "service_instance_id", "service_name"].contains(&name.as_str())
             })
-            .filter(|name| !name.starts_with("otel_scope_"))
             .collect();
         assert!(more.is_empty(), "{}: {more:?}", sample.name);
         compared += 1;

@@ -13,7 +13,7 @@ use nix::unistd::Uid;
 
 use crate::{
     build,
-    setup::{self, Scope, cadvisor::Cadvisor, prometheus::Prometheus, rotel::Rotel},
+    setup::{self, Scope, cadvisor::Cadvisor, rotel::Rotel, victoria_metrics::VictoriaMetrics},
     tally::Tally,
     vm,
     workspace::{self, HOST_PACKAGES},
@@ -37,7 +37,7 @@ pub(crate) fn all(arguments: &[String], machines: Option<&vm::Choice>) -> anyhow
         .arg("--no-fail-fast")
         .env("CGSCOPE_BIN", workspace::binary()?)
         .env("CGSCOPE_TEST_CADVISOR", Cadvisor::program()?)
-        .env("CGSCOPE_TEST_PROMETHEUS", Prometheus::program()?)
+        .env("CGSCOPE_TEST_VICTORIA_METRICS", VictoriaMetrics::program()?)
         .env("CGSCOPE_TEST_ROTEL", Rotel::program()?);
     if !arguments.is_empty() {
         // Arguments for libtest would confuse documentation tests and benches.

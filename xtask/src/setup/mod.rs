@@ -9,8 +9,8 @@ use anyhow::bail;
 use self::{
     apt::Apt, bpf_linker::BpfLinker, cadvisor::Cadvisor, cargo_fuzz::CargoFuzz,
     host_compiler::HostCompiler, kernel_compiler::KernelCompiler, kernel_lints::KernelLints,
-    platform::Platform, programs::Programs, prometheus::Prometheus,
-    protocol_compiler::ProtocolCompiler, rotel::Rotel, step::Step,
+    platform::Platform, programs::Programs, protocol_compiler::ProtocolCompiler, rotel::Rotel,
+    step::Step, victoria_metrics::VictoriaMetrics,
 };
 
 mod step;
@@ -28,9 +28,9 @@ mod host_compiler;
 mod kernel_compiler;
 mod kernel_lints;
 mod programs;
-pub(crate) mod prometheus;
 mod protocol_compiler;
 pub(crate) mod rotel;
+pub(crate) mod victoria_metrics;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scope {
@@ -62,7 +62,7 @@ pub(crate) fn ensure(scope: Scope) -> anyhow::Result<()> {
         steps.push(Box::new(KernelLints::new(&apt)));
         steps.push(Box::new(Programs::for_tests(&apt)));
         steps.push(Box::new(Cadvisor));
-        steps.push(Box::new(Prometheus));
+        steps.push(Box::new(VictoriaMetrics));
         steps.push(Box::new(Rotel::new(&apt)));
     }
     if matches!(scope, Scope::Fuzz | Scope::Tests) {

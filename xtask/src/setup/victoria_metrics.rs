@@ -1,33 +1,32 @@
-//! A `Prometheus` that takes OTLP, which the tests send to.
+//! `VictoriaMetrics`, a database that speaks Prometheus' query language and takes OTLP, which the tests send to.
 
 use std::path::PathBuf;
 
 use super::step::Step;
 use crate::{archive::Suite, foreign_package::ForeignPackage};
 
-/// Debian's releases have version 2, which does not take exponential histograms by OTLP; the one in
-/// preparation has version 3: a program that needs no more than the C library, and one as old as
-/// Debian 12's.
+/// Debian builds Prometheus without the part that takes OTLP, also version 3; Debian 12 has no
+/// `VictoriaMetrics`. It needs no more than the C library and libzstd, which apt itself needs.
 const PACKAGE: ForeignPackage = ForeignPackage {
-    cache: "prometheus",
+    cache: "victoria-metrics",
     suite: Suite::main("sid"),
-    package: "prometheus",
+    package: "victoria-metrics",
     with: &[],
 };
 
 #[derive(Debug)]
-pub(crate) struct Prometheus;
+pub(crate) struct VictoriaMetrics;
 
-impl Prometheus {
+impl VictoriaMetrics {
     /// Where it is once the set-up has run.
     pub(crate) fn program() -> anyhow::Result<PathBuf> {
-        Ok(PACKAGE.root()?.join("usr/bin/prometheus"))
+        Ok(PACKAGE.root()?.join("usr/bin/victoria-metrics"))
     }
 }
 
-impl Step for Prometheus {
+impl Step for VictoriaMetrics {
     fn name(&self) -> &'static str {
-        "Prometheus 3 for the tests"
+        "VictoriaMetrics for the tests"
     }
 
     fn look(&self) -> Result<String, String> {
