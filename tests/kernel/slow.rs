@@ -131,7 +131,7 @@ fn a_slow_wait_has_the_time_at_which_it_ended_and_whose_task_had_the_cpu() {
 
     let (began, ended) = (gaps[0][0], gaps[gaps.len() - 1][1]);
     let mut slow = watcher.slow_of(&waiter.path);
-    slow.retain(|slow| slow.ended.0 - slow.took >= began && slow.ended.0 <= ended);
+    slow.retain(|slow| slow.ended.0.saturating_sub(slow.took) >= began && slow.ended.0 <= ended);
     assert!(slow.len() > 50, "{} slow waits, {gaps:?}", slow.len());
     for sample in &slow {
         assert!(
@@ -141,7 +141,9 @@ fn a_slow_wait_has_the_time_at_which_it_ended_and_whose_task_had_the_cpu() {
         assert_eq!(sample.of, ExemplarOf::RunqueueLatency);
     }
     // Each gap that is long enough is a slow wait; a few are made of several waits, or stolen.
-    let long = gaps.iter().filter(|[from, to]| *to - *from > least * 2);
+    let long = gaps
+        .iter()
+        .filter(|[from, to]| to.saturating_sub(*from) > least * 2);
     assert!(slow.len() * 10 > long.count() * 9, "{}", slow.len());
 
     let by_hog = slow.iter().filter(|slow| {

@@ -348,7 +348,7 @@ mod tests {
         let samples = [switch(0, 0)];
         let batch = noted(&mut times, &header, &samples);
         let TakenAt { at, within } = times.of(&batch, 0);
-        let late = at.0 - Duration::from_nanos(opened);
+        let late = at.0.saturating_sub(Duration::from_nanos(opened));
         assert!(
             late < Duration::from_micros(200) && late <= within,
             "{late:?}"
@@ -380,7 +380,8 @@ mod tests {
         let header = header(2, opened, submitted);
         let batch = noted(&mut times, &header, &samples);
         let before = times.of(&batch, 9);
-        assert!(before.at.0 - Duration::from_nanos(opened + 9 * MS) < Duration::from_micros(100));
+        let truth = Duration::from_nanos(opened + 9 * MS);
+        assert!(before.at.0.abs_diff(truth) < Duration::from_micros(100));
         let unconfirmed = UNCONFIRMED_NS;
         let last = taken(submitted, submitted - unconfirmed);
         assert_eq!(times.of(&batch, 63), last);

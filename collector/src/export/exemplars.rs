@@ -164,11 +164,9 @@ fn labels(exemplar: &Exemplar) -> [(&'static str, String); 2] {
 }
 
 fn in_hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // A string has always room.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or_default();
+    let digits = |byte: &u8| [digit(byte >> 4), digit(byte & 0xf)];
+    bytes.iter().flat_map(digits).collect()
 }
 
 /// Of a host whose calendar is not set, its beginning.

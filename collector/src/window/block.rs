@@ -192,7 +192,7 @@ impl CgroupWindows {
 /// Keeps what of a completion is slow, and in a histogram.
 #[cold]
 fn keep_slow(
-    slow: &mut SlowWatch,
+    watch: &mut SlowWatch,
     slot: &mut Slot,
     sample: &BlockSample,
     cgroup: CgroupKey,
@@ -227,6 +227,6 @@ fn keep_slow(
             span,
             ns,
         };
-        slow.keep(&mut slot.slow, mark);
+        watch.keep(&mut slot.slow, mark);
     }
 }

@@ -276,12 +276,12 @@ fn print_gaps(cpu: usize, time: Duration, sleep: Duration) -> Result<()> {
     let start = now()?;
     let mut gaps = Vec::new();
     let mut last = start;
-    while last - start < time {
+    while last.saturating_sub(start) < time {
         if !sleep.is_zero() {
             std::thread::sleep(sleep);
         }
         let next = now()?;
-        if next - last >= Duration::from_millis(1) {
+        if next.saturating_sub(last) >= Duration::from_millis(1) {
             gaps.push((last, next));
         }
         last = next;

@@ -77,11 +77,10 @@ fn openmetrics_has_the_latest_one_behind_the_bucket_that_it_is_in() {
     let waits = "cgscope_container_runqueue_latency_seconds_bucket";
     let block = "cgscope_container_block_io_latency_seconds_bucket";
     let span = |number: u8| {
-        let [trace_id, span_id] = [[number; 16].to_vec(), vec![0xA0 | number; 8]].map(|id| {
-            id.iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect::<String>()
-        });
+        let [trace_id, span_id] = [
+            format!("0{number}").repeat(16),
+            format!("a{number}").repeat(8),
+        ];
         format!("trace_id=\"{trace_id}\",span_id=\"{span_id}\"}}")
     };
     let expected = [
