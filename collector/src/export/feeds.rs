@@ -15,7 +15,7 @@ use super::{
         Build, DriftOf, LeftOutOf, Lost, OfPlace, OfProgram, OfSignal, ReadError, ReadingResult,
     },
     labels::{CgroupState, reason_name},
-    peers, runtime_feeds,
+    otlp_feeds, peers, runtime_feeds,
     series::Series,
 };
 use crate::{
@@ -191,6 +191,19 @@ pub(super) const ALL: &[(Family, Feed)] = &[
     (
         catalog::CONTAINERS_LEFT_OUT,
         Feed::Snapshot(|out, s| out.plain_counter(Some(s.counts.names_left_out))),
+    ),
+    (
+        catalog::OTLP_ITEMS,
+        Feed::Snapshot(|out, s| otlp_feeds::total(out, s, |account| account.put)),
+    ),
+    (
+        catalog::OTLP_ITEMS_SENT,
+        Feed::Snapshot(|out, s| otlp_feeds::total(out, s, |account| account.sent)),
+    ),
+    (catalog::OTLP_ITEMS_LOST, Feed::Snapshot(otlp_feeds::lost)),
+    (
+        catalog::OTLP_ITEMS_WAITING,
+        Feed::Snapshot(otlp_feeds::waiting),
     ),
     (
         catalog::DRAIN_DURATION,

@@ -11,7 +11,12 @@ use crate::{
         runtimes::{Call, CallError, Protocol},
     },
     host::cgroupfs::Reason,
-    reconcile::{drift::DriftQuantity, readings::LeftOut, snapshot::LastReading},
+    reconcile::{
+        delivery::{OtlpLoss, OtlpSignal},
+        drift::DriftQuantity,
+        readings::LeftOut,
+        snapshot::LastReading,
+    },
     window::{LossReason, Operation, Preemptor, WindowSignal},
 };
 
@@ -116,6 +121,22 @@ pub const CALL: Label = closed(
 );
 /// What went wrong with a call to a runtime.
 pub const CALL_ERROR: Label = closed("error", &CallError::NAMES);
+/// See [`OtlpSignal`].
+pub const OTLP_SIGNAL: Label = closed(
+    "signal",
+    &[OtlpSignal::Metrics.name(), OtlpSignal::Traces.name()],
+);
+/// See [`OtlpLoss`].
+pub const OTLP_LOSS: Label = closed(
+    "reason",
+    &[
+        OtlpLoss::QueueFull.name(),
+        OtlpLoss::Refused.name(),
+        OtlpLoss::Rejected.name(),
+        OtlpLoss::GaveUp.name(),
+        OtlpLoss::Shutdown.name(),
+    ],
+);
 /// The UID of a pod.
 pub const POD_UID: Label = open("pod_uid", "the UID of the Kubernetes pod");
 /// See [`Qos`].

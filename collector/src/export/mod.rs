@@ -18,6 +18,7 @@ mod feeds;
 mod histogram;
 mod kata_families;
 mod label_sets;
+mod otlp_feeds;
 mod peers;
 mod runtime_feeds;
 mod series;

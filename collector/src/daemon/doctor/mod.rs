@@ -1,8 +1,9 @@
 //! `cgscope doctor`: what works on this host, why not, and what to do about it.
 //!
 //! The exit code is about the signals alone: without a container runtime everything is measured all the
-//! same, and only names are missing.
+//! same, and only names are missing. An OpenTelemetry collector can come later.
 
+mod otlp;
 mod runtimes;
 
 #[cfg(test)]
@@ -12,7 +13,10 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use self::runtimes::{Inventory, Search};
+use self::{
+    otlp::OtlpReport,
+    runtimes::{Inventory, Search},
+};
 use super::{
     config::Config,
     exit::Failure,
@@ -43,6 +47,9 @@ struct Report {
     programs: Vec<ProgramReport>,
     #[serde(flatten)]
     runtimes: Inventory,
+    /// Absent when nothing is sent.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    otlp: Vec<OtlpReport>,
 }
 
 #[derive(Debug, Serialize)]
@@ -132,6 +139,7 @@ fn examine(config: &Config) -> Result<(Report, bool), Failure> {
         runtimes: Search::of(config)
             .run()
             .map_err(|error| Failure::internal(&error))?,
+        otlp: otlp::probe(&config.otlp).map_err(|error| Failure::internal(&error))?,
     };
     Ok((report, would_run))
 }
@@ -179,5 +187,9 @@ fn in_words(report: &Report) -> String {
     }
     lines.push(String::new());
     lines.extend(report.runtimes.lines());
+    if !report.otlp.is_empty() {
+        lines.push(String::new());
+        lines.extend(otlp::lines(&report.otlp));
+    }
     lines.join("\n") + "\n"
 }

@@ -26,6 +26,7 @@ use crate::{
     },
     reconcile::{
         Snapshot,
+        delivery::{OtlpAccount, OtlpSignal},
         drift::{DriftQuantity, DriftRatio},
         readings::LastReadings,
         snapshot::{
@@ -179,7 +180,13 @@ pub(super) fn full_snapshot() -> Snapshot {
         in_flight: observed - recorded - filtered - ring_full,
     };
     Snapshot {
-        otlp: Vec::new(),
+        otlp: vec![OtlpAccount {
+            signal: OtlpSignal::Traces,
+            put: 40,
+            sent: 20,
+            waiting: 5,
+            lost: [5, 4, 3, 2, 1],
+        }],
         taken: SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_200),
         cgroups: vec![busy_container(), unknown_cgroup()],
         accounts: vec![
