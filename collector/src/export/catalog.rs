@@ -22,7 +22,7 @@ macro_rules! families {
 families! {
     RUNQUEUE_LATENCY: Family {
         name: "cgscope_container_runqueue_latency_seconds",
-        otlp: Otlp::named("cgscope.container.runqueue.latency", "s"),
+        otlp: Some(Otlp::named("cgscope.container.runqueue.latency", "s")),
         kind: Kind::Histogram,
         unit: Some(Unit::Seconds),
         scope: Scope::Cgroup,
@@ -36,7 +36,7 @@ families! {
     },
     RUNQUEUE_WAIT: Family {
         name: "cgscope_container_runqueue_wait_seconds_total",
-        otlp: Otlp::named("cgscope.container.runqueue.wait", "s"),
+        otlp: Some(Otlp::named("cgscope.container.runqueue.wait", "s")),
         kind: Kind::Counter,
         unit: Some(Unit::Seconds),
         scope: Scope::Cgroup,
@@ -53,7 +53,7 @@ families! {
     },
     ONCPU_SLICE: Family {
         name: "cgscope_container_oncpu_slice_seconds",
-        otlp: Otlp::named("cgscope.container.oncpu.slice", "s"),
+        otlp: Some(Otlp::named("cgscope.container.oncpu.slice", "s")),
         kind: Kind::Histogram,
         unit: Some(Unit::Seconds),
         scope: Scope::Cgroup,
@@ -67,7 +67,7 @@ families! {
     },
     CPU_SECONDS: Family {
         name: "cgscope_container_cpu_seconds_total",
-        otlp: Otlp::named("cgscope.container.cpu", "s"),
+        otlp: Some(Otlp::named("cgscope.container.cpu", "s")),
         kind: Kind::Counter,
         unit: Some(Unit::Seconds),
         scope: Scope::Cgroup,
@@ -80,7 +80,7 @@ families! {
     },
     CONTEXT_SWITCHES: Family {
         name: "cgscope_container_context_switches_total",
-        otlp: Otlp::named("cgscope.container.context_switches", "{switch}"),
+        otlp: Some(Otlp::named("cgscope.container.context_switches", "{switch}")),
         kind: Kind::Counter,
         unit: None,
         scope: Scope::Cgroup,
@@ -92,7 +92,7 @@ families! {
     },
     PREEMPTIONS: Family {
         name: "cgscope_container_preemptions_total",
-        otlp: Otlp::named("cgscope.container.preemptions", "{preemption}"),
+        otlp: Some(Otlp::named("cgscope.container.preemptions", "{preemption}")),
         kind: Kind::Counter,
         unit: None,
         scope: Scope::Cgroup,
@@ -105,7 +105,7 @@ families! {
     },
     BLOCK_IO_LATENCY: Family {
         name: "cgscope_container_block_io_latency_seconds",
-        otlp: Otlp::named("cgscope.container.block_io.latency", "s"),
+        otlp: Some(Otlp::named("cgscope.container.block_io.latency", "s")),
         kind: Kind::Histogram,
         unit: Some(Unit::Seconds),
         scope: Scope::Cgroup,
@@ -120,7 +120,7 @@ families! {
     },
     BLOCK_IO_BYTES: Family {
         name: "cgscope_container_block_io_bytes_total",
-        otlp: Otlp::named("cgscope.container.block_io", "By"),
+        otlp: Some(Otlp::named("cgscope.container.block_io", "By")),
         kind: Kind::Counter,
         unit: Some(Unit::Bytes),
         scope: Scope::Cgroup,
@@ -133,7 +133,7 @@ families! {
     },
     BLOCK_IO_ERRORS: Family {
         name: "cgscope_container_block_io_errors_total",
-        otlp: Otlp::named("cgscope.container.block_io.errors", "{error}"),
+        otlp: Some(Otlp::named("cgscope.container.block_io.errors", "{error}")),
         kind: Kind::Counter,
         unit: None,
         scope: Scope::Cgroup,
@@ -144,7 +144,7 @@ families! {
     },
     OOM_KILLS: Family {
         name: "cgscope_container_oom_kills_total",
-        otlp: Otlp::named("cgscope.container.oom_kills", "{kill}"),
+        otlp: Some(Otlp::named("cgscope.container.oom_kills", "{kill}")),
         kind: Kind::Counter,
         unit: None,
         scope: Scope::Cgroup,
@@ -157,7 +157,7 @@ families! {
     },
     WINDOW_QUANTILE: Family {
         name: "cgscope_container_window_quantile_seconds",
-        otlp: Otlp::named("cgscope.container.window.quantile", "s"),
+        otlp: Some(Otlp::named("cgscope.container.window.quantile", "s")),
         kind: Kind::Gauge,
         unit: Some(Unit::Seconds),
         scope: Scope::Cgroup,
@@ -170,7 +170,7 @@ families! {
     },
     CONTAINER_INFO: Family {
         name: "cgscope_container_info",
-        otlp: Otlp::named("cgscope.container.info", "{container}"),
+        otlp: Some(Otlp::named("cgscope.container.info", "{container}")),
         kind: Kind::Info,
         unit: None,
         scope: Scope::Cgroup,
@@ -196,7 +196,7 @@ families! {
     },
     CONTAINER_START_TIME: Family {
         name: "cgscope_container_start_time_seconds",
-        otlp: Otlp::named("cgscope.container.start_time", "s"),
+        otlp: Some(Otlp::named("cgscope.container.start_time", "s")),
         kind: Kind::Gauge,
         unit: Some(Unit::Seconds),
         scope: Scope::Cgroup,
@@ -208,7 +208,7 @@ families! {
     },
     CONTAINER_EXITED: Family {
         name: "cgscope_container_exited",
-        otlp: Otlp::named("cgscope.container.exited", "{container}"),
+        otlp: Some(Otlp::named("cgscope.container.exited", "{container}")),
         kind: Kind::Gauge,
         unit: None,
         scope: Scope::Cgroup,
@@ -219,7 +219,7 @@ families! {
     },
     CONTAINER_EXIT_TIME: Family {
         name: "cgscope_container_exit_time_seconds",
-        otlp: Otlp::named("cgscope.container.exit_time", "s"),
+        otlp: Some(Otlp::named("cgscope.container.exit_time", "s")),
         kind: Kind::Gauge,
         unit: Some(Unit::Seconds),
         scope: Scope::Cgroup,
@@ -230,7 +230,7 @@ families! {
     },
     CONTAINER_EXIT_CODE: Family {
         name: "cgscope_container_exit_code",
-        otlp: Otlp::named("cgscope.container.exit_code", "{code}"),
+        otlp: Some(Otlp::named("cgscope.container.exit_code", "{code}")),
         kind: Kind::Gauge,
         unit: None,
         scope: Scope::Cgroup,
@@ -242,7 +242,7 @@ families! {
     },
     CONTAINER_RESTARTS: Family {
         name: "cgscope_container_restarts_total",
-        otlp: Otlp::named("cgscope.container.restarts", "{restart}"),
+        otlp: Some(Otlp::named("cgscope.container.restarts", "{restart}")),
         kind: Kind::Counter,
         unit: None,
         scope: Scope::Cgroup,
@@ -254,7 +254,7 @@ families! {
     },
     EVENTS_OBSERVED: Family {
         name: "cgscope_events_observed_total",
-        otlp: Otlp::named("cgscope.events.observed", "{event}"),
+        otlp: Some(Otlp::named("cgscope.events.observed", "{event}")),
         kind: Kind::Counter,
         unit: None,
         scope: Scope::Collector,
@@ -266,7 +266,7 @@ families! {
     },
     EVENTS_RECORDED: Family {
         name: "cgscope_events_recorded_total",
-        otlp: Otlp::named("cgscope.events.recorded", "{event}"),
+        otlp: Some(Otlp::named("cgscope.events.recorded", "{event}")),
         kind: Kind::Counter,
         unit: None,
         scope: Scope::Collector,
@@ -277,7 +277,7 @@ families! {
     },
     EVENTS_FILTERED: Family {
         name: "cgscope_events_filtered_total",
-        otlp: Otlp::named("cgscope.events.filtered", "{event}"),
+        otlp: Some(Otlp::named("cgscope.events.filtered", "{event}")),
         kind: Kind::Counter,
         unit: None,
         scope: Scope::Collector,
@@ -288,7 +288,7 @@ families! {
     },
     EVENTS_LOST: Family {
         name: "cgscope_events_lost_total",
-        otlp: Otlp::named("cgscope.events.lost", "{event}"),
+        otlp: Some(Otlp::named("cgscope.events.lost", "{event}")),
         kind: Kind::Counter,
         unit: None,
         scope: Scope::Collector,
@@ -299,7 +299,7 @@ families! {
     },
     COMPLETENESS: Family {
         name: "cgscope_completeness_ratio",
-        otlp: Otlp::named("cgscope.completeness", "1"),
+        otlp: Some(Otlp::named("cgscope.completeness", "1")),
         kind: Kind::Gauge,
         unit: Some(Unit::Ratio),
         scope: Scope::Collector,
@@ -311,7 +311,7 @@ families! {
     },
     THROTTLES_FORGOTTEN: Family {
         name: "cgscope_throttles_forgotten_total",
-        otlp: Otlp::named("cgscope.throttles.forgotten", "{throttle}"),
+        otlp: Some(Otlp::named("cgscope.throttles.forgotten", "{throttle}")),
         kind: Kind::Counter,
         unit: None,
         scope: Scope::Collector,
@@ -323,7 +323,7 @@ families! {
     },
     PROGRAM_ATTACHED: Family {
         name: "cgscope_ebpf_program_attached",
-        otlp: Otlp::named("cgscope.ebpf.program.attached", "{program}"),
+        otlp: Some(Otlp::named("cgscope.ebpf.program.attached", "{program}")),
         kind: Kind::Gauge,
         unit: None,
         scope: Scope::Collector,
@@ -334,7 +334,7 @@ families! {
     },
     PROGRAM_RUN_TIME: Family {
         name: "cgscope_ebpf_program_run_time_seconds_total",
-        otlp: Otlp::named("cgscope.ebpf.program.run_time", "s"),
+        otlp: Some(Otlp::named("cgscope.ebpf.program.run_time", "s")),
         kind: Kind::Counter,
         unit: Some(Unit::Seconds),
         scope: Scope::Collector,
@@ -346,7 +346,7 @@ families! {
     },
     PROGRAM_RUNS: Family {
         name: "cgscope_ebpf_program_runs_total",
-        otlp: Otlp::named("cgscope.ebpf.program.runs", "{run}"),
+        otlp: Some(Otlp::named("cgscope.ebpf.program.runs", "{run}")),
         kind: Kind::Counter,
         unit: None,
         scope: Scope::Collector,
@@ -358,7 +358,7 @@ families! {
     },
     CGROUPS: Family {
         name: "cgscope_cgroups",
-        otlp: Otlp::named("cgscope.cgroups", "{cgroup}"),
+        otlp: Some(Otlp::named("cgscope.cgroups", "{cgroup}")),
         kind: Kind::Gauge,
         unit: None,
         scope: Scope::Collector,
@@ -370,7 +370,7 @@ families! {
     },
     CGROUPS_UNRESOLVED: Family {
         name: "cgscope_cgroups_unresolved",
-        otlp: Otlp::named("cgscope.cgroups.unresolved", "{cgroup}"),
+        otlp: Some(Otlp::named("cgscope.cgroups.unresolved", "{cgroup}")),
         kind: Kind::Gauge,
         unit: None,
         scope: Scope::Collector,
@@ -381,7 +381,7 @@ families! {
     },
     CGROUPS_OVERFLOWED: Family {
         name: "cgscope_cgroups_overflowed_total",
-        otlp: Otlp::named("cgscope.cgroups.overflowed", "{cgroup}"),
+        otlp: Some(Otlp::named("cgscope.cgroups.overflowed", "{cgroup}")),
         kind: Kind::Counter,
         unit: None,
         scope: Scope::Collector,
@@ -394,7 +394,7 @@ families! {
     },
     EVENTS_OVERFLOWED: Family {
         name: "cgscope_events_overflowed_total",
-        otlp: Otlp::named("cgscope.events.overflowed", "{event}"),
+        otlp: Some(Otlp::named("cgscope.events.overflowed", "{event}")),
         kind: Kind::Counter,
         unit: None,
         scope: Scope::Collector,
@@ -406,7 +406,7 @@ families! {
     },
     PLACES_OVERFLOWED: Family {
         name: "cgscope_places_overflowed",
-        otlp: Otlp::named("cgscope.places.overflowed", "{place}"),
+        otlp: Some(Otlp::named("cgscope.places.overflowed", "{place}")),
         kind: Kind::Gauge,
         unit: None,
         scope: Scope::Collector,
@@ -419,7 +419,7 @@ families! {
     },
     RECONCILE_DURATION: Family {
         name: "cgscope_reconcile_duration_seconds",
-        otlp: Otlp::named("cgscope.reconcile.duration", "s"),
+        otlp: Some(Otlp::named("cgscope.reconcile.duration", "s")),
         kind: Kind::Histogram,
         unit: Some(Unit::Seconds),
         scope: Scope::Collector,
@@ -431,7 +431,7 @@ families! {
     },
     CGROUPFS_READ: Family {
         name: "cgscope_cgroupfs_read_seconds",
-        otlp: Otlp::named("cgscope.cgroupfs.read", "s"),
+        otlp: Some(Otlp::named("cgscope.cgroupfs.read", "s")),
         kind: Kind::Histogram,
         unit: Some(Unit::Seconds),
         scope: Scope::Collector,
@@ -443,7 +443,7 @@ families! {
     },
     DRIFT: Family {
         name: "cgscope_drift_ratio",
-        otlp: Otlp::named("cgscope.drift", "1"),
+        otlp: Some(Otlp::named("cgscope.drift", "1")),
         kind: Kind::Gauge,
         unit: Some(Unit::Ratio),
         scope: Scope::Collector,
@@ -468,7 +468,7 @@ families! {
     },
     LAST_READINGS: Family {
         name: "cgscope_last_readings_total",
-        otlp: Otlp::named("cgscope.last_readings", "{cgroup}"),
+        otlp: Some(Otlp::named("cgscope.last_readings", "{cgroup}")),
         kind: Kind::Counter,
         unit: None,
         scope: Scope::Collector,
@@ -481,7 +481,7 @@ families! {
     },
     CGROUPFS_ERRORS: Family {
         name: "cgscope_cgroupfs_errors_total",
-        otlp: Otlp::named("cgscope.cgroupfs.errors", "{error}"),
+        otlp: Some(Otlp::named("cgscope.cgroupfs.errors", "{error}")),
         kind: Kind::Counter,
         unit: None,
         scope: Scope::Collector,
@@ -494,7 +494,7 @@ families! {
     },
     READINGS_LEFT_OUT: Family {
         name: "cgscope_readings_left_out_total",
-        otlp: Otlp::named("cgscope.readings.left_out", "{reading}"),
+        otlp: Some(Otlp::named("cgscope.readings.left_out", "{reading}")),
         kind: Kind::Counter,
         unit: None,
         scope: Scope::Collector,
@@ -509,7 +509,7 @@ families! {
     },
     RUNTIME_CONNECTED: Family {
         name: "cgscope_runtime_connected",
-        otlp: Otlp::named("cgscope.runtime.connected", "{runtime}"),
+        otlp: Some(Otlp::named("cgscope.runtime.connected", "{runtime}")),
         kind: Kind::Gauge,
         unit: None,
         scope: Scope::Collector,
@@ -521,7 +521,7 @@ families! {
     },
     CATALOG_CALLS: Family {
         name: "cgscope_catalog_calls_total",
-        otlp: Otlp::named("cgscope.catalog.calls", "{call}"),
+        otlp: Some(Otlp::named("cgscope.catalog.calls", "{call}")),
         kind: Kind::Counter,
         unit: None,
         scope: Scope::Collector,
@@ -533,7 +533,7 @@ families! {
     },
     CATALOG_ERRORS: Family {
         name: "cgscope_catalog_errors_total",
-        otlp: Otlp::named("cgscope.catalog.errors", "{error}"),
+        otlp: Some(Otlp::named("cgscope.catalog.errors", "{error}")),
         kind: Kind::Counter,
         unit: None,
         scope: Scope::Collector,
@@ -546,7 +546,7 @@ families! {
     },
     CATALOG_LEFT_OUT: Family {
         name: "cgscope_catalog_left_out_total",
-        otlp: Otlp::named("cgscope.catalog.left_out", "{container}"),
+        otlp: Some(Otlp::named("cgscope.catalog.left_out", "{container}")),
         kind: Kind::Counter,
         unit: None,
         scope: Scope::Collector,
@@ -558,7 +558,7 @@ families! {
     },
     KATA_SHIMS: Family {
         name: "cgscope_kata_shims",
-        otlp: Otlp::named("cgscope.kata.shims", "{shim}"),
+        otlp: Some(Otlp::named("cgscope.kata.shims", "{shim}")),
         kind: Kind::Gauge,
         unit: None,
         scope: Scope::Collector,
@@ -569,7 +569,7 @@ families! {
     },
     KATA_SHIM_ERRORS: Family {
         name: "cgscope_kata_shim_errors_total",
-        otlp: Otlp::named("cgscope.kata.shim.errors", "{error}"),
+        otlp: Some(Otlp::named("cgscope.kata.shim.errors", "{error}")),
         kind: Kind::Counter,
         unit: None,
         scope: Scope::Collector,
@@ -581,7 +581,7 @@ families! {
     },
     KATA_LEFT_OUT: Family {
         name: "cgscope_kata_samples_left_out",
-        otlp: Otlp::named("cgscope.kata.samples.left_out", "{sample}"),
+        otlp: Some(Otlp::named("cgscope.kata.samples.left_out", "{sample}")),
         kind: Kind::Gauge,
         unit: None,
         scope: Scope::Collector,
@@ -594,7 +594,7 @@ families! {
     },
     FORWARDER_SPANS: Family {
         name: "cgscope_trace_forwarder_spans_total",
-        otlp: Otlp::named("cgscope.trace_forwarder.spans", "{span}"),
+        otlp: Some(Otlp::named("cgscope.trace_forwarder.spans", "{span}")),
         kind: Kind::Counter,
         unit: None,
         scope: Scope::Collector,
@@ -606,7 +606,7 @@ families! {
     },
     FORWARDER_ERRORS: Family {
         name: "cgscope_trace_forwarder_errors_total",
-        otlp: Otlp::named("cgscope.trace_forwarder.errors", "{error}"),
+        otlp: Some(Otlp::named("cgscope.trace_forwarder.errors", "{error}")),
         kind: Kind::Counter,
         unit: None,
         scope: Scope::Collector,
@@ -620,7 +620,7 @@ families! {
     },
     FORWARDER_CONNECTIONS: Family {
         name: "cgscope_trace_forwarder_connections_total",
-        otlp: Otlp::named("cgscope.trace_forwarder.connections", "{connection}"),
+        otlp: Some(Otlp::named("cgscope.trace_forwarder.connections", "{connection}")),
         kind: Kind::Counter,
         unit: None,
         scope: Scope::Collector,
@@ -631,7 +631,7 @@ families! {
     },
     FORWARDER_OPEN: Family {
         name: "cgscope_trace_forwarder_open_connections",
-        otlp: Otlp::named("cgscope.trace_forwarder.open_connections", "{connection}"),
+        otlp: Some(Otlp::named("cgscope.trace_forwarder.open_connections", "{connection}")),
         kind: Kind::Gauge,
         unit: None,
         scope: Scope::Collector,
@@ -642,7 +642,7 @@ families! {
     },
     FORWARDER_SOCKETS: Family {
         name: "cgscope_trace_forwarder_sockets",
-        otlp: Otlp::named("cgscope.trace_forwarder.sockets", "{socket}"),
+        otlp: Some(Otlp::named("cgscope.trace_forwarder.sockets", "{socket}")),
         kind: Kind::Gauge,
         unit: None,
         scope: Scope::Collector,
@@ -653,7 +653,7 @@ families! {
     },
     CONTAINERS_UNNAMED: Family {
         name: "cgscope_containers_unnamed",
-        otlp: Otlp::named("cgscope.containers.unnamed", "{container}"),
+        otlp: Some(Otlp::named("cgscope.containers.unnamed", "{container}")),
         kind: Kind::Gauge,
         unit: None,
         scope: Scope::Collector,
@@ -665,7 +665,7 @@ families! {
     },
     CONTAINERS_LEFT_OUT: Family {
         name: "cgscope_containers_left_out_total",
-        otlp: Otlp::named("cgscope.containers.left_out", "{container}"),
+        otlp: Some(Otlp::named("cgscope.containers.left_out", "{container}")),
         kind: Kind::Counter,
         unit: None,
         scope: Scope::Collector,
@@ -676,7 +676,7 @@ families! {
     },
     TRACE_DROPPED: Family {
         name: "cgscope_trace_dropped_total",
-        otlp: Otlp::named("cgscope.trace.dropped", "{event}"),
+        otlp: Some(Otlp::named("cgscope.trace.dropped", "{event}")),
         kind: Kind::Counter,
         unit: None,
         scope: Scope::Collector,
@@ -691,7 +691,7 @@ families! {
     },
     OTLP_ITEMS: Family {
         name: "cgscope_otlp_items_total",
-        otlp: Otlp::named("cgscope.otlp.items", "{item}"),
+        otlp: Some(Otlp::named("cgscope.otlp.items", "{item}")),
         kind: Kind::Counter,
         unit: None,
         scope: Scope::Collector,
@@ -703,7 +703,7 @@ families! {
     },
     OTLP_ITEMS_SENT: Family {
         name: "cgscope_otlp_items_sent_total",
-        otlp: Otlp::named("cgscope.otlp.items.sent", "{item}"),
+        otlp: Some(Otlp::named("cgscope.otlp.items.sent", "{item}")),
         kind: Kind::Counter,
         unit: None,
         scope: Scope::Collector,
@@ -714,7 +714,7 @@ families! {
     },
     OTLP_ITEMS_LOST: Family {
         name: "cgscope_otlp_items_lost_total",
-        otlp: Otlp::named("cgscope.otlp.items.lost", "{item}"),
+        otlp: Some(Otlp::named("cgscope.otlp.items.lost", "{item}")),
         kind: Kind::Counter,
         unit: None,
         scope: Scope::Collector,
@@ -727,7 +727,7 @@ families! {
     },
     OTLP_ITEMS_WAITING: Family {
         name: "cgscope_otlp_items_waiting",
-        otlp: Otlp::named("cgscope.otlp.items.waiting", "{item}"),
+        otlp: Some(Otlp::named("cgscope.otlp.items.waiting", "{item}")),
         kind: Kind::Gauge,
         unit: None,
         scope: Scope::Collector,
@@ -738,7 +738,7 @@ families! {
     },
     DRAIN_DURATION: Family {
         name: "cgscope_drain_duration_seconds",
-        otlp: Otlp::named("cgscope.drain.duration", "s"),
+        otlp: Some(Otlp::named("cgscope.drain.duration", "s")),
         kind: Kind::Histogram,
         unit: Some(Unit::Seconds),
         scope: Scope::Collector,
@@ -749,7 +749,7 @@ families! {
     },
     BUILD_INFO: Family {
         name: "cgscope_build_info",
-        otlp: Otlp::named("cgscope.build.info", "{build}"),
+        otlp: Some(Otlp::named("cgscope.build.info", "{build}")),
         kind: Kind::Info,
         unit: None,
         scope: Scope::Collector,
@@ -760,7 +760,7 @@ families! {
     },
     PROCESS_CPU_SECONDS: Family {
         name: "process_cpu_seconds_total",
-        otlp: Otlp::named("cgscope.process.cpu", "s"),
+        otlp: Some(Otlp::named("cgscope.process.cpu", "s")),
         kind: Kind::Counter,
         unit: Some(Unit::Seconds),
         scope: Scope::Process,
@@ -772,7 +772,7 @@ families! {
     },
     PROCESS_RESIDENT_MEMORY: Family {
         name: "process_resident_memory_bytes",
-        otlp: Otlp::named("cgscope.process.resident_memory", "By"),
+        otlp: Some(Otlp::named("cgscope.process.resident_memory", "By")),
         kind: Kind::Gauge,
         unit: Some(Unit::Bytes),
         scope: Scope::Process,
@@ -783,7 +783,7 @@ families! {
     },
     PROCESS_VIRTUAL_MEMORY: Family {
         name: "process_virtual_memory_bytes",
-        otlp: Otlp::named("cgscope.process.virtual_memory", "By"),
+        otlp: Some(Otlp::named("cgscope.process.virtual_memory", "By")),
         kind: Kind::Gauge,
         unit: Some(Unit::Bytes),
         scope: Scope::Process,
@@ -794,7 +794,7 @@ families! {
     },
     PROCESS_OPEN_FDS: Family {
         name: "process_open_fds",
-        otlp: Otlp::named("cgscope.process.open_fds", "{file_descriptor}"),
+        otlp: Some(Otlp::named("cgscope.process.open_fds", "{file_descriptor}")),
         kind: Kind::Gauge,
         unit: None,
         scope: Scope::Process,
@@ -805,7 +805,7 @@ families! {
     },
     PROCESS_MAX_FDS: Family {
         name: "process_max_fds",
-        otlp: Otlp::named("cgscope.process.max_fds", "{file_descriptor}"),
+        otlp: Some(Otlp::named("cgscope.process.max_fds", "{file_descriptor}")),
         kind: Kind::Gauge,
         unit: None,
         scope: Scope::Process,
@@ -816,7 +816,7 @@ families! {
     },
     PROCESS_START_TIME: Family {
         name: "process_start_time_seconds",
-        otlp: Otlp::named("cgscope.process.start_time", "s"),
+        otlp: Some(Otlp::named("cgscope.process.start_time", "s")),
         kind: Kind::Gauge,
         unit: Some(Unit::Seconds),
         scope: Scope::Process,

@@ -252,7 +252,7 @@ impl Scene {
     /// with marks in the place of a cgroup's labels.
     pub(super) fn own_messages(
         self: &Arc<Self>,
-        cgroups: Option<Range<usize>>,
+        cgroups: Option<&Range<usize>>,
     ) -> Result<Vec<(&'static Family, MetricFamily)>, EncodeError> {
         let mut messages = Vec::new();
         for (position, family) in self.families.iter().enumerate() {
@@ -262,7 +262,7 @@ impl Scene {
             if matches!(feed, Feed::Cgroup(_)) != cgroups.is_some() {
                 continue;
             }
-            let registry = self.registry(position..position + 1, cgroups.clone().unwrap_or(0..0));
+            let registry = self.registry(position..position + 1, cgroups.cloned().unwrap_or(0..0));
             let encoded = prometheus_protobuf::encode(&registry).map_err(EncodeError::Protobuf)?;
             messages.extend(encoded.into_iter().map(|message| (*family, message)));
         }

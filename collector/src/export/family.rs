@@ -96,8 +96,8 @@ pub struct Otlp {
 }
 
 impl Otlp {
-    pub(super) const fn named(name: &'static str, unit: &'static str) -> Option<Self> {
-        Some(Self { name, unit })
+    pub(super) const fn named(name: &'static str, unit: &'static str) -> Self {
+        Self { name, unit }
     }
 }
 

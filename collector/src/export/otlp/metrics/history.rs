@@ -190,7 +190,7 @@ impl<'a> Points<'a> {
             }
         );
         let difference = known.last.difference(&value);
-        if is_monotonic && difference.is_none() {
+        if is_monotonic && matches!(difference, Difference::Fell) {
             // It fell: what it counts now began after the export before.
             *known = fresh((*exported).max(told));
         }
@@ -201,7 +201,11 @@ impl<'a> Points<'a> {
             TemporalityPreference::Cumulative => (start, value),
             TemporalityPreference::Delta => {
                 known.start = self.time;
-                (start, difference.flatten().unwrap_or(value))
+                let value = match difference {
+                    Difference::Rose(by) => by,
+                    Difference::Fell | Difference::Unknown => value,
+                };
+                (start, value)
             }
         }
     }
@@ -298,34 +302,45 @@ impl Last {
         }
     }
 
-    /// What has come since; `None` when `now` is less, and nothing to go by `Some(None)`.
-    fn difference(&self, now: &Value) -> Option<Option<Value>> {
+    /// What has come since.
+    fn difference(&self, now: &Value) -> Difference {
         match (self, now) {
-            (Self::Any, _) => Some(None),
-            (Self::Histogram(before), Value::Histogram(now)) => {
-                let between = histogram::between(before, now)?;
-                Some(Some(Value::Histogram(between)))
-            }
+            (Self::Any, _) => Difference::Unknown,
+            (Self::Histogram(before), Value::Histogram(now)) => histogram::between(before, now)
+                .map_or(Difference::Fell, |between| {
+                    Difference::Rose(Value::Histogram(between))
+                }),
+            (Self::Histogram(_), Value::Number(_)) => Difference::Fell,
             (Self::Number(before), now) => {
                 let between = number_of(now) - before;
                 if between < 0.0 {
-                    return None;
+                    return Difference::Fell;
                 }
-                Some(match now {
+                match now {
                     Value::Number(number_data_point::Value::AsDouble(_)) => {
-                        Some(Value::Number(number_data_point::Value::AsDouble(between)))
+                        Difference::Rose(Value::Number(number_data_point::Value::AsDouble(between)))
                     }
                     Value::Number(number_data_point::Value::AsInt(_)) => {
                         #[expect(clippy::cast_possible_truncation, reason = "a whole number")]
                         let between = between as i64;
-                        Some(Value::Number(number_data_point::Value::AsInt(between)))
+                        Difference::Rose(Value::Number(number_data_point::Value::AsInt(between)))
                     }
-                    Value::Histogram(_) => None,
-                })
+                    Value::Histogram(_) => Difference::Unknown,
+                }
             }
-            (Self::Histogram(_), Value::Number(_)) => None,
         }
     }
+}
+
+/// What came to a value.
+#[derive(Debug)]
+enum Difference {
+    /// There is nothing to go by.
+    Unknown,
+    /// Less than nothing: it has begun anew.
+    Fell,
+    /// So much.
+    Rose(Value),
 }
 
 #[expect(clippy::cast_precision_loss, reason = "as precise as a scrape")]

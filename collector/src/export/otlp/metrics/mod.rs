@@ -254,7 +254,7 @@ fn by_cgroup(
     end: usize,
 ) -> Result<Vec<Vec<(&'static Family, model::Metric)>>, EncodeError> {
     let mut by_cgroup = vec![Vec::new(); end - first];
-    for (family, message) in scene.own_messages(Some(first..end))? {
+    for (family, message) in scene.own_messages(Some(&(first..end)))? {
         for mut metric in message.metric {
             // The mark that stands for the cgroup's labels.
             let position = metric.label.first().and_then(|mark| {
