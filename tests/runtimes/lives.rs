@@ -2,11 +2,7 @@
 
 use std::{fs, thread, time::Duration};
 
-use collector_tests::{
-    daemon::Daemon,
-    note,
-    otel_collector::OtelCollector,
-};
+use collector_tests::{daemon::Daemon, note, otel_collector::OtelCollector};
 use opentelemetry_proto::tonic::{
     common::v1::{KeyValue, any_value::Value},
     trace::v1::Span,
@@ -45,7 +41,10 @@ impl Traced {
         let parents = Parents::of(&["docker"]);
         let image = Image::new();
         let server = Server::dockerd();
-        run(docker(&server).arg("import").arg(image.tar()).arg("busybox"));
+        run(docker(&server)
+            .arg("import")
+            .arg(image.tar())
+            .arg("busybox"));
         let collector = OtelCollector::start();
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("cgscope.toml");
@@ -55,7 +54,10 @@ impl Traced {
             collector.grpc_endpoint()
         );
         fs::write(&config, text).unwrap();
-        let daemon = Daemon::start(&["--config", &config.display().to_string()]);
+        let endpoint = format!("--runtime-endpoint=docker={}", server.socket().display());
+        let config = config.display().to_string();
+        let only = "--runtime-discovery=false";
+        let daemon = Daemon::start(&["--config", &config, &endpoint, only]);
         Self {
             daemon,
             collector,
@@ -98,10 +100,13 @@ impl Traced {
     /// What the collector has of a container, once it is enough.
     fn once(&self, id: &str, is_enough: impl Fn(&[Told]) -> bool) -> Vec<Told> {
         self.collector.wait_for("the spans", IN_TIME, |recorded| {
-            let told = recorded.spans().into_iter().map(|(resource, _, span)| Told {
-                resource: resource.attributes,
-                span,
-            });
+            let told = recorded
+                .spans()
+                .into_iter()
+                .map(|(resource, _, span)| Told {
+                    resource: resource.attributes,
+                    span,
+                });
             let of_it = |told: &Told| text(&told.resource, "container.id").as_deref() == Some(id);
             let told: Vec<_> = told.filter(of_it).collect();
             is_enough(&told).then_some(told)
@@ -112,10 +117,13 @@ impl Traced {
 impl Drop for Traced {
     fn drop(&mut self) {
         // Their processes are no children of the server, and would outlive it.
-        let all = docker(&self.docker).args(["ps", "--all", "--quiet"]).output();
-        let all = all.map_or_else(|_| String::new(), |all| {
-            String::from_utf8_lossy(&all.stdout).into_owned()
-        });
+        let all = docker(&self.docker)
+            .args(["ps", "--all", "--quiet"])
+            .output();
+        let all = all.map_or_else(
+            |_| String::new(),
+            |all| String::from_utf8_lossy(&all.stdout).into_owned(),
+        );
         for id in all.lines() {
             drop(docker(&self.docker).args(["rm", "--force", id]).output());
         }
@@ -169,7 +177,9 @@ fn event(spans: &[&Span], name: &str) -> u64 {
         .filter(|event| event.name == name)
         .map(|event| event.time_unix_nano)
         .collect();
-    *times.first().unwrap_or_else(|| panic!("no {name}: {spans:#?}"))
+    *times
+        .first()
+        .unwrap_or_else(|| panic!("no {name}: {spans:#?}"))
 }
 
 #[test]
@@ -179,13 +189,19 @@ fn one_that_is_throttled_waits_for_its_disk_and_dies_of_oom_is_one_trace_of_all_
     );
     let files = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let volume = format!("{}:/data", files.path().display());
-    let limits = ["--cpus=0.2", "--memory=24m", "--memory-swap=24m", "--volume", &volume];
+    let limits = [
+        "--cpus=0.2",
+        "--memory=24m",
+        "--memory-swap=24m",
+        "--volume",
+        &volume,
+    ];
     // It works for some of its CPU time, writes what it waits for, and takes more memory than it may.
     let (id, [started, finished]) = traced.run(
         "sufferer",
         &limits,
         "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; \
-         /bin/busybox dd if=/dev/zero of=/data/file bs=64k count=20 oflag=sync; \
+         /bin/busybox dd if=/dev/zero of=/data/file bs=64k count=20 oflag=direct; \
          exec /bin/busybox dd if=/dev/zero of=/dev/null bs=100M count=1",
     );
     let told = traced.life_of(&id);
@@ -200,7 +216,10 @@ fn one_that_is_throttled_waits_for_its_disk_and_dies_of_oom_is_one_trace_of_all_
         ));
     }
     assert_eq!(root.name, "container started");
-    assert_eq!(text(&told[0].resource, "container.name").as_deref(), Some("sufferer"));
+    assert_eq!(
+        text(&told[0].resource, "container.name").as_deref(),
+        Some("sufferer")
+    );
     let life = only(&others, "container");
     // An OOM kill is an error, and so is the exit code that it makes.
     let status = life.status.clone().unwrap_or_default();
@@ -211,9 +230,14 @@ fn one_that_is_throttled_waits_for_its_disk_and_dies_of_oom_is_one_trace_of_all_
         value(&life.attributes, "cgscope.exit_code"),
         Some(Value::IntValue(137))
     );
-    assert_eq!(text(&life.attributes, "cgscope.last_reading").as_deref(), Some("final"));
+    assert_eq!(
+        text(&life.attributes, "cgscope.last_reading").as_deref(),
+        Some("final")
+    );
     // All three, in the order of time.
-    let waits = others.iter().filter(|span| span.name.starts_with("block i/o"));
+    let waits = others
+        .iter()
+        .filter(|span| span.name.starts_with("block i/o"));
     let writes: Vec<_> = waits
         .filter(|span| text(&span.attributes, "cgscope.operation").as_deref() == Some("write"))
         .collect();
@@ -248,7 +272,10 @@ fn one_that_is_throttled_waits_for_its_disk_and_dies_of_oom_is_one_trace_of_all_
     assert!((-1.0..500.0).contains(&ms(ended, finished)));
     assert!((0.0..200.0).contains(&ms(killed, ended)));
     let lost = traced.daemon.scrape();
-    assert_eq!(lost.sum("cgscope_trace_dropped_total", &[("reason", "queue_full")]), Some(0.0));
+    assert_eq!(
+        lost.sum("cgscope_trace_dropped_total", &[("reason", "queue_full")]),
+        Some(0.0)
+    );
 }
 
 #[test]
@@ -260,7 +287,10 @@ fn one_that_lives_for_a_tenth_of_a_second_is_a_whole_trace() {
     assert_eq!(root.name, "container started");
     let life = only(&others, "container");
     assert_eq!(others.len(), 1, "{others:?}");
-    assert_eq!(value(&life.attributes, "cgscope.exit_code"), Some(Value::IntValue(0)));
+    assert_eq!(
+        value(&life.attributes, "cgscope.exit_code"),
+        Some(Value::IntValue(0))
+    );
     assert_eq!(life.status.clone().unwrap_or_default().code, 0);
     assert_eq!(root.start_time_unix_nano, life.start_time_unix_nano);
     let (began, ended) = (life.start_time_unix_nano, life.end_time_unix_nano);
@@ -278,7 +308,8 @@ fn one_that_lives_for_a_tenth_of_a_second_is_a_whole_trace() {
 #[test]
 fn each_time_that_one_is_started_is_a_trace_with_its_own_exit_code() {
     let traced = Traced::start("");
-    let script = "exit $(( $(/bin/busybox cat /proc/sys/kernel/random/boot_id | /bin/busybox wc -c) - 30 ))";
+    let script =
+        "exit $(( $(/bin/busybox cat /proc/sys/kernel/random/boot_id | /bin/busybox wc -c) - 30 ))";
     let (id, _) = traced.run("again", &[], script);
     traced.life_of(&id);
     run(docker(&traced.docker).args(["start", &id]));
@@ -320,18 +351,26 @@ fn of_two_that_fight_for_a_cpu_each_wait_names_the_other_and_leads_from_its_hist
     // The latest waits of a scrape are those of spans.
     thread::sleep(Duration::from_secs(1));
     let scraped = scrape_open_metrics(&traced.daemon);
-    let exemplars: Vec<(String, String)> = scraped.lines().filter_map(|line| exemplar(line, &ids)).collect();
+    let exemplars: Vec<(String, String)> = scraped
+        .lines()
+        .filter_map(|line| exemplar(line, &ids))
+        .collect();
     assert!(!exemplars.is_empty(), "no exemplar in:\n{scraped}");
-    traced.collector.wait_for("the exemplars' spans", IN_TIME, |recorded| {
-        let spans = recorded.spans();
-        let is_there = |(trace, span): &(String, String)| {
-            spans.iter().any(|(_, _, of)| {
-                hexadecimal(&of.trace_id) == *trace && hexadecimal(&of.span_id) == *span
-            })
-        };
-        exemplars.iter().all(is_there).then_some(())
-    });
-    note(&format!("{} exemplars, all of spans that the collector has", exemplars.len()));
+    traced
+        .collector
+        .wait_for("the exemplars' spans", IN_TIME, |recorded| {
+            let spans = recorded.spans();
+            let is_there = |(trace, span): &(String, String)| {
+                spans.iter().any(|(_, _, of)| {
+                    hexadecimal(&of.trace_id) == *trace && hexadecimal(&of.span_id) == *span
+                })
+            };
+            exemplars.iter().all(is_there).then_some(())
+        });
+    note(&format!(
+        "{} exemplars, all of spans that the collector has",
+        exemplars.len()
+    ));
 }
 
 /// The trace and span of an exemplar of one of these containers' run-queue latencies.
@@ -343,7 +382,9 @@ fn exemplar(line: &str, ids: &[String]) -> Option<(String, String)> {
         let (_, value) = exemplar.split_once(&format!("{name}=\""))?;
         value.split_once('"').map(|(value, _)| value.to_owned())
     };
-    is_theirs.then(|| Some((label("trace_id")?, label("span_id")?))).flatten()
+    is_theirs
+        .then(|| Some((label("trace_id")?, label("span_id")?)))
+        .flatten()
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {
