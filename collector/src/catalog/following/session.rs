@@ -232,8 +232,11 @@ impl Session<'_> {
                 return work.enqueue(of, Instant::now() + self.times.settle);
             }
             RuntimeEvent::Exited { of, code, at } => {
+                let look_at = of.clone();
                 self.audience
                     .tell(self.informant, News::Exited { of, code, at });
+                // The event's own time is of the telling; when it ended is told by a look.
+                return work.enqueue(look_at, Instant::now() + self.times.settle);
             }
             RuntimeEvent::Removed { of } => {
                 self.audience.tell(self.informant, News::Removed { of });
