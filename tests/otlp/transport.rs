@@ -1,13 +1,21 @@
 //! The way to a real collector, over gRPC and HTTP.
 
-use std::{sync::Arc, thread, time::Duration};
+use std::{
+    net::TcpListener,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
 use collector::{
     daemon::config::otlp::{OtelEnvironment, OtlpOptions, settings_of},
     export::otlp::{OtlpSettings, Outbox, Sender},
     reconcile::delivery::OtlpSignal,
 };
-use collector_tests::{daemon::free_address, otel_collector::OtelCollector};
+use collector_tests::{
+    daemon::{Daemon, cgscope, free_address, run_to_end},
+    otel_collector::OtelCollector,
+};
 use opentelemetry_proto::tonic::{
     common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value::Value},
     metrics::v1::{
@@ -251,6 +259,88 @@ fn where_no_collector_is_the_first_look_says_so() {
         let error = probed.unwrap_err().to_string();
         for part in [endpoint.as_str(), protocol, "traces", "refused"] {
             assert!(error.contains(part), "{part} not in {error}");
+        }
+    }
+}
+
+/// Scrapes for a while with a collector that is said to be at `endpoint`: the longest scrape, and the account.
+fn scrape_for_a_while(endpoint: &str, what: &str) {
+    let mut command = cgscope();
+    command
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
+        .env("OTEL_BSP_SCHEDULE_DELAY", "0")
+        .env("OTEL_METRIC_EXPORT_INTERVAL", "1000");
+    let start = Instant::now();
+    let _said = run_to_end(&["--version"]);
+    // An emulated machine is slower by much.
+    let slack = 10 * start.elapsed();
+    let sending = ["--export-otlp", "--trace-containers", "--trace-own"];
+    let daemon = Daemon::launch(command, &sending, "/readyz");
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(4) {
+        let start = Instant::now();
+        let scraped = daemon.scrape();
+        let took = start.elapsed();
+        assert!(
+            took < Duration::from_millis(500) + slack,
+            "{what}: {took:?}"
+        );
+        for signal in ["metrics", "traces"] {
+            let labels = [("signal", signal)];
+            let of = |name: &str| scraped.sum(name, &labels).expect(name);
+            let accounted = of("cgscope_otlp_items_sent_total")
+                + of("cgscope_otlp_items_waiting")
+                + of("cgscope_otlp_items_lost_total");
+            let all = of("cgscope_otlp_items_total");
+            assert!(
+                (all - accounted).abs() < 0.5,
+                "{what}: {all} are not {accounted}"
+            );
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+    let (status, took, log) = daemon.stop();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(took < Duration::from_secs(1) + slack, "{what}: {took:?}");
+    let told = log.matches("is tried again").count();
+    assert!(
+        told <= 2,
+        "{what}: told once for each signal at most:\n{log}"
+    );
+}
+
+#[test]
+fn a_collector_that_is_absent_or_hangs_delays_neither_a_scrape_nor_the_end() {
+    scrape_for_a_while(&format!("http://{}", free_address()), "absent");
+    // The kernel accepts for it, and nobody reads.
+    let hanging = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", hanging.local_addr().unwrap());
+    scrape_for_a_while(&endpoint, "hanging");
+}
+
+#[test]
+fn what_is_wrong_with_the_way_to_a_collector_ends_the_daemon_with_its_remedy() {
+    for (variable, value, parts) in [
+        (
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "localhost:4318",
+            ["scheme", "http://localhost:4318"],
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_HEADERS",
+            "secret",
+            ["part 1", "key=value"],
+        ),
+    ] {
+        let output = cgscope()
+            .args(["run", "--export-otlp"])
+            .env(variable, value)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(64));
+        let said = String::from_utf8_lossy(&output.stderr);
+        for part in [variable, parts[0], parts[1]] {
+            assert!(said.contains(part), "{part} not in {said}");
         }
     }
 }

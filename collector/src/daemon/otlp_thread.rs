@@ -210,8 +210,8 @@ async fn put(
 
 /// The disks' names.
 fn disks() -> BTreeMap<Device, String> {
-    let names = block_devices::names().into_iter();
-    let named = names.map(|(number, name)| {
+    let disks = block_devices::names().into_iter();
+    let named = disks.map(|(number, name)| {
         let (major, minor) = (number.major, number.minor);
         (Device { major, minor }, name)
     });

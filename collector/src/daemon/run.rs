@@ -1,13 +1,17 @@
 //! `cgscope run`: builds the pipeline, runs it, takes it down.
 
 use std::{
+    net::SocketAddr,
     sync::Arc,
     thread::{self, ScopedJoinHandle},
     time::{Duration, SystemTime},
 };
 
 use collector_common::signal::Signal;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
 
 use super::{
     cgroup_files::{CgroupFiles, FileSources, ReadPlan},
@@ -56,23 +60,14 @@ pub fn run(config: &Config) -> Result<(), Failure> {
     require_privileges(Privileges::of_this_process())?;
     require_open_files(DescriptorBudget::limit_of_this_process())?;
     let _lock = take_lock(config)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .max_blocking_threads(4)
-        .build()
-        .map_err(|error| Failure::internal(&error))?;
+    let runtime = start_runtime()?;
     // From here on a signal means a clean stop, even while the programs are being attached.
     let stop_signals = {
         let _entered = runtime.enter();
         StopSignals::new().map_err(|error| Failure::internal(&error))?
     };
     // The port before the programs: a port in use is the likeliest mistake, and quickly told.
-    let listener = runtime.block_on(tokio::net::TcpListener::bind(config.listen)).map_err(|error| {
-        Failure::Unavailable(format!(
-            "cannot listen on {}: {error}; is another program using it? choose another with --listen",
-            config.listen
-        ))
-    })?;
+    let listener = runtime.block_on(listen(config.listen))?;
 
     let host = Host::probe(config);
     if let Some(failure) = host.obstacle() {
@@ -173,6 +168,23 @@ pub fn run(config: &Config) -> Result<(), Failure> {
     })?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// For the HTTP endpoint.
+fn start_runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(4)
+        .build()
+        .map_err(|error| Failure::internal(&error))
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| {
+        Failure::Unavailable(format!(
+            "cannot listen on {address}: {error}; is another program using it? choose another with --listen"
+        ))
+    })
 }
 
 /// One cgscope per host.
@@ -380,7 +392,7 @@ impl StopSignals {
 }
 
 async fn serve(
-    listener: tokio::net::TcpListener,
+    listener: TcpListener,
     source: Arc<DaemonSource>,
     state: &State,
     stop_signals: StopSignals,

@@ -589,7 +589,8 @@ families! {
         unit: None,
         scope: Scope::Collector,
         labels: &[labels::OTLP_SIGNAL],
-        help: "Data points and spans that were to be sent to an OpenTelemetry collector: those that it                took, that are lost and that wait are all of them.",
+        help: "Data points and spans that were to be sent to an OpenTelemetry collector: those that it \
+               took, that are lost and that wait are all of them.",
         source: "counted by the daemon",
         since: V0_1,
     },
@@ -609,7 +610,9 @@ families! {
         unit: None,
         scope: Scope::Collector,
         labels: &[labels::OTLP_SIGNAL, labels::OTLP_LOSS],
-        help: "Those of cgscope_otlp_items_total that will not arrive: too many waited (queue_full), the                collector refused the request (refused) or took it without them (rejected), it was tried                for as long as it may be (gave_up), or cgscope was ending (shutdown).",
+        help: "Those of cgscope_otlp_items_total that will not arrive: too many waited (queue_full), the \
+               collector refused the request (refused) or took it without them (rejected), it was tried \
+               for as long as it may be (gave_up), or cgscope was ending (shutdown).",
         source: "counted by the daemon, and the collector's answers",
         since: V0_1,
     },

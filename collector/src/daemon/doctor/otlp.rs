@@ -1,10 +1,10 @@
 //! Whether an OpenTelemetry collector answers where one is configured.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use opentelemetry_proto::tonic::{metrics::v1::ResourceMetrics, trace::v1::ResourceSpans};
 use serde::Serialize;
-use tokio::time::{Duration, timeout};
+use tokio::time::timeout;
 
 use crate::{
     daemon::config::OtlpConfig,

@@ -6,7 +6,7 @@ use std::{
 };
 
 use flate2::{Compression, write::GzEncoder};
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Collected, Full, Limited};
 use hyper::{
     HeaderMap, Method, Request, Response,
     body::{Bytes, Incoming},
@@ -110,7 +110,7 @@ async fn attempt_of<P: Sendable>(answer: Response<Incoming>) -> Attempt {
     let after = after.and_then(|value| retry_after(value, SystemTime::now()));
     let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
     if !status.is_success() {
-        let body = body.map_or_else(|_| Bytes::new(), |body| body.to_bytes());
+        let body = body.map_or_else(|_| Bytes::new(), Collected::to_bytes);
         return Attempt::of_http(status.as_u16(), after, &body);
     }
     // It took it, whatever it says besides.

@@ -21,6 +21,9 @@ mod request;
 mod sender;
 mod tls;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use opentelemetry_proto::tonic::{metrics::v1::ResourceMetrics, trace::v1::ResourceSpans};

@@ -69,7 +69,7 @@ pub struct Sender<P: Sendable> {
 #[derive(Clone, Debug)]
 enum Transport {
     Grpc(GrpcTransport),
-    Http(HttpTransport),
+    Http(Box<HttpTransport>),
 }
 
 /// A request in the form in which it can be sent again.
@@ -91,7 +91,7 @@ impl<P: Sendable> Sender<P> {
     pub fn new(settings: &OtlpSettings, outbox: Arc<Outbox<P>>) -> Result<Self, SenderError> {
         let transport = match settings.protocol {
             OtlpProtocol::Grpc => Transport::Grpc(GrpcTransport::new(settings)?),
-            OtlpProtocol::HttpProtobuf => Transport::Http(HttpTransport::new(settings)?),
+            OtlpProtocol::HttpProtobuf => Transport::Http(Box::new(HttpTransport::new(settings)?)),
         };
         Ok(Self {
             settings: settings.clone(),

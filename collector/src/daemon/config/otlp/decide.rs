@@ -180,7 +180,7 @@ impl Said<'_> {
         {
             match text.parse().ok().filter(|number| range.contains(number)) {
                 Some(number) => *value = number,
-                None => self.leave_out(variable, &text.to_owned(), &wanted),
+                None => self.leave_out(variable, text, &wanted),
             }
         }
         Ok(())
@@ -291,12 +291,13 @@ impl Said<'_> {
                 )
             };
             let parsed = HeaderName::from_bytes(key.as_bytes());
-            let header = parsed.map_err(|_| wrong("is no name of a header"))?;
+            let header = parsed.ok().ok_or_else(|| wrong("is no name of a header"))?;
             if OURS.contains(&header.as_str()) {
                 return Err(wrong("is a header of which there is one already"));
             }
             let mut value = HeaderValue::from_str(&value)
-                .map_err(|_| wrong("is nothing that a header can have"))?;
+                .ok()
+                .ok_or_else(|| wrong("is nothing that a header can have"))?;
             value.set_sensitive(true);
             Ok((header, value))
         };
@@ -401,7 +402,7 @@ fn endpoint(
         (false, OtlpProtocol::Grpc) => format!("https://{text}"),
         (false, OtlpProtocol::HttpProtobuf) => return Err("has no scheme"),
     };
-    let uri: Uri = text.parse().map_err(|_| "is no URL")?;
+    let uri: Uri = text.parse().ok().ok_or("is no URL")?;
     let scheme = uri.scheme_str().unwrap_or_default();
     if !["http", "https"].contains(&scheme) {
         return Err("has another scheme than http and https");
@@ -429,5 +430,6 @@ fn endpoint(
         .authority(authority.as_str())
         .path_and_query(path)
         .build()
-        .map_err(|_| "is no URL")
+        .ok()
+        .ok_or("is no URL")
 }

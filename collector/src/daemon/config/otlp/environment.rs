@@ -84,7 +84,8 @@ pub(super) fn pairs(text: &str) -> Result<Vec<(String, String)>, String> {
             percent_decode_str(text.trim())
                 .decode_utf8()
                 .map(std::borrow::Cow::into_owned)
-                .map_err(|_| format!("its part {number} is not UTF-8"))
+                .ok()
+                .ok_or_else(|| format!("its part {number} is not UTF-8"))
         };
         let (key, value) = (decoded(key)?, decoded(value)?);
         if key.is_empty() {

@@ -4,6 +4,9 @@ mod decide;
 mod environment;
 mod options;
 
+#[cfg(test)]
+mod tests;
+
 use std::{collections::BTreeMap, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use serde::Deserialize;
@@ -144,12 +147,11 @@ impl OtlpConfig {
             }
             self.interval = interval;
         } else if let Some(text) = environment.get(VARIABLE) {
-            match milliseconds(text, &INTERVALS) {
-                Some(interval) => self.interval = interval,
-                None => {
-                    let wanted = wanted_milliseconds(&INTERVALS);
-                    leave_out(&mut self.warnings, VARIABLE, text, &wanted);
-                }
+            if let Some(interval) = milliseconds(text, &INTERVALS) {
+                self.interval = interval;
+            } else {
+                let wanted = wanted_milliseconds(&INTERVALS);
+                leave_out(&mut self.warnings, VARIABLE, text, &wanted);
             }
         }
         Ok(())
