@@ -40,7 +40,7 @@ impl TraceConfig {
     pub(super) fn decide(args: &RunArgs, file: TraceFileConfig) -> Self {
         Self {
             own: OwnTraceConfig::decide(args, file.own),
-            containers: ContainerTraceConfig::decide(args, file.containers),
+            containers: ContainerTraceConfig::decide(args, &file.containers),
             forwarder: ForwarderConfig::decide(args, file.forwarder),
         }
     }
