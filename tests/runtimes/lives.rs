@@ -54,7 +54,10 @@ impl Traced {
             collector.grpc_endpoint()
         );
         fs::write(&config, text).unwrap();
-        let daemon = Daemon::start(&["--config", &config.display().to_string()]);
+        let endpoint = format!("--runtime-endpoint=docker={}", server.socket().display());
+        let config = config.display().to_string();
+        let only = "--runtime-discovery=false";
+        let daemon = Daemon::start(&["--config", &config, &endpoint, only]);
         Self {
             daemon,
             collector,
@@ -198,7 +201,7 @@ fn one_that_is_throttled_waits_for_its_disk_and_dies_of_oom_is_one_trace_of_all_
         "sufferer",
         &limits,
         "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; \
-         /bin/busybox dd if=/dev/zero of=/data/file bs=64k count=20 oflag=sync; \
+         /bin/busybox dd if=/dev/zero of=/data/file bs=64k count=20 oflag=direct; \
          exec /bin/busybox dd if=/dev/zero of=/dev/null bs=100M count=1",
     );
     let told = traced.life_of(&id);

@@ -17,7 +17,7 @@ use crate::{
         LifeTotals,
         moments::LifeLoss,
         slow::SlowSample,
-        snapshot::{ExemplarOf, LastReading},
+        snapshot::{ExemplarOf, LastReading, SchedSums},
     },
     trace::lives::{Ending, Figures, LifeKey, Lives, LivesView, Now},
 };
@@ -118,7 +118,7 @@ impl<'a> LivesThread<'a> {
         let entry = self.state.readings.entry(owner);
         if let Some(latest) = entry.and_then(|entry| entry.latest(generation)) {
             let figures = Figures::of(latest.at, &latest.statistics);
-            self.lives.read((owner, generation), figures, now);
+            self.lives.read((owner, generation), &figures, now);
         }
     }
 
@@ -130,7 +130,7 @@ impl<'a> LivesThread<'a> {
             return Ending {
                 figures: None,
                 how: LastReading::EventsOnly,
-                sched: Default::default(),
+                sched: SchedSums::default(),
                 throttled: Duration::ZERO,
                 wait_p99: None,
             };

@@ -277,12 +277,16 @@ impl Session<'_> {
                 return work.looks.add(of, Origin::Event, at);
             }
             RuntimeEvent::Exited { of, code, at } => {
+                let look_at = of.clone();
                 let processing = self.tracer.begin(Origin::Event.now(), || self.object(&of));
                 let step = processing.step(Action::AddUpdate);
                 let news = News::Exited { of, code, at };
                 self.audience.tell(self.informant, news, Steps::one(&step));
                 drop(step);
                 processing.succeed();
+                // The event's own time is of the telling; when it ended is told by a look.
+                let at = Instant::now() + self.times.settle;
+                return work.looks.add(look_at, Origin::Event, at);
             }
             RuntimeEvent::Removed { of } => {
                 work.looks.gone(&of);

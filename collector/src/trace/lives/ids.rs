@@ -25,12 +25,7 @@ impl LifeId {
     }
 
     pub(super) fn text(self) -> String {
-        use std::fmt::Write as _;
-        self.0.iter().fold(String::new(), |mut text, byte| {
-            // Writing to a string does not fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        format!("{:032x}", u128::from_be_bytes(self.0))
     }
 
     /// The first trace of a life that was seen from its beginning.

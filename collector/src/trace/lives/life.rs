@@ -324,7 +324,7 @@ impl Life {
     /// Compares a reading with the one before. How many events found no room.
     pub(super) fn read(
         &mut self,
-        figures: Figures,
+        figures: &Figures,
         is_last: bool,
         settings: &LivesSettings,
         now: &Now,
@@ -332,8 +332,8 @@ impl Life {
         if self.figures.is_some_and(|before| before.at >= figures.at) && !is_last {
             return 0;
         }
-        self.figures = Some(figures);
-        let over = self.episodes.read(&figures, is_last, settings, &now.clocks);
+        self.figures = Some(*figures);
+        let over = self.episodes.read(figures, is_last, settings, &now.clocks);
         self.push(over, now)
     }
 

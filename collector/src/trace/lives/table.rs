@@ -18,7 +18,7 @@ use super::{
     spans,
 };
 use crate::{
-    catalog::{ContainerRef, Identity, OwnerId},
+    catalog::{Container, ContainerRef, Identity, OwnerId},
     export::otlp::OwnResource,
     host::clock::{Ktime, TimeAnchor},
     reconcile::{
@@ -68,7 +68,7 @@ pub struct Lives {
     boot: String,
     view: Arc<LivesView>,
     send: Sender,
-    lives: HashMap<LifeKey, Life>,
+    by_key: HashMap<LifeKey, Life>,
     /// The lives of a container, one after the other: the one before may not be told when the next begins.
     of_container: HashMap<ContainerRef, Vec<LifeKey>>,
     /// The latest life of an owner, also when it was told to its end.
@@ -80,7 +80,7 @@ impl fmt::Debug for Lives {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lives")
             .field("settings", &self.settings)
-            .field("lives", &self.lives.len())
+            .field("lives", &self.by_key.len())
             .finish_non_exhaustive()
     }
 }
@@ -102,7 +102,7 @@ impl Lives {
             boot,
             view,
             send,
-            lives: HashMap::new(),
+            by_key: HashMap::new(),
             of_container: HashMap::new(),
             latest: HashMap::new(),
             bucket: Bucket::new(settings.total, now),
@@ -114,7 +114,7 @@ impl Lives {
         if moments.missed > 0 {
             self.view.lose(LifeLoss::Missed, moments.missed);
             // Some of these may have been forgotten unheard.
-            let lives = &self.lives;
+            let lives = &self.by_key;
             self.latest
                 .retain(|owner, life| lives.contains_key(&(*owner, *life)));
         }
@@ -157,13 +157,13 @@ impl Lives {
     /// The lives of which it matters now where they stand.
     #[must_use]
     pub fn awaited(&self, now: &Now) -> Vec<LifeKey> {
-        let awaited = self.lives.values().filter(|life| life.is_awaited(now));
+        let awaited = self.by_key.values().filter(|life| life.is_awaited(now));
         awaited.map(|life| life.key).collect()
     }
 
     /// Takes where a life stands; `None` if another has begun at its place.
     pub fn stand(&mut self, key: LifeKey, standing: Option<&Standing>, now: &Now) {
-        let Some(life) = self.lives.get_mut(&key) else {
+        let Some(life) = self.by_key.get_mut(&key) else {
             return;
         };
         match standing {
@@ -173,8 +173,8 @@ impl Lives {
     }
 
     /// Takes a reading of a life.
-    pub fn read(&mut self, key: LifeKey, figures: Figures, now: &Now) {
-        if let Some(life) = self.lives.get_mut(&key) {
+    pub fn read(&mut self, key: LifeKey, figures: &Figures, now: &Now) {
+        if let Some(life) = self.by_key.get_mut(&key) {
             let refused = life.read(figures, false, &self.settings, now);
             self.view.lose(LifeLoss::SpanFull, refused);
         }
@@ -196,14 +196,14 @@ impl Lives {
             let latest = self.latest.get(&container).copied();
             (container, latest.unwrap_or_default())
         };
-        if !self.lives.contains_key(&key) {
+        if !self.by_key.contains_key(&key) {
             self.view.lose(LifeLoss::Containers, 1);
             return;
         }
         if !self.is_within_rate(key, now) {
             return;
         }
-        let Some(life) = self.lives.get_mut(&key) else {
+        let Some(life) = self.by_key.get_mut(&key) else {
             return;
         };
         let slow = Slow {
@@ -222,14 +222,14 @@ impl Lives {
 
     /// Tells what is due of those that run.
     pub fn tell_due(&mut self, now: &Now) {
-        let keys: Vec<_> = self.lives.keys().copied().collect();
+        let keys: Vec<_> = self.by_key.keys().copied().collect();
         for key in keys {
             let is_due = |life: &Life| life.is_root_due(now) && !life.is_over(now);
-            if self.lives.get(&key).is_some_and(is_due) {
+            if self.by_key.get(&key).is_some_and(is_due) {
                 self.tell_root(key, now);
             }
             let is_due = |life: &Life| life.is_checkpoint_due(&self.settings, now);
-            if self.lives.get(&key).is_some_and(is_due) {
+            if self.by_key.get(&key).is_some_and(is_due) {
                 self.tell_checkpoint(key, now);
             }
         }
@@ -238,7 +238,7 @@ impl Lives {
     /// The lives that are over, of which the end is to be looked up.
     #[must_use]
     pub fn over(&self, now: &Now) -> Vec<LifeKey> {
-        let over = self.lives.values().filter(|life| life.is_over(now));
+        let over = self.by_key.values().filter(|life| life.is_over(now));
         over.map(|life| life.key).collect()
     }
 
@@ -251,7 +251,7 @@ impl Lives {
             return;
         }
         let Some(mut trace) = life.trace else { return };
-        if let Some(figures) = ending.figures {
+        if let Some(figures) = &ending.figures {
             let refused = life.read(figures, true, &self.settings, now);
             self.view.lose(LifeLoss::SpanFull, refused);
         }
@@ -282,11 +282,11 @@ impl Lives {
 
     /// Tells what happened to those that run: nobody will, from now on.
     pub fn stop(&mut self, now: &Now) {
-        let keys: Vec<_> = self.lives.keys().copied().collect();
+        let keys: Vec<_> = self.by_key.keys().copied().collect();
         for key in keys {
             self.tell_root(key, now);
             let is_sent = |life: &Life| life.trace.is_some_and(|trace| trace.is_sent);
-            if self.lives.get(&key).is_some_and(is_sent) {
+            if self.by_key.get(&key).is_some_and(is_sent) {
                 self.tell_checkpoint(key, now);
             }
         }
@@ -294,10 +294,10 @@ impl Lives {
 
     fn there(&mut self, owner: OwnerId, identity: Arc<Identity>, is_new: bool, now: &Now) {
         let key = (owner, identity.generation);
-        let Some(container) = identity.own_container().and_then(|of| of.key()) else {
+        let Some(container) = identity.own_container().and_then(Container::key) else {
             return;
         };
-        if let Some(life) = self.lives.get_mut(&key) {
+        if let Some(life) = self.by_key.get_mut(&key) {
             // One more hierarchy.
             life.is_whole |= is_new;
             return;
@@ -306,7 +306,7 @@ impl Lives {
             // It was told to its end already.
             return;
         }
-        if self.lives.len() >= MAX_LIVES {
+        if self.by_key.len() >= MAX_LIVES {
             self.view.lose(LifeLoss::Containers, 1);
             return;
         }
@@ -318,11 +318,11 @@ impl Lives {
         of.push(key);
         self.latest.insert(owner, key.1);
         let life = Life::new(key, identity, container, is_new, &self.settings, now);
-        self.lives.insert(key, life);
+        self.by_key.insert(key, life);
     }
 
     fn forget(&mut self, key: LifeKey) -> Option<Life> {
-        let life = self.lives.remove(&key)?;
+        let life = self.by_key.remove(&key)?;
         if let Some(of) = self.of_container.get_mut(&life.container) {
             of.retain(|known| *known != key);
             if of.is_empty() {
@@ -334,7 +334,7 @@ impl Lives {
 
     fn latest_of(&mut self, owner: OwnerId) -> Option<&mut Life> {
         let generation = *self.latest.get(&owner)?;
-        self.lives.get_mut(&(owner, generation))
+        self.by_key.get_mut(&(owner, generation))
     }
 
     fn told_exit(
@@ -345,12 +345,12 @@ impl Lives {
         now: &Now,
     ) {
         let keys = self.of_container.get(container).into_iter().flatten();
-        let lives = keys.filter_map(|key| self.lives.get(key));
+        let lives = keys.filter_map(|key| self.by_key.get(key));
         let can = lives.filter(|life| life.can_have_ended(finished));
         let Some(key) = can.max_by_key(|life| life.began).map(|life| life.key) else {
             return;
         };
-        if let Some(life) = self.lives.get_mut(&key) {
+        if let Some(life) = self.by_key.get_mut(&key) {
             life.hear_exit(code, finished, now);
         }
     }
@@ -360,15 +360,15 @@ impl Lives {
             return;
         };
         let key = (*owner, identity.generation);
-        let key = if self.lives.contains_key(&key) {
+        let key = if self.by_key.contains_key(&key) {
             Some(key)
         } else {
-            let of = identity.container.as_ref().and_then(|of| of.key());
+            let of = identity.container.as_ref().and_then(Container::key);
             let lives = of.and_then(|of| self.of_container.get(&of));
             lives.and_then(|lives| lives.last().copied())
         };
         let Some(key) = key else { return };
-        if let Some(life) = self.lives.get_mut(&key)
+        if let Some(life) = self.by_key.get_mut(&key)
             && !life.oom_kill(kill, now)
         {
             self.view.lose(LifeLoss::SpanFull, 1);
@@ -376,7 +376,7 @@ impl Lives {
     }
 
     fn is_within_rate(&mut self, key: LifeKey, now: &Now) -> bool {
-        let Some(life) = self.lives.get_mut(&key) else {
+        let Some(life) = self.by_key.get_mut(&key) else {
             return false;
         };
         let LivesSettings {
@@ -397,7 +397,7 @@ impl Lives {
 
     /// Sends the first span of a trace, and what waited for it.
     fn tell_root(&mut self, key: LifeKey, now: &Now) {
-        let Some(life) = self.lives.get_mut(&key) else {
+        let Some(life) = self.by_key.get_mut(&key) else {
             return;
         };
         let Some(trace) = life.trace.filter(|trace| !trace.is_sent) else {
@@ -406,7 +406,7 @@ impl Lives {
         let root = spans::root(life, &trace);
         let identity = Arc::clone(&life.identity);
         let is_sent = self.send(&identity, vec![root]);
-        let Some(life) = self.lives.get_mut(&key) else {
+        let Some(life) = self.by_key.get_mut(&key) else {
             return;
         };
         if let Some(trace) = &mut life.trace {
@@ -423,7 +423,7 @@ impl Lives {
 
     fn tell_slow(&mut self, key: LifeKey, slow: &Slow, now: &Now) {
         self.begin_trace_if_full(key, now);
-        let Some(life) = self.lives.get_mut(&key) else {
+        let Some(life) = self.by_key.get_mut(&key) else {
             return;
         };
         let Some(trace) = life.trace.as_mut().filter(|trace| trace.is_sent) else {
@@ -441,7 +441,7 @@ impl Lives {
 
     fn tell_checkpoint(&mut self, key: LifeKey, now: &Now) {
         self.begin_trace_if_full(key, now);
-        let Some(life) = self.lives.get_mut(&key) else {
+        let Some(life) = self.by_key.get_mut(&key) else {
             return;
         };
         let open = life.episodes.so_far(true, &now.clocks);
@@ -459,7 +459,7 @@ impl Lives {
 
     /// A long life is several traces.
     fn begin_trace_if_full(&mut self, key: LifeKey, now: &Now) {
-        let Some(life) = self.lives.get_mut(&key) else {
+        let Some(life) = self.by_key.get_mut(&key) else {
             return;
         };
         if life.is_trace_full(&self.settings, now) {

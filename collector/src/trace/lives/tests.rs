@@ -628,7 +628,7 @@ fn stalls_and_throttling_that_follow_each_other_are_one_episode() {
         let (some, full) = figures.stalled_ns[2];
         figures.stalled_ns[2] = (some.map(|of| of + stalled_ms * 1_000_000), full);
         let now = told.now(second * 1_000);
-        told.lives.read(KEY, figures, &now);
+        told.lives.read(KEY, &figures, &now);
     }
     told.look(15_000, 1, 0, Some(named()));
     let checkpoint = &told.named("container checkpoint")[0];

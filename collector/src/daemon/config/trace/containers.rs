@@ -94,7 +94,7 @@ impl FromStr for Threshold {
         let bad = || BadThreshold {
             text: text.to_owned(),
         };
-        let time = |text: &str| parse_duration(text.trim()).map_err(|_| bad());
+        let time = |text: &str| parse_duration(text.trim()).ok().ok_or_else(bad);
         let Some(quantile) = text.strip_prefix('p') else {
             return Ok(match text {
                 "off" => Self::Off,
@@ -148,7 +148,7 @@ impl From<Threshold> for SlowAbove {
 }
 
 impl ContainerTraceConfig {
-    pub(super) fn decide(args: &RunArgs, file: FileConfig) -> Self {
+    pub(super) fn decide(args: &RunArgs, file: &FileConfig) -> Self {
         let enabled = args
             .trace_containers
             .or(file.enable_tracing)
@@ -156,8 +156,8 @@ impl ContainerTraceConfig {
         let time = |ms| Threshold::Time(Duration::from_millis(ms));
         Self {
             enabled,
-            runqueue_latency: file.runqueue_latency.unwrap_or(time(100)),
-            block_io: file.block_io.unwrap_or(time(500)),
+            runqueue_latency: file.runqueue_latency.unwrap_or_else(|| time(100)),
+            block_io: file.block_io.unwrap_or_else(|| time(500)),
             stall_percent: file.stall_percent.unwrap_or(20),
             throttled_percent: file.throttled_percent.unwrap_or(25),
             checkpoint: file.checkpoint.unwrap_or(Duration::from_mins(5)),

@@ -48,7 +48,7 @@ impl TraceConfig {
     ) -> Result<Self, ConfigError> {
         Ok(Self {
             own: OwnTraceConfig::decide(args, file.own, environment)?,
-            containers: ContainerTraceConfig::decide(args, file.containers),
+            containers: ContainerTraceConfig::decide(args, &file.containers),
             forwarder: ForwarderConfig::decide(args, file.forwarder),
         })
     }
