@@ -110,6 +110,7 @@ impl TraceForwarder {
     }
 
     /// The same by another command.
+    #[expect(clippy::print_stderr, reason = "a test's output")]
     pub fn launch(mut command: Command, arguments: &[&str]) -> Result<Self, (Option<i32>, String)> {
         let mut child = command
             .arg("trace-forwarder")

@@ -15,7 +15,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use self::options::ForwarderArgs;
+use self::options::{DEFAULT_ENDPOINT, ForwarderArgs};
 use super::{
     config::otlp::{OtelEnvironment, OtlpOptions, settings_of},
     exit::Failure,
@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     error_chain,
-    export::otlp::{Outbox, OwnResource, Sender},
+    export::otlp::{OtlpProtocol, Outbox, OwnResource, Sender},
     reconcile::{
         delivery::{OtlpAccount, OtlpLoss, OtlpSignal},
         forwarding::{AgentError, ForwarderFigures},
@@ -121,8 +121,17 @@ fn way(
             "nothing would be sent: {why}; unset it, or print spans with --dump-only"
         )));
     }
+    let is_told = |what: &str| {
+        ["", "TRACES_"].iter().any(|of| {
+            let name = format!("OTEL_EXPORTER_OTLP_{of}{what}");
+            environment.get(&name).is_some()
+        })
+    };
+    // Kata's own forwarder speaks gRPC, and nothing else.
+    let endpoint = args.otlp_endpoint.clone();
     let options = OtlpOptions {
-        endpoint: args.otlp_endpoint.clone(),
+        protocol: (!is_told("PROTOCOL")).then(|| OtlpProtocol::Grpc.name().to_owned()),
+        endpoint: endpoint.or_else(|| (!is_told("ENDPOINT")).then(|| DEFAULT_ENDPOINT.to_owned())),
         ..OtlpOptions::default()
     };
     let settings = settings_of(

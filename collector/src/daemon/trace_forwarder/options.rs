@@ -10,6 +10,9 @@ pub const DEFAULT_TRACE_NAME: &str = "kata-agent";
 /// The port that agents connect to.
 pub const DEFAULT_PORT: u32 = 10_240;
 
+/// Where a collector is, unless told otherwise.
+pub const DEFAULT_ENDPOINT: &str = "http://localhost:4317";
+
 /// Stands for any context id.
 const ANY: &str = "any";
 
