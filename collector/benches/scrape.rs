@@ -262,8 +262,8 @@ fn encoding_for_otlp(criterion: &mut Criterion) {
         let mut encoder = MetricsEncoder::new(own, temporality, SystemTime::UNIX_EPOCH);
         let mut encode = |snapshot| {
             let devices = BTreeMap::new();
-            let encoded = encoder.encode(snapshot, &devices);
-            let resource_metrics = encoded.expect("a snapshot can be encoded");
+            let made = encoder.encode(snapshot, &devices);
+            let resource_metrics = made.expect("a snapshot can be encoded");
             let request = ExportMetricsServiceRequest { resource_metrics };
             black_box(request.encode_to_vec()).len()
         };

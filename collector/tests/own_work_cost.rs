@@ -77,7 +77,6 @@ fn what_is_off_or_not_sampled_allocates_nothing() {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "the figure that was found")]
 fn a_resync_of_500_containers_costs_hardly_more_with_one_in_a_hundred_traced() {
     // A build without optimization on a busy machine: three tries, and five times what is promised.
     let found = (0..3).any(|_| {

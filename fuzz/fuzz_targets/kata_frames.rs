@@ -4,9 +4,7 @@
 //! The first byte says whether a whole connection follows or one frame's payload.
 #![no_main]
 
-use collector::trace::forwarder::{
-    ForwardedSpan, FrameDecoder, FrameError, MAX_TEXT, MAX_VALUES,
-};
+use collector::trace::forwarder::{ForwardedSpan, FrameDecoder, FrameError, MAX_TEXT, MAX_VALUES};
 use libfuzzer_sys::fuzz_target;
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
 

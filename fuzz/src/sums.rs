@@ -84,7 +84,9 @@ impl Sums {
         for sample in samples {
             let has = |flag| sample.flags & flag != 0;
             let is_counted = has(BlockSample::FLAG_EMPTY_FLUSH)
-                || OPERATIONS.iter().any(|(code, _)| *code == u32::from(sample.operation));
+                || OPERATIONS
+                    .iter()
+                    .any(|(code, _)| *code == u32::from(sample.operation));
             if !is_counted {
                 continue;
             }

@@ -1,4 +1,4 @@
-//! Spans of Kata's agents over real AF_VSOCK, where a machine can speak to itself by it (`vsock_loopback`).
+//! Spans of Kata's agents over real `AF_VSOCK`, where a machine can speak to itself by it (`vsock_loopback`).
 
 use std::{io::ErrorKind, time::Duration};
 

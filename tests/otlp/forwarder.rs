@@ -164,10 +164,10 @@ fn spans_of_agents_that_speak_at_once_reach_a_real_collector_field_by_field_and_
         );
         seen.insert((guest, number));
     }
-    let sent: BTreeSet<_> = (1..=4)
+    let all: BTreeSet<_> = (1..=4)
         .flat_map(|guest| (2..202).map(move |of| (guest, of)))
         .collect();
-    assert_eq!(seen, sent);
+    assert_eq!(seen, all);
     let (status, took) = forwarder.stop();
     assert!(
         status.success() && took < Duration::from_secs(6),
@@ -212,9 +212,8 @@ fn hostile_guests_cost_neither_memory_nor_the_others() {
     let before = resident();
     let mut good = other.connect();
     good.write_all(&frame(&span(1, 2))).expect("it is read");
-    let attributes: String = (0..1_000_000)
-        .map(|at| format!(r#""a{at}":{{"Bool":true}},"#))
-        .collect();
+    let attributes = (0..1_000_000).map(|at| format!(r#""a{at}":{{"Bool":true}},"#));
+    let attributes = attributes.collect::<Vec<_>>().concat();
     let million = format!(r#"{{"attributes":{{"map":{{{attributes}"z":{{"Bool":true}}}}}}}}"#);
     let half_a_million = &million.as_bytes()[..1 << 20];
     let start = Instant::now();
@@ -240,7 +239,7 @@ fn hostile_guests_cost_neither_memory_nor_the_others() {
             let mut guest = sandbox.connect();
             let begun = (1_u64 << 20).to_be_bytes();
             drop(guest.write_all(&begun));
-            drop(guest.write_all(&[b'['; 100_000]));
+            drop(guest.write_all(&vec![b'['; 100_000]));
             guest
         })
         .collect();
@@ -262,7 +261,7 @@ fn hostile_guests_cost_neither_memory_nor_the_others() {
         (good.count() == 2).then_some(())
     });
     let took = start.elapsed();
-    assert!(took < Duration::from_secs(60), "{took:?}");
+    assert!(took < Duration::from_mins(1), "{took:?}");
     let grown = resident().saturating_sub(before);
     assert!(grown < 64 << 10, "{grown} KiB more at most");
     collector_tests::note(&format!(

@@ -73,7 +73,7 @@ impl Database {
             .call()
             .is_err()
         {
-            assert!(start.elapsed() < Duration::from_secs(60), "not ready");
+            assert!(start.elapsed() < Duration::from_mins(1), "not ready");
             thread::sleep(Duration::from_millis(200));
         }
         database
@@ -277,7 +277,7 @@ fn series_are_those_of_a_scrape(database: &Database, scrape: &Exposition, path: 
         let mut selectors = format!("service_instance_id='{}'", instance(path));
         for (name, value) in &sample.labels {
             if !of_cgroup.contains(&name.as_str()) {
-                selectors.push_str(&format!(",{name}='{value}'"));
+                selectors.extend([",", name, "='", value, "'"]);
             }
         }
         let stored = database.query(&format!("{}{{{selectors}}}", sample.name));

@@ -45,19 +45,19 @@ fn key_value(key: &str, value: &str) -> KeyValue {
     }
 }
 
-fn resource() -> Option<Resource> {
-    Some(Resource {
+fn resource() -> Resource {
+    Resource {
         attributes: vec![key_value("service.name", "cgscope")],
         ..Resource::default()
-    })
+    }
 }
 
-fn scope() -> Option<InstrumentationScope> {
-    Some(InstrumentationScope {
+fn scope() -> InstrumentationScope {
+    InstrumentationScope {
         name: "transport".to_owned(),
         version: "1".to_owned(),
         ..InstrumentationScope::default()
-    })
+    }
 }
 
 /// With every field that a span of ours can have.
@@ -93,9 +93,9 @@ fn span(number: u8) -> Span {
 
 fn spans(numbers: impl IntoIterator<Item = u8>) -> ResourceSpans {
     ResourceSpans {
-        resource: resource(),
+        resource: Some(resource()),
         scope_spans: vec![ScopeSpans {
-            scope: scope(),
+            scope: Some(scope()),
             spans: numbers.into_iter().map(span).collect(),
             ..ScopeSpans::default()
         }],
@@ -130,8 +130,8 @@ fn histogram() -> Metric {
 }
 
 /// What a configuration file and the environment decide.
-fn settings(signal: OtlpSignal, options: OtlpOptions) -> OtlpSettings {
-    let options = [&OtlpOptions::default(), &options];
+fn settings(signal: OtlpSignal, options: &OtlpOptions) -> OtlpSettings {
+    let options = [&OtlpOptions::default(), options];
     settings_of(
         signal,
         options,
@@ -170,16 +170,16 @@ fn spans_and_histograms_arrive_as_they_were_over_both_protocols_compressed_or_no
                 compression: Some(compression.to_owned()),
                 ..options
             };
-            let of_spans = settings(OtlpSignal::Traces, options.clone());
+            let of_spans = settings(OtlpSignal::Traces, &options);
             let traces = Arc::new(Outbox::new(of_spans.queue));
             traces.put(spans([1, 2]));
             traces.close();
-            let of_points = settings(OtlpSignal::Metrics, options);
+            let of_points = settings(OtlpSignal::Metrics, &options);
             let metrics = Arc::new(Outbox::new(of_points.queue));
             metrics.put(ResourceMetrics {
-                resource: resource(),
+                resource: Some(resource()),
                 scope_metrics: vec![ScopeMetrics {
-                    scope: scope(),
+                    scope: Some(scope()),
                     metrics: vec![histogram()],
                     ..ScopeMetrics::default()
                 }],
@@ -200,10 +200,10 @@ fn spans_and_histograms_arrive_as_they_were_over_both_protocols_compressed_or_no
             let is_there = (recorded.spans().len(), recorded.metrics().len()) == (4, 2);
             is_there.then(|| recorded.clone())
         });
-        let expected = |number| (resource().unwrap(), scope().unwrap(), span(number));
+        let expected = |number| (resource(), scope(), span(number));
         let twice = [1, 2, 1, 2].map(expected);
         assert_eq!(recorded.spans(), twice);
-        let (of, within) = (resource().unwrap(), scope().unwrap());
+        let (of, within) = (resource(), scope());
         let point = (of, within, histogram());
         assert_eq!(recorded.metrics(), [point.clone(), point]);
     }
@@ -213,7 +213,7 @@ fn spans_and_histograms_arrive_as_they_were_over_both_protocols_compressed_or_no
 fn a_collector_that_is_restarted_misses_nothing() {
     let mut collector = OtelCollector::start();
     for (round, options) in (0..).zip(endpoints(&collector)) {
-        let settings = settings(OtlpSignal::Traces, options);
+        let settings = settings(OtlpSignal::Traces, &options);
         let outbox = Arc::new(Outbox::new(settings.queue));
         let sent = Arc::clone(&outbox);
         let sending = thread::spawn(move || {
@@ -253,7 +253,7 @@ fn where_no_collector_is_the_first_look_says_so() {
             endpoint: Some(endpoint.clone()),
             ..OtlpOptions::default()
         };
-        let settings = settings(OtlpSignal::Traces, options);
+        let settings = settings(OtlpSignal::Traces, &options);
         let outbox: Arc<Outbox<ResourceSpans>> = Arc::new(Outbox::new(settings.queue));
         let probed = block_on(async { Sender::new(&settings, outbox).unwrap().probe().await });
         let error = probed.unwrap_err().to_string();

@@ -167,6 +167,7 @@ fn only<'a>(spans: &[&'a Span], name: &str) -> &'a Span {
 }
 
 /// Milliseconds from one time to the other.
+#[expect(clippy::cast_precision_loss, reason = "shown with a few digits")]
 fn ms(from: u64, to: u64) -> f64 {
     (i128::from(to) - i128::from(from)) as f64 / 1e6
 }
@@ -388,7 +389,8 @@ fn exemplar(line: &str, ids: &[String]) -> Option<(String, String)> {
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digits = bytes.iter().map(|byte| format!("{byte:02x}"));
+    digits.collect::<Vec<_>>().concat()
 }
 
 fn scrape_open_metrics(daemon: &Daemon) -> String {

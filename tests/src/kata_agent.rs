@@ -28,6 +28,9 @@ use opentelemetry_of_kata::{
 
 use crate::daemon::cgscope;
 
+/// Lines of a program that wait to be looked at: more than a test makes.
+const MAX_LINES: usize = 1 << 16;
+
 /// When spans begin: nanoseconds since 1970.
 pub const BEGIN_NS: u64 = 1_795_241_757_327_462_440;
 
@@ -122,14 +125,14 @@ impl TraceForwarder {
             .expect("cgscope starts");
         let log = BufReader::new(child.stderr.take().expect("its log"));
         let output = BufReader::new(child.stdout.take().expect("its output"));
-        let (printed, lines) = mpsc::channel();
+        let (printed, lines) = mpsc::sync_channel(MAX_LINES);
         thread::spawn(move || {
             output
                 .lines()
                 .map_while(Result::ok)
                 .try_for_each(|line| printed.send(line))
         });
-        let (told, log_lines) = mpsc::channel();
+        let (told, log_lines) = mpsc::sync_channel(MAX_LINES);
         thread::spawn(move || {
             for line in log.lines().map_while(Result::ok) {
                 eprintln!("{line}");
@@ -139,7 +142,7 @@ impl TraceForwarder {
         });
         let mut said = String::new();
         loop {
-            match log_lines.recv_timeout(Duration::from_secs(60)) {
+            match log_lines.recv_timeout(Duration::from_mins(1)) {
                 Ok(line) if line.contains("takes spans") => return Ok(Self { child, lines }),
                 Ok(line) => said.push_str(&line),
                 Err(mpsc::RecvTimeoutError::Disconnected) => {
@@ -173,7 +176,7 @@ impl TraceForwarder {
     pub fn line(&self) -> serde_json::Value {
         let line = self
             .lines
-            .recv_timeout(Duration::from_secs(60))
+            .recv_timeout(Duration::from_mins(1))
             .expect("a line");
         serde_json::from_str(&line).expect("JSON")
     }

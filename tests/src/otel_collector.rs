@@ -137,8 +137,9 @@ impl OtelCollector {
     ) -> T {
         let start = Instant::now();
         loop {
-            if let Some(found) = found(&self.recorder.recorded()) {
-                return found;
+            let seen = found(&self.recorder.recorded());
+            if let Some(seen) = seen {
+                return seen;
             }
             assert!(start.elapsed() < most, "{what} not written out in {most:?}");
             thread::sleep(Duration::from_millis(20));

@@ -139,7 +139,10 @@ async fn follow(socket: &Path, tracer: &WorkTracer, lists: usize) -> Vec<Duratio
         () = meter.is_full.notified() => {}
     }
     let told = meter.told();
-    told[1..].windows(2).map(|two| two[1] - two[0]).collect()
+    told[1..]
+        .windows(2)
+        .map(|two| two[1].saturating_sub(two[0]))
+        .collect()
 }
 
 /// The daemon's own audience, and how much time the thread had had after each list.

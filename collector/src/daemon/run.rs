@@ -74,18 +74,10 @@ pub fn run(config: &Config) -> Result<(), Failure> {
     if let Some(failure) = host.obstacle() {
         return Err(failure);
     }
-    let mounts = match &host.mounts {
-        Ok(mounts) => mounts,
-        Err(error) => return Err(Failure::Unavailable(error_chain(error))),
-    };
-    let attached = host
-        .attach(config)
-        .map_err(|error| Failure::Unavailable(error_chain(&error)))?;
-    let signals = match &attached {
-        Some(attached) => attached.signals.clone(),
-        None => host.plan.states_when_nothing_is_on(),
-    };
-    tell(&host, &signals);
+    let unavailable = |error: &dyn std::error::Error| Failure::Unavailable(error_chain(error));
+    let mounts = host.mounts.as_ref().map_err(|error| unavailable(error))?;
+    let attached = host.attach(config).map_err(|error| unavailable(&error))?;
+    let signals = signals_of(&host, attached.as_ref());
     let state = Arc::new(prepare(config, &host, mounts, attached.as_ref()));
     let sources = open_sources(mounts);
     let (inquiry, questions) = inquiry();
@@ -173,6 +165,16 @@ pub fn run(config: &Config) -> Result<(), Failure> {
     })?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// What became of each signal; tells it, too.
+fn signals_of(host: &Host, attached: Option<&Attached>) -> Vec<(Signal, SignalState)> {
+    let signals = match attached {
+        Some(attached) => attached.signals.clone(),
+        None => host.plan.states_when_nothing_is_on(),
+    };
+    tell(host, &signals);
+    signals
 }
 
 /// For the HTTP endpoint.

@@ -195,22 +195,17 @@ fn told_of(figures: &ForwarderFigures, account: Option<&OtlpAccount>) -> String 
         sockets: _,
         errors,
     } = figures;
-    let mut text = format!("{spans} spans of {accepted} connections, {open} of them open");
-    for (error, count) in AgentError::ALL.iter().zip(errors) {
-        if *count > 0 {
-            text.push_str(&format!(", {count} disconnected: {}", error.name()));
-        }
-    }
+    let mut parts = vec![format!(
+        "{spans} spans of {accepted} connections, {open} of them open"
+    )];
+    let errors = AgentError::ALL.iter().zip(errors);
+    let errors = errors.filter(|(_, count)| **count > 0);
+    parts.extend(errors.map(|(error, count)| format!("{count} disconnected: {}", error.name())));
     if let Some(account) = account {
-        text.push_str(&format!(
-            "; {} sent, {} wait",
-            account.sent, account.waiting
-        ));
-        for (loss, count) in OtlpLoss::ALL.iter().zip(account.lost) {
-            if count > 0 {
-                text.push_str(&format!(", {count} lost: {}", loss.name()));
-            }
-        }
+        parts.push(format!("{} sent, {} wait", account.sent, account.waiting));
+        let losses = OtlpLoss::ALL.iter().zip(account.lost);
+        let losses = losses.filter(|(_, count)| *count > 0);
+        parts.extend(losses.map(|(loss, count)| format!("{count} lost: {}", loss.name())));
     }
-    text
+    parts.join(", ")
 }

@@ -33,7 +33,7 @@ pub struct ForwarderArgs {
     #[arg(long, value_name = "NAME", default_value = DEFAULT_TRACE_NAME, value_parser = parse_trace_name)]
     pub trace_name: String,
     /// Where the OpenTelemetry collector is. How it is spoken to is in OpenTelemetry's environment variables
-    /// (`OTEL_EXPORTER_OTLP_…`), as is this; the flag goes before [default: http://localhost:4317].
+    /// (`OTEL_EXPORTER_OTLP_…`), as is this; the flag goes before [default: `http://localhost:4317`].
     #[arg(long, value_name = "URL", value_parser = parse_endpoint)]
     pub otlp_endpoint: Option<String>,
     /// The port to listen on.
@@ -43,7 +43,7 @@ pub struct ForwarderArgs {
     #[arg(long, value_name = "CID", default_value = ANY, value_parser = parse_cid)]
     pub vsock_cid: CidValue,
     /// The socket of a virtual machine's monitor, for hybrid VSOCK (Cloud Hypervisor, Firecracker): what is
-    /// listened on is `PATH_PORT`, and AF_VSOCK is not. Needs root, until the socket is open. Can be given
+    /// listened on is `PATH_PORT`, and `AF_VSOCK` is not. Needs root, until the socket is open. Can be given
     /// more than once.
     #[arg(long = "socket-path", value_name = "PATH", action = ArgAction::Append, value_parser = parse_socket_path)]
     pub socket_paths: Vec<PathBuf>,

@@ -98,7 +98,7 @@ impl ForwarderThread {
             let discovery = Discovery::new(self.host_root.clone(), config.vsock_port);
             discovery.run(&mut forwarder).await;
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     async fn stopped(&self) {

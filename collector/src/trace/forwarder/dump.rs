@@ -81,7 +81,7 @@ fn link_of(link: &span::Link) -> Value {
 fn key_values(attributes: &[KeyValue]) -> Vec<Value> {
     attributes
         .iter()
-        .map(|of| json!({ "key": of.key, "value": of.value.as_ref().map_or(json!({}), value_of) }))
+        .map(|of| json!({ "key": of.key, "value": of.value.as_ref().map_or_else(|| json!({}), value_of) }))
         .collect()
 }
 

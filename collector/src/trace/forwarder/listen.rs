@@ -1,6 +1,6 @@
 //! The sockets that agents come to.
 //!
-//! In: a port of AF_VSOCK, or the path of a virtual machine's socket. Out: connections, and who is at their other end.
+//! In: a port of `AF_VSOCK`, or the path of a virtual machine's socket. Out: connections, and who is at their other end.
 //! Never here: what is said on them.
 
 use std::{
@@ -43,7 +43,7 @@ struct SocketFile(Arc<Path>);
 /// A socket cannot be listened on.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
-    /// AF_VSOCK.
+    /// `AF_VSOCK`.
     #[error(
         "cannot listen on port {port} of {cid}; the host's kernel must have VSOCK (`modprobe vhost_vsock`), \
          and only one can listen on a port: choose another with --vsock-port"
@@ -83,7 +83,7 @@ pub enum ListenError {
 }
 
 impl Listener {
-    /// Listens on a port of AF_VSOCK; of any of this host's CIDs if `cid` is `None`.
+    /// Listens on a port of `AF_VSOCK`; of any of this host's CIDs if `cid` is `None`.
     pub fn vsock(cid: Option<u32>, port: u32) -> Result<Self, ListenError> {
         let address = VsockAddr::new(cid.unwrap_or(VMADDR_CID_ANY), port);
         let cid = cid.map_or_else(|| "any CID".to_owned(), |cid| format!("CID {cid}"));

@@ -52,7 +52,11 @@ impl fmt::Display for Peer {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Cid(cid) => write!(formatter, "the guest with the CID {cid}"),
-            Self::Socket(path) => write!(formatter, "the guest at {path:?}"),
+            Self::Socket(path) => write!(
+                formatter,
+                "the guest at {}",
+                path.display().to_string().escape_debug()
+            ),
         }
     }
 }
@@ -201,12 +205,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn all_guests_together_have_a_bound() {
         let peers = Arc::new(Peers::default());
-        let admitted: Vec<_> = (0..2 * MAX_CONNECTIONS as u32)
+        let admitted: Vec<_> = (0..)
+            .take(2 * MAX_CONNECTIONS)
             .map_while(|cid| peers.admit(&Peer::Cid(cid)).ok())
             .collect();
         assert_eq!(admitted.len(), MAX_CONNECTIONS);
         drop(admitted);
-        for cid in 0..3 * MAX_PEERS as u32 {
+        for cid in (0..).take(3 * MAX_PEERS) {
             drop(peers.admit(&Peer::Cid(cid)));
         }
         assert!(peers.inner().shares.len() <= MAX_PEERS);

@@ -23,7 +23,10 @@ use crate::{
         Life, Scrape,
         moments::{LifeLoss, Moment, Moments, OomKill, OomLimit, Standing},
         slow::SlowSample,
-        snapshot::{CgroupStats, ExemplarOf, KernelReading, LastReading, LifeEvents, SchedSums},
+        snapshot::{
+            CgroupCounts, CgroupStats, ExemplarOf, KernelReading, LastReading, LifeEvents,
+            SchedSums,
+        },
     },
     window::{Device, OomTotals, Operation},
 };
@@ -66,7 +69,7 @@ impl Told {
         let view = Arc::new(LivesView::default());
         let begin = Ktime::now();
         let (into, room) = (Arc::clone(&sent), Arc::clone(&has_room));
-        let send = move |spans| {
+        let take = move |spans| {
             let has_room = *room.lock().unwrap_or_else(PoisonError::into_inner);
             if has_room {
                 into.lock()
@@ -80,7 +83,7 @@ impl Told {
             Arc::new(OwnResource::default()),
             "boot".to_owned(),
             Arc::clone(&view),
-            Box::new(send),
+            Box::new(take),
             begin,
         );
         Self {
@@ -279,7 +282,7 @@ impl Told {
                 generation: 1,
                 sums: None,
             })],
-            counts: Default::default(),
+            counts: CgroupCounts::default(),
             events_overflowed: 0,
         };
         self.view.fill(&mut scrape, self.wall(20_000));

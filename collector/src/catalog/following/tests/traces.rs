@@ -1,4 +1,4 @@
-//! What is processed is traced, as `docs/tracing.md` says.
+//! What is processed is bench, as `docs/tracing.md` says.
 
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 
@@ -163,10 +163,10 @@ async fn an_object_that_fails_twice_and_then_succeeds_is_three_traces_the_last_w
     client.set("a", Some("web"));
     client.fail("a", &[LookFate::Refused, LookFate::Refused]);
     sender.send(changed("a")).await.unwrap();
-    let traced = Traced::new(1.0);
+    let bench = Traced::new(1.0);
     let tally = Tally::default();
     let time = Duration::from_millis(3_500);
-    let tracer = traced.tracer.clone();
+    let tracer = bench.tracer.clone();
     let (notes, _) = follow_traced(client, &tally, &[], time, tracer).await;
     assert_eq!(notes.last().unwrap(), "told a=web");
     let third = "process_object consumer: container.id=a object.is_retry=true object.key=a \
@@ -177,7 +177,7 @@ async fn an_object_that_fails_twice_and_then_succeeds_is_three_traces_the_last_w
                  \x20 add_update: object.found=true object.key=a\n\
                  \x20   inspect client: object.key=a\n\
                  \x20   tell_pipeline: object.key=a\n";
-    let of_list: Vec<_> = traced.traces();
+    let of_list: Vec<_> = bench.traces();
     assert_eq!(of_list, [failed(1, ""), failed(2, ""), third.to_owned()]);
 }
 
@@ -187,14 +187,14 @@ async fn an_object_that_is_given_up_says_so_on_the_last_of_its_traces() {
     let sender = with_events(&client);
     client.fail("a", &[LookFate::Refused; 4]);
     sender.send(changed("a")).await.unwrap();
-    let traced = Traced::new(1.0);
+    let bench = Traced::new(1.0);
     let tally = Tally::default();
     let time = Duration::from_millis(3_500);
-    let tracer = traced.tracer.clone();
+    let tracer = bench.tracer.clone();
     drop(follow_traced(client, &tally, &[], time, tracer).await);
     let forget = "  * forget: forget.reason=max number of retries reached\n";
     assert_eq!(
-        traced.traces(),
+        bench.traces(),
         [failed(1, ""), failed(2, ""), failed(3, forget)]
     );
 }
@@ -203,7 +203,7 @@ async fn an_object_that_is_given_up_says_so_on_the_last_of_its_traces() {
 async fn an_object_of_a_list_one_asked_about_and_those_that_end_and_go_are_told_apart() {
     let client = Arc::new(Scripted::with(&[("a", "web"), ("b", "db")]));
     let sender = with_events(&client);
-    let traced = Traced::new(1.0);
+    let bench = Traced::new(1.0);
     tokio::spawn({
         let client = Arc::clone(&client);
         async move {
@@ -225,7 +225,7 @@ async fn an_object_of_a_list_one_asked_about_and_those_that_end_and_go_are_told_
     let tally = Tally::default();
     let time = Duration::from_secs(70);
     let asked = ["unknown"];
-    let tracer = traced.tracer.clone();
+    let tracer = bench.tracer.clone();
     drop(follow_traced(client, &tally, &asked, time, tracer).await);
     let trace = |id: &str, name: &str, origin: &str, key: &str, below: &str| {
         format!(
@@ -252,10 +252,10 @@ async fn an_object_of_a_list_one_asked_about_and_those_that_end_and_go_are_told_
         trace("a", "web", "event", "web", removed),
         trace("b", "db", "list", "db", gone),
     ];
-    let mut traces = traced.traces();
-    traces.sort();
+    let mut all = bench.traces();
+    all.sort();
     expected.sort();
-    assert_eq!(traces, expected);
+    assert_eq!(all, expected);
 }
 
 #[tokio::test(start_paused = true)]
@@ -264,13 +264,13 @@ async fn the_loop_and_its_configuration_are_on_every_root_and_a_session_that_end
     let sender = with_events(&client);
     client.fail("a", &[LookFate::Late(Duration::from_hours(1))]);
     sender.send(changed("a")).await.unwrap();
-    let traced = Traced::new(1.0);
+    let bench = Traced::new(1.0);
     let time = Duration::from_secs(10);
-    let tracer = traced.tracer.clone();
+    let tracer = bench.tracer.clone();
     drop(follow_traced(client, &Tally::default(), &[], time, tracer).await);
     // The runtime lets go of a look that was ended when it comes to it.
     tokio::time::sleep(Duration::from_millis(1)).await;
-    let spans = traced.spans();
+    let spans = bench.spans();
     let names: Vec<_> = spans.iter().map(|span| span.name.as_str()).collect();
     assert_eq!(
         names,
@@ -310,9 +310,9 @@ async fn the_loop_and_its_configuration_are_on_every_root_and_a_session_that_end
 #[tokio::test(start_paused = true)]
 async fn what_is_not_sampled_and_what_is_not_traced_leaves_nothing() {
     for tracer in [Traced::new(0.0).tracer, LoopTracer::default()] {
-        let traced = Traced::new(0.0);
+        let bench = Traced::new(0.0);
         let tracer = if tracer.is_on() {
-            traced.tracer.clone()
+            bench.tracer.clone()
         } else {
             tracer
         };
@@ -322,6 +322,6 @@ async fn what_is_not_sampled_and_what_is_not_traced_leaves_nothing() {
         let time = Duration::from_secs(10);
         let (notes, _) = follow_traced(client, &Tally::default(), &[], time, tracer).await;
         assert_eq!(notes, ["all a but a", "told a=web"]);
-        assert_eq!(traced.outbox.account().put, 0);
+        assert_eq!(bench.outbox.account().put, 0);
     }
 }

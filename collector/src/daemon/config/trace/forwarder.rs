@@ -44,7 +44,7 @@ pub struct ForwarderConfig {
     pub enabled: bool,
     /// The `service.name` of their spans.
     pub trace_name: String,
-    /// Whether AF_VSOCK is listened on.
+    /// Whether `AF_VSOCK` is listened on.
     pub vsock: bool,
     /// The port there, and the one that sockets of hybrid VSOCK are named for.
     pub vsock_port: u32,

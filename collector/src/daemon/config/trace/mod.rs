@@ -47,7 +47,7 @@ impl TraceConfig {
         environment: &OtelEnvironment,
     ) -> Result<Self, ConfigError> {
         Ok(Self {
-            own: OwnTraceConfig::decide(args, file.own, environment)?,
+            own: OwnTraceConfig::decide(args, &file.own, environment)?,
             containers: ContainerTraceConfig::decide(args, &file.containers),
             forwarder: ForwarderConfig::decide(args, file.forwarder),
         })

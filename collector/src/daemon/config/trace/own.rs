@@ -55,7 +55,7 @@ impl OwnTraceConfig {
     /// is not refused for what the environment says.
     pub(super) fn decide(
         args: &RunArgs,
-        file: FileConfig,
+        file: &FileConfig,
         environment: &OtelEnvironment,
     ) -> Result<Self, ConfigError> {
         let enabled = args.trace_own.or(file.enable_tracing).unwrap_or(false);
@@ -86,7 +86,7 @@ fn of_environment(environment: &OtelEnvironment) -> Result<Option<Ratio>, Config
                 return Ok(Some(Ratio(1.0)));
             };
             let ratio = argument.parse().ok().and_then(Ratio::new);
-            ratio.map(Some).ok_or(ConfigError::OutOfRange {
+            ratio.map(Some).ok_or_else(|| ConfigError::OutOfRange {
                 name: "OTEL_TRACES_SAMPLER_ARG",
                 value: format!("{argument:?}"),
                 range: "from 0 to 1",
@@ -112,7 +112,7 @@ mod tests {
         };
         OwnTraceConfig::decide(
             &args,
-            toml::from_str(file).unwrap(),
+            &toml::from_str(file).unwrap(),
             &environment(variables),
         )
     }
@@ -165,7 +165,7 @@ mod tests {
         }
         let args = RunArgs::default();
         let xray = environment(&[sampler("xray")]);
-        let off = OwnTraceConfig::decide(&args, FileConfig::default(), &xray).unwrap();
+        let off = OwnTraceConfig::decide(&args, &FileConfig::default(), &xray).unwrap();
         assert!(!off.enabled);
     }
 }
