@@ -1,14 +1,20 @@
 //! Requests over gRPC.
 
+use std::marker::PhantomData;
+
+use hyper::body::Bytes;
+use prost::{Message, bytes::BufMut as _};
 use tonic::{
-    Request,
+    Request, Status,
+    client::Grpc,
+    codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder},
     metadata::MetadataMap,
     transport::{Channel, Endpoint},
 };
 
 use super::{
     attempt::Attempt,
-    request::{Sendable, Taken},
+    request::{MAX_ANSWER, Sendable, Taken},
     sender::SenderError,
     settings::OtlpSettings,
     tls,
@@ -49,12 +55,66 @@ impl GrpcTransport {
     }
 
     /// Sends it once.
-    pub(super) async fn send<P: Sendable>(&self, request: P::Request) -> Attempt {
-        let mut request = Request::new(request);
-        *request.metadata_mut() = self.headers.clone();
-        match P::call(self.channel.clone(), self.is_compressed, request).await {
+    pub(super) async fn send<P: Sendable>(&self, body: Bytes) -> Attempt {
+        match self.call::<P>(body).await {
             Ok(answer) => Attempt::Taken(Taken::of::<P>(answer)),
             Err(status) => Attempt::of_status(&status),
         }
+    }
+
+    async fn call<P: Sendable>(&self, body: Bytes) -> Result<P::Answer, Status> {
+        let mut request = Request::new(body);
+        *request.metadata_mut() = self.headers.clone();
+        let mut client = Grpc::new(self.channel.clone())
+            .max_decoding_message_size(MAX_ANSWER)
+            .max_encoding_message_size(usize::MAX);
+        if self.is_compressed {
+            client = client.send_compressed(CompressionEncoding::Gzip);
+        }
+        let not_ready = |error: tonic::transport::Error| Status::from_error(Box::new(error));
+        client.ready().await.map_err(not_ready)?;
+        let answer = client
+            .unary(request, P::procedure(), Encoded(PhantomData))
+            .await;
+        answer.map(tonic::Response::into_inner)
+    }
+}
+
+/// The codec of requests that are encoded already, and of answers that are messages.
+#[derive(Debug)]
+struct Encoded<A>(PhantomData<A>);
+
+impl<A: Message + Default + 'static> Codec for Encoded<A> {
+    type Encode = Bytes;
+    type Decode = A;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self(PhantomData)
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<A> Encoder for Encoded<A> {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, item: Bytes, into: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        into.put(item);
+        Ok(())
+    }
+}
+
+impl<A: Message + Default> Decoder for Encoded<A> {
+    type Item = A;
+    type Error = Status;
+
+    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<A>, Status> {
+        let not_understood = |error: prost::DecodeError| Status::internal(error.to_string());
+        A::decode(from).map(Some).map_err(not_understood)
     }
 }

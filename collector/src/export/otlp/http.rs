@@ -75,11 +75,10 @@ impl HttpTransport {
         })
     }
 
-    /// The body of a request, which can be sent more than once.
-    pub(super) fn body<P: Sendable>(&self, request: &P::Request) -> Bytes {
-        let plain = request.encode_to_vec();
+    /// The body of a request, compressed if it is to be.
+    pub(super) fn body(&self, plain: Bytes) -> Bytes {
         if !self.settings.is_compressed {
-            return plain.into();
+            return plain;
         }
         let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
         // Nothing can go wrong in memory.

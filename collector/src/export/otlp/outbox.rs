@@ -2,12 +2,15 @@
 
 use std::{
     collections::VecDeque,
+    marker::PhantomData,
     mem,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use hyper::body::Bytes;
 use opentelemetry_proto::tonic::{metrics::v1::ResourceMetrics, trace::v1::ResourceSpans};
+use prost::encoding::{WireType, encode_key, encode_varint};
 use tokio::{sync::Notify, time::timeout};
 
 use crate::reconcile::delivery::{OtlpAccount, OtlpLoss, OtlpSignal};
@@ -81,11 +84,33 @@ pub struct Outbox<P> {
 
 #[derive(Debug)]
 struct Inner<P> {
-    waiting: VecDeque<P>,
+    waiting: VecDeque<Packed<P>>,
     account: OtlpAccount,
     /// Of what waits and what is being sent.
     bytes: u64,
     is_closed: bool,
+}
+
+/// A parcel as it is sent: in memory a message takes several times the bytes.
+#[derive(Debug)]
+struct Packed<P> {
+    bytes: Box<[u8]>,
+    items: u64,
+    of: PhantomData<P>,
+}
+
+impl<P: Parcel> Packed<P> {
+    fn new(parcel: &P) -> Self {
+        Self {
+            bytes: parcel.encode_to_vec().into(),
+            items: parcel.items(),
+            of: PhantomData,
+        }
+    }
+
+    const fn len(&self) -> u64 {
+        self.bytes.len() as u64
+    }
 }
 
 impl<P: Parcel> Outbox<P> {
@@ -119,7 +144,10 @@ impl<P: Parcel> Outbox<P> {
 
     /// Puts something in. What there is no room for is lost, and counted. Whether there was room.
     pub fn put(&self, parcel: P) -> bool {
-        let (items, bytes) = (parcel.items(), parcel.encoded_len() as u64);
+        let packed = Packed::new(&parcel);
+        // As a message it takes most room.
+        drop(parcel);
+        let (items, bytes) = (packed.items, packed.len());
         if items == 0 {
             return true;
         }
@@ -133,18 +161,20 @@ impl<P: Parcel> Outbox<P> {
             inner.account.waiting + items <= self.bounds.items
                 && inner.bytes + bytes <= self.bounds.bytes
         };
-        if self.bounds.when_full == WhenFull::DropOldest {
+        // Nothing gives way to what would not fit all the same.
+        let can_fit = items <= self.bounds.items && bytes <= self.bounds.bytes;
+        if can_fit && self.bounds.when_full == WhenFull::DropOldest {
             while !fits(&inner)
                 && let Some(oldest) = inner.waiting.pop_front()
             {
-                let bytes = oldest.encoded_len() as u64;
-                inner.settle(oldest.items(), bytes, Outcome::Lost(OtlpLoss::QueueFull));
+                let outcome = Outcome::Lost(OtlpLoss::QueueFull);
+                inner.settle(oldest.items, oldest.len(), outcome);
             }
         }
         if fits(&inner) {
             inner.account.waiting += items;
             inner.bytes += bytes;
-            inner.waiting.push_back(parcel);
+            inner.waiting.push_back(packed);
             drop(inner);
             self.filled.notify_one();
             true
@@ -191,7 +221,7 @@ impl<P: Parcel> Outbox<P> {
         let mut inner = self.inner();
         let (mut parcels, mut items, mut bytes) = (Vec::new(), 0, 0);
         while let Some(next) = inner.waiting.front() {
-            let (more, larger) = (next.items(), next.encoded_len() as u64);
+            let (more, larger) = (next.items, next.len());
             if !parcels.is_empty() && (items + more > most_items || bytes + larger > most_bytes) {
                 break;
             }
@@ -246,7 +276,7 @@ impl<P> Inner<P> {
 #[derive(Debug)]
 pub struct Sending<'a, P: Parcel> {
     outbox: &'a Outbox<P>,
-    parcels: Vec<P>,
+    parcels: Vec<Packed<P>>,
     items: u64,
     bytes: u64,
 }
@@ -258,9 +288,18 @@ impl<P: Parcel> Sending<'_, P> {
         self.items
     }
 
-    /// What is to be sent; empty from then on.
-    pub fn parcels(&mut self) -> Vec<P> {
-        mem::take(&mut self.parcels)
+    /// One request of all of it; nothing from then on.
+    pub fn request(&mut self) -> Bytes {
+        let parcels = mem::take(&mut self.parcels);
+        request_of(&parcels)
+    }
+
+    /// What is to be sent.
+    #[cfg(test)]
+    #[must_use]
+    pub fn parcels(&self) -> Vec<P> {
+        let decoded = |of: &Packed<P>| P::decode(&*of.bytes).unwrap_or_default();
+        self.parcels.iter().map(decoded).collect()
     }
 
     /// The collector took all but `rejected` of it.
@@ -292,9 +331,27 @@ impl<P: Parcel> Drop for Sending<'_, P> {
     }
 }
 
+/// The field that a request's parcels are in, whatever they are of.
+const PARCELS: u32 = 1;
+
+/// The message that has these messages in it: so a request needs not be decoded to be made.
+fn request_of<P>(parcels: &[Packed<P>]) -> Bytes {
+    let mut request = Vec::new();
+    for parcel in parcels {
+        encode_key(PARCELS, WireType::LengthDelimited, &mut request);
+        encode_varint(parcel.bytes.len() as u64, &mut request);
+        request.extend_from_slice(&parcel.bytes);
+    }
+    request.into()
+}
+
 #[cfg(test)]
 mod tests {
-    use opentelemetry_proto::tonic::trace::v1::{ScopeSpans, Span};
+    use opentelemetry_proto::tonic::{
+        collector::trace::v1::ExportTraceServiceRequest,
+        trace::v1::{ScopeSpans, Span},
+    };
+    use prost::Message as _;
 
     use super::*;
 
@@ -328,7 +385,7 @@ mod tests {
         }
         let account = outbox.account();
         assert_eq!((account.waiting, account.lost[0], account.put), (5, 4, 9));
-        let mut sending = outbox.take(10, 1 << 20);
+        let sending = outbox.take(10, 1 << 20);
         assert_eq!(sending.parcels().len(), 2);
         outbox.put(spans(1));
         assert_eq!(
@@ -343,12 +400,37 @@ mod tests {
     }
 
     #[test]
+    fn a_request_is_the_message_that_collectors_know() {
+        let outbox = outbox(100, WhenFull::DropNew);
+        for count in [1, 3] {
+            outbox.put(spans(count));
+        }
+        let request = outbox.take(100, 1 << 20).request();
+        let resource_spans = vec![spans(1), spans(3)];
+        let expected = ExportTraceServiceRequest { resource_spans };
+        assert_eq!(
+            ExportTraceServiceRequest::decode(request).unwrap(),
+            expected
+        );
+        assert_eq!(outbox.take(100, 1 << 20).request(), Bytes::new());
+    }
+
+    #[test]
+    fn what_can_never_fit_takes_nobodys_place() {
+        let outbox = outbox(4, WhenFull::DropOldest);
+        for count in [2, 5, 1] {
+            outbox.put(spans(count));
+        }
+        assert_eq!((outbox.account().waiting, outbox.account().lost[0]), (3, 5));
+    }
+
+    #[test]
     fn the_oldest_gives_way_where_it_is_worth_least() {
         let outbox = outbox(4, WhenFull::DropOldest);
         for count in [2, 1, 3] {
             outbox.put(spans(count));
         }
-        let mut sending = outbox.take(10, 1 << 20);
+        let sending = outbox.take(10, 1 << 20);
         let counts: Vec<_> = sending.parcels().iter().map(Parcel::items).collect();
         assert_eq!(counts, [1, 3]);
         outbox.put(spans(9));

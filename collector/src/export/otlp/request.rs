@@ -1,20 +1,11 @@
-//! What requests and answers are made of, signal by signal.
+//! What answers are made of, signal by signal, and where requests go over gRPC.
 
+use hyper::http::uri::PathAndQuery;
 use opentelemetry_proto::tonic::{
-    collector::{
-        metrics::v1::{
-            ExportMetricsServiceRequest, ExportMetricsServiceResponse,
-            metrics_service_client::MetricsServiceClient,
-        },
-        trace::v1::{
-            ExportTraceServiceRequest, ExportTraceServiceResponse,
-            trace_service_client::TraceServiceClient,
-        },
-    },
+    collector::{metrics::v1::ExportMetricsServiceResponse, trace::v1::ExportTraceServiceResponse},
     metrics::v1::ResourceMetrics,
     trace::v1::ResourceSpans,
 };
-use tonic::{Request, Status, codec::CompressionEncoding, transport::Channel};
 
 use super::Parcel;
 
@@ -32,31 +23,17 @@ pub(super) struct Taken {
 
 /// A parcel for which OTLP has requests.
 pub trait Sendable: Parcel {
-    /// What they are.
-    #[doc(hidden)]
-    type Request: prost::Message + Clone + Send + Sync;
-
     /// What is answered.
     #[doc(hidden)]
-    type Answer: prost::Message + Default;
+    type Answer: prost::Message + Default + 'static;
 
-    /// One request of all these.
+    /// The procedure of gRPC that takes requests.
     #[doc(hidden)]
-    fn request(parcels: Vec<Self>) -> Self::Request
-    where
-        Self: Sized;
+    fn procedure() -> PathAndQuery;
 
     /// How many the answer says were rejected, and what else it says.
     #[doc(hidden)]
     fn partial_success(answer: Self::Answer) -> (i64, String);
-
-    /// Sends one over gRPC.
-    #[doc(hidden)]
-    fn call(
-        channel: Channel,
-        is_compressed: bool,
-        request: Request<Self::Request>,
-    ) -> impl Future<Output = Result<Self::Answer, Status>> + Send;
 }
 
 impl Taken {
@@ -69,55 +46,28 @@ impl Taken {
     }
 }
 
-macro_rules! sendable {
-    ($parcel:ty, $request:ident, $parcels:ident, $answer:ident, $rejected:ident, $client:ident) => {
-        impl Sendable for $parcel {
-            type Request = $request;
-            type Answer = $answer;
+impl Sendable for ResourceSpans {
+    type Answer = ExportTraceServiceResponse;
 
-            fn request($parcels: Vec<Self>) -> $request {
-                $request { $parcels }
-            }
+    fn procedure() -> PathAndQuery {
+        PathAndQuery::from_static("/opentelemetry.proto.collector.trace.v1.TraceService/Export")
+    }
 
-            fn partial_success(answer: $answer) -> (i64, String) {
-                let partial = answer.partial_success.unwrap_or_default();
-                (partial.$rejected, partial.error_message)
-            }
-
-            async fn call(
-                channel: Channel,
-                is_compressed: bool,
-                request: Request<$request>,
-            ) -> Result<$answer, Status> {
-                let mut client = $client::new(channel)
-                    .max_decoding_message_size(MAX_ANSWER)
-                    .max_encoding_message_size(usize::MAX);
-                if is_compressed {
-                    client = client.send_compressed(CompressionEncoding::Gzip);
-                }
-                client
-                    .export(request)
-                    .await
-                    .map(tonic::Response::into_inner)
-            }
-        }
-    };
+    fn partial_success(answer: Self::Answer) -> (i64, String) {
+        let partial = answer.partial_success.unwrap_or_default();
+        (partial.rejected_spans, partial.error_message)
+    }
 }
 
-sendable!(
-    ResourceSpans,
-    ExportTraceServiceRequest,
-    resource_spans,
-    ExportTraceServiceResponse,
-    rejected_spans,
-    TraceServiceClient
-);
+impl Sendable for ResourceMetrics {
+    type Answer = ExportMetricsServiceResponse;
 
-sendable!(
-    ResourceMetrics,
-    ExportMetricsServiceRequest,
-    resource_metrics,
-    ExportMetricsServiceResponse,
-    rejected_data_points,
-    MetricsServiceClient
-);
+    fn procedure() -> PathAndQuery {
+        PathAndQuery::from_static("/opentelemetry.proto.collector.metrics.v1.MetricsService/Export")
+    }
+
+    fn partial_success(answer: Self::Answer) -> (i64, String) {
+        let partial = answer.partial_success.unwrap_or_default();
+        (partial.rejected_data_points, partial.error_message)
+    }
+}

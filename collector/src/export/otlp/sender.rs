@@ -72,12 +72,6 @@ enum Transport {
     Http(Box<HttpTransport>),
 }
 
-/// A request in the form in which it can be sent again.
-enum Ready<P: Sendable> {
-    Message(P::Request),
-    Body(Bytes),
-}
-
 /// What the log was told last, so that it is told of changes alone.
 #[derive(Debug, Default)]
 struct Told {
@@ -102,7 +96,7 @@ impl<P: Sendable> Sender<P> {
 
     /// Sends an empty request: whether there is somebody who takes it.
     pub async fn probe(&self) -> Result<(), NoAnswer> {
-        match self.attempt(&self.ready(Vec::new())).await {
+        match self.attempt(&self.body(Bytes::new())).await {
             Attempt::Taken(_) => Ok(()),
             Attempt::Again { why, .. } | Attempt::Refused { why } => Err(NoAnswer {
                 endpoint: self.settings.endpoint.to_string(),
@@ -156,11 +150,11 @@ impl<P: Sendable> Sender<P> {
 
     /// Sends one request until something has become of it.
     async fn deliver(&self, mut sending: Sending<'_, P>, told: &mut Told) {
-        let ready = self.ready(sending.parcels());
+        let body = self.body(sending.request());
         let begun = Instant::now();
         let mut backoff = backoff();
         loop {
-            match self.attempt(&ready).await {
+            match self.attempt(&body).await {
                 Attempt::Taken(taken) => {
                     self.tell_taken(&taken, told);
                     sending.sent(taken.rejected);
@@ -187,24 +181,21 @@ impl<P: Sendable> Sender<P> {
         }
     }
 
-    fn ready(&self, parcels: Vec<P>) -> Ready<P> {
-        let request = P::request(parcels);
+    /// A request as the transport has it, which can be sent more than once.
+    fn body(&self, request: Bytes) -> Bytes {
         match &self.transport {
-            Transport::Grpc(_) => Ready::Message(request),
-            Transport::Http(http) => Ready::Body(http.body::<P>(&request)),
+            Transport::Grpc(_) => request,
+            Transport::Http(http) => http.body(request),
         }
     }
 
     /// Sends it once.
-    async fn attempt(&self, ready: &Ready<P>) -> Attempt {
+    async fn attempt(&self, body: &Bytes) -> Attempt {
+        let body = body.clone();
         let answered = async {
-            match (&self.transport, ready) {
-                (Transport::Grpc(grpc), Ready::Message(request)) => {
-                    grpc.send::<P>(request.clone()).await
-                }
-                (Transport::Http(http), Ready::Body(body)) => http.send::<P>(body.clone()).await,
-                // `ready` makes what the transport takes.
-                _ => Attempt::Refused { why: String::new() },
+            match &self.transport {
+                Transport::Grpc(grpc) => grpc.send::<P>(body).await,
+                Transport::Http(http) => http.send::<P>(body).await,
             }
         };
         let answered = timeout(self.settings.timeout, answered).await;

@@ -629,7 +629,7 @@ async fn frames_of_guests_that_speak_at_once_are_not_mixed_up() {
         drop(guest);
         assert_eq!(kind_of(ended).await, None);
     }
-    let mut sending = bench.outbox.take(u64::MAX, u64::MAX);
+    let sending = bench.outbox.take(u64::MAX, u64::MAX);
     let mut seen = BTreeMap::new();
     for parcel in sending.parcels() {
         let attributes = parcel.resource.unwrap().attributes;

@@ -39,7 +39,7 @@ impl Traced {
     }
 
     fn spans(&self) -> Vec<Span> {
-        let mut sending = self.outbox.take(u64::MAX, u64::MAX);
+        let sending = self.outbox.take(u64::MAX, u64::MAX);
         let parcels = sending.parcels();
         for parcel in &parcels {
             let resource = parcel.resource.as_ref().unwrap();
