@@ -71,7 +71,13 @@ impl<'a> LivesThread<'a> {
             self.state.sleep(PAUSE);
         }
         self.look();
-        self.lives.stop(&now());
+        // Nobody waits for their exit codes any more.
+        let now = now();
+        for key in self.lives.ended() {
+            let ending = self.ending(key);
+            self.lives.close(key, &ending, &now);
+        }
+        self.lives.stop(&now);
     }
 
     fn look(&mut self) {
@@ -102,6 +108,7 @@ impl<'a> LivesThread<'a> {
         let (samples, dropped) = slow;
         self.view.lose(LifeLoss::ContainerRate, dropped.of_cgroup);
         self.view.lose(LifeLoss::TotalRate, dropped.of_all);
+        self.view.lose(LifeLoss::Containers, dropped.ownerless);
         for (sample, container, inside) in samples {
             let disk = disk_of(&sample);
             self.lives.slow(sample, container, inside, disk, &now);

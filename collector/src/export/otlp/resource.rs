@@ -34,10 +34,9 @@ impl OwnResource {
     }
 
     /// What of it is true of others on this host: not which container, pod or process cgscope is.
-    fn of_host(&self) -> impl Iterator<Item = KeyValue> {
+    pub fn of_host(&self) -> impl Iterator<Item = &(String, String)> {
         let attributes = self.attributes.iter();
-        let of_host = attributes.filter(|(key, _)| is_of_host(key));
-        of_host.map(|(key, value)| key_value(key, value))
+        attributes.filter(|(key, _)| is_of_host(key))
     }
 
     /// Which of those on this host, as the instance of a service: the same whenever cgscope is started anew.
@@ -89,8 +88,9 @@ pub(super) fn resource_of_sandbox(
 
 fn of(known: impl Iterator<Item = KeyValue>, instance: &str, own: &OwnResource) -> Resource {
     let known = known.chain([own.instance_of(instance)]);
+    let of_host = own.of_host().map(|(key, value)| key_value(key, value));
     Resource {
-        attributes: known.chain(own.of_host()).collect(),
+        attributes: known.chain(of_host).collect(),
         ..Resource::default()
     }
 }

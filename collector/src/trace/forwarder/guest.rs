@@ -46,8 +46,8 @@ impl Sandboxes for NoSandboxes {
 const SERVICE: &str = "service.name";
 const HOST_PREFIXES: [&str; 4] = ["k8s.", "container.", "host.", "cgscope."];
 
-/// What the host itself says of a process is not of the agent.
-const OWN_PREFIXES: [&str; 3] = ["service.", "telemetry.", "process."];
+/// What cgscope says of itself as a service is not of the agent.
+const OWN_PREFIXES: [&str; 2] = ["service.", "telemetry."];
 
 /// What is said of all guests.
 #[derive(Clone, Debug)]
@@ -68,7 +68,7 @@ pub(super) struct Known {
 impl Said {
     pub(super) fn new(trace_name: &str, own: &Arc<OwnResource>) -> Self {
         let of_others = |key: &String| !OWN_PREFIXES.iter().any(|prefix| key.starts_with(prefix));
-        let own = own.attributes.iter().filter(|(key, _)| of_others(key));
+        let own = own.of_host().filter(|(key, _)| of_others(key));
         Self {
             trace_name: trace_name.to_owned(),
             own: own.cloned().collect(),
@@ -168,6 +168,7 @@ mod tests {
             attributes: [
                 ("service.name", "cgscope"),
                 ("service.version", "1"),
+                ("k8s.pod.name", "cgscope-x7"),
                 ("host.name", "node-1"),
                 ("zone", "b"),
             ]

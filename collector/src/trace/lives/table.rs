@@ -242,6 +242,13 @@ impl Lives {
         over.map(|life| life.key).collect()
     }
 
+    /// All that have ended, those included of which more might be told.
+    #[must_use]
+    pub fn ended(&self) -> Vec<LifeKey> {
+        let ended = self.by_key.values().filter(|life| life.end.is_some());
+        ended.map(|life| life.key).collect()
+    }
+
     /// Tells a whole life, and forgets it.
     pub fn close(&mut self, key: LifeKey, ending: &Ending, now: &Now) {
         let Some(mut life) = self.forget(key) else {
