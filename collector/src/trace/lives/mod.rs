@@ -7,8 +7,6 @@
 //! has a parent that was sent. What follows are the slow samples, a checkpoint now and then, and at the end the life.
 //! A long life is several traces, each linked to the one before.
 
-mod attributes;
-
 mod episodes;
 
 mod events;
@@ -33,6 +31,8 @@ mod table;
 
 #[cfg(test)]
 mod tests;
+
+use crate::export::otlp::attributes;
 
 pub use exemplars::LivesView;
 pub use figures::Figures;
