@@ -13,10 +13,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::{
-    catalog::{ContainerRef, provider::retry::Delays},
-    trace::own::Origin,
-};
+use crate::catalog::{ContainerRef, provider::retry::Delays};
 
 /// How often a look that failed is tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +35,17 @@ impl Default for RetryPolicy {
             },
         }
     }
+}
+
+/// Why a container is processed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// Its runtime told that something happened.
+    Event,
+    /// It is in a list of all, or is in it no more.
+    List,
+    /// It has cgroups, and nobody had told of it.
+    Question,
 }
 
 /// Whom to look at, and when.
@@ -79,6 +87,17 @@ pub(super) mod forgotten {
     pub(in crate::catalog::following) const IN_VAIN: &str = "the same answer would come again";
     /// There is no room to wait.
     pub(super) const NO_ROOM: &str = "too many containers wait";
+}
+
+impl Origin {
+    /// As spans say it.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Event => "event",
+            Self::List => "list",
+            Self::Question => "question",
+        }
+    }
 }
 
 impl Looks {

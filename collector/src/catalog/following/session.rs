@@ -17,7 +17,8 @@ use tokio::{
 use super::{
     Audience, RetryPolicy, Tally,
     listed::ListedWork,
-    looks::{Due, Looks, MAX_QUEUE},
+    looks::{Due, Looks, MAX_QUEUE, Origin},
+    objects,
 };
 use crate::{
     catalog::{
@@ -25,7 +26,7 @@ use crate::{
         runtimes::{Call, CallError, EventStream, Listed, RuntimeClient, RuntimeEvent},
     },
     trace::own::{
-        Action, Beginning, LoopTracer, Object, ObjectName, Origin, Processing, Step, Steps,
+        Action, Beginning, LoopTracer, Object, Processing, Step, Steps,
         names::{key, span},
     },
 };
@@ -233,7 +234,7 @@ impl Session<'_> {
             work.looked_at.insert(due.of.clone(), false);
             let beginning = Beginning {
                 failures: due.failures,
-                ..due.origin.now()
+                ..Beginning::now(due.origin.name())
             };
             let processing = self.tracer.begin(beginning, || self.object(&due.of));
             let step = processing.step(Action::AddUpdate);
@@ -278,7 +279,7 @@ impl Session<'_> {
             }
             RuntimeEvent::Exited { of, code, at } => {
                 let look_at = of.clone();
-                let processing = self.tracer.begin(Origin::Event.now(), || self.object(&of));
+                let processing = self.begin_event(&of);
                 let step = processing.step(Action::AddUpdate);
                 let news = News::Exited { of, code, at };
                 self.audience.tell(self.informant, news, Steps::one(&step));
@@ -290,7 +291,7 @@ impl Session<'_> {
             }
             RuntimeEvent::Removed { of } => {
                 work.looks.gone(&of);
-                let processing = self.tracer.begin(Origin::Event.now(), || self.object(&of));
+                let processing = self.begin_event(&of);
                 let step = processing.step(Action::Delete);
                 let news = News::Removed { of };
                 self.audience.tell(self.informant, news, Steps::one(&step));
@@ -369,7 +370,7 @@ impl Session<'_> {
         }
         step.say(|| KeyValue::new(key::OBJECT_FOUND, told.is_some()));
         if let Some(told) = told {
-            processing.known_as(|| ObjectName::of(&told.names));
+            processing.known_as(|| objects::object_name(&told.names));
             let news = News::Told {
                 of: Box::new(told),
                 is_whole: true,
@@ -384,10 +385,16 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// The processing of what an event tells begins.
+    fn begin_event(&self, of: &ContainerRef) -> Processing {
+        let beginning = Beginning::now(Origin::Event.name());
+        self.tracer.begin(beginning, || self.object(of))
+    }
+
     /// Who a container is, for its spans.
     fn object(&self, of: &ContainerRef) -> Object {
         let names = self.audience.names_of(&self.informant.key_of(of));
-        Object::new(of, names.as_ref())
+        objects::object(of, names.as_ref())
     }
 }
 

@@ -86,7 +86,7 @@ impl Audience for Notes {
         &self,
         informant: Informant,
         news: News,
-        steps: Steps<'_>,
+        steps: Steps<'_, ContainerRef>,
     ) -> Vec<Arc<RuntimeContainer>> {
         assert_eq!(informant, INFORMANT);
         // As the pipeline does: a span for each that is about it.
