@@ -38,4 +38,4 @@ pub use exemplars::LivesView;
 pub use figures::Figures;
 pub use life::Ending;
 pub use settings::{LivesSettings, Rate};
-pub use table::{LifeKey, Lives, Now, Sender};
+pub use table::{LifeKey, Lives, Now, ParcelTaker};
