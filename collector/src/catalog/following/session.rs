@@ -17,7 +17,7 @@ use tokio::{
 use super::{
     Audience, RetryPolicy, Tally,
     listed::ListedWork,
-    looks::{Due, Looks, MAX_QUEUE, Origin},
+    looks::{Due, Looks, MAX_QUEUE, Origin, forgotten},
     objects,
 };
 use crate::{
@@ -127,8 +127,19 @@ struct Work {
     newer: HashSet<ContainerRef>,
     /// Whom to look at.
     looks: Looks,
-    /// Those that are being looked at, and whether something happened to them meanwhile.
-    looked_at: HashMap<ContainerRef, bool>,
+    /// Those that are being looked at, and what happened to them meanwhile.
+    looked_at: HashMap<ContainerRef, Meanwhile>,
+}
+
+/// What happened to a container while it was looked at, the last that did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Meanwhile {
+    /// What the look tells is so.
+    Nothing,
+    /// It may be so no more.
+    Changed,
+    /// It is over: an event told so, which is all there is to tell.
+    Removed,
 }
 
 impl Session<'_> {
@@ -231,7 +242,7 @@ impl Session<'_> {
             self.tally.count(Call::Inspect);
             let client = Arc::clone(&self.client);
             work.looking += 1;
-            work.looked_at.insert(due.of.clone(), false);
+            work.looked_at.insert(due.of.clone(), Meanwhile::Nothing);
             let beginning = Beginning {
                 failures: due.failures,
                 ..Beginning::now(due.origin.name())
@@ -258,8 +269,11 @@ impl Session<'_> {
     /// Passes an event on. Whether everything it calls for could be noted.
     fn take_event(&self, event: RuntimeEvent, work: &mut Work) -> bool {
         let of = event.of().clone();
-        if let Some(is_outdated) = work.looked_at.get_mut(&of) {
-            *is_outdated = true;
+        if let Some(meanwhile) = work.looked_at.get_mut(&of) {
+            *meanwhile = match event {
+                RuntimeEvent::Removed { .. } => Meanwhile::Removed,
+                RuntimeEvent::Changed { .. } | RuntimeEvent::Exited { .. } => Meanwhile::Changed,
+            };
         }
         if work.is_listing && work.newer.len() < MAX_QUEUE {
             work.newer.insert(of.clone().key());
@@ -334,7 +348,8 @@ impl Session<'_> {
             step,
         } = looked;
         work.looking -= 1;
-        let is_outdated = work.looked_at.remove(&due.of).unwrap_or(false);
+        let meanwhile = work.looked_at.remove(&due.of);
+        let is_gone = meanwhile == Some(Meanwhile::Removed);
         let told = match answer {
             Ok(told) => told,
             Err(error) if is_over(&error) => {
@@ -348,7 +363,9 @@ impl Session<'_> {
                 step.fail(error.name(), &error);
                 drop(step);
                 let id = due.of.id.clone();
-                let forgotten = if may_differ(&error) {
+                let forgotten = if is_gone {
+                    Some(forgotten::GONE)
+                } else if may_differ(&error) {
                     work.looks.failed(due, Instant::now())
                 } else {
                     Some(work.looks.failed_for_good(&due.of))
@@ -361,8 +378,10 @@ impl Session<'_> {
             }
         };
         work.looks.succeeded(&due.of);
-        if is_outdated {
-            work.looks.add(due.of, Origin::Event, Instant::now());
+        if matches!(meanwhile, Some(Meanwhile::Changed | Meanwhile::Removed)) {
+            if !is_gone {
+                work.looks.add(due.of, Origin::Event, Instant::now());
+            }
             drop(step);
             processing.outdated();
             processing.succeed();
