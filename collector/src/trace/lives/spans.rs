@@ -143,7 +143,7 @@ pub(super) fn whole(
 ) -> Span {
     let mut attributes = of_life(life, trace);
     let exit_code = life.exit.and_then(|exit| exit.code);
-    attributes.extend(exit_code.map(|code| int("cgscope.exit_code", code)));
+    attributes.extend(exit_code.map(|code| int("process.exit.code", code)));
     let told = life.identity.told.as_ref();
     let restarts = told.and_then(|told| told.restarts);
     attributes.extend(restarts.map(|restarts| int("cgscope.restarts", restarts)));
