@@ -28,4 +28,8 @@ pub mod daemon;
 
 mod error_chain;
 
+mod text_within;
+
 pub use error_chain::error_chain;
+
+pub use text_within::text_within;

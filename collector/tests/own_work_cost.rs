@@ -13,8 +13,9 @@ use std::{
 
 use collector::{
     catalog::ContainerRef,
-    export::otlp::{Bounds, Outbox, WhenFull},
-    trace::own::{Action, LoopTracer, Object, Origin, Steps, WorkTracer, names::span},
+    daemon::work_tracer::work_tracer,
+    export::otlp::{Bounds, Outbox, Outboxes, WhenFull},
+    trace::own::{Action, Beginning, LoopTracer, Object, ObjectName, Steps, names::span},
 };
 
 /// The system's allocator, and how often this thread asked it.
@@ -43,15 +44,18 @@ static COUNTING: Counting = Counting;
 
 /// What is allocated for one object, all steps of it.
 fn allocations(tracer: &LoopTracer) -> u64 {
-    let of = ContainerRef {
-        id_namespace: String::new(),
+    let object = || Object {
         id: "4f1e".to_owned(),
+        name: ObjectName {
+            namespace: String::new(),
+            name: "web".to_owned(),
+        },
     };
     let before = ALLOCATIONS.get();
-    let processing = tracer.begin(Origin::Event.now(), || Object::new(&of, None));
+    let processing = tracer.begin(Beginning::now("event"), object);
     let step = processing.step(Action::AddUpdate);
     drop(step.call(span::INSPECT));
-    drop(Steps::one(&step).children(span::TELL_PIPELINE));
+    drop(Steps::<ContainerRef>::one(&step).children(span::TELL_PIPELINE));
     drop(step);
     processing.succeed();
     ALLOCATIONS.get() - before
@@ -65,8 +69,11 @@ fn what_is_off_or_not_sampled_allocates_nothing() {
             bytes: 1 << 20,
             when_full: WhenFull::DropNew,
         }));
-        let tracer = WorkTracer::new(ratio, Arc::default(), outbox);
-        tracer.of_loop(|| "test".to_owned(), Vec::new)
+        let otlp = Outboxes {
+            traces: Some(outbox),
+            ..Outboxes::default()
+        };
+        work_tracer(ratio, &otlp).of_loop(|| "test".to_owned(), Vec::new)
     };
     assert_eq!(allocations(&LoopTracer::default()), 0);
     let never = tracer(0.0);

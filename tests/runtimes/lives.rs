@@ -228,7 +228,7 @@ fn one_that_is_throttled_waits_for_its_disk_and_dies_of_oom_is_one_trace_of_all_
     assert!(status.message.contains("OOM killer"), "{status:?}");
     assert!(status.message.contains("exit code 137"), "{status:?}");
     assert_eq!(
-        value(&life.attributes, "cgscope.exit_code"),
+        value(&life.attributes, "process.exit.code"),
         Some(Value::IntValue(137))
     );
     assert_eq!(
@@ -289,7 +289,7 @@ fn one_that_lives_for_a_tenth_of_a_second_is_a_whole_trace() {
     let life = only(&others, "container");
     assert_eq!(others.len(), 1, "{others:?}");
     assert_eq!(
-        value(&life.attributes, "cgscope.exit_code"),
+        value(&life.attributes, "process.exit.code"),
         Some(Value::IntValue(0))
     );
     assert_eq!(life.status.clone().unwrap_or_default().code, 0);
@@ -320,7 +320,7 @@ fn each_time_that_one_is_started_is_a_trace_with_its_own_exit_code() {
     let lives: Vec<_> = told.iter().filter(is_life).collect();
     assert_ne!(lives[0].span.trace_id, lives[1].span.trace_id);
     for life in &lives {
-        let code = value(&life.span.attributes, "cgscope.exit_code");
+        let code = value(&life.span.attributes, "process.exit.code");
         assert_eq!(code, Some(Value::IntValue(7)));
         let of_trace: Vec<_> = told
             .iter()

@@ -5,9 +5,9 @@ mod resync;
 use std::{hint::black_box, sync::Arc};
 
 use collector::{
-    catalog::{ContainerRef, Names},
-    export::otlp::{Bounds, Outbox, OwnResource, WhenFull},
-    trace::own::{Action, LoopTracer, Object, Origin, WorkTracer, names::span},
+    daemon::work_tracer::work_tracer,
+    export::otlp::{Bounds, Outbox, Outboxes, OwnResource, WhenFull},
+    trace::own::{Action, Beginning, LoopTracer, Object, ObjectName, names::span},
 };
 use criterion::{Criterion, criterion_group, criterion_main};
 
@@ -18,23 +18,25 @@ fn tracer(ratio: f64) -> LoopTracer {
         bytes: 4 << 20,
         when_full: WhenFull::DropNew,
     }));
-    let own = Arc::new(OwnResource {
-        attributes: vec![("service.name".to_owned(), "cgscope".to_owned())],
-    });
-    let tracer = WorkTracer::new(ratio, own, outbox);
-    tracer.of_loop(|| "docker=/run/docker.sock".to_owned(), Vec::new)
+    let otlp = Outboxes {
+        own: Arc::new(OwnResource {
+            attributes: vec![("service.name".to_owned(), "cgscope".to_owned())],
+        }),
+        metrics: None,
+        traces: Some(outbox),
+    };
+    work_tracer(ratio, &otlp).of_loop(|| "docker=/run/docker.sock".to_owned(), Vec::new)
 }
 
 /// All that tracing adds to one container: a root, what is done, and two parts of it.
 fn one_object(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("trace/object");
-    let names = Names {
-        name: "web-1".to_owned(),
-        ..Names::default()
-    };
-    let of = ContainerRef {
-        id_namespace: String::new(),
+    let object = Object {
         id: "4f1e".repeat(16),
+        name: ObjectName {
+            namespace: String::new(),
+            name: "web-1".to_owned(),
+        },
     };
     let sides = [
         ("off", LoopTracer::default()),
@@ -44,8 +46,8 @@ fn one_object(criterion: &mut Criterion) {
     for (name, tracer) in sides {
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
-                let object = || Object::new(&of, Some(&names));
-                let processing = black_box(&tracer).begin(Origin::Event.now(), object);
+                let beginning = Beginning::now("event");
+                let processing = black_box(&tracer).begin(beginning, || object.clone());
                 let step = processing.step(Action::AddUpdate);
                 drop(step.call(span::INSPECT));
                 drop(step.child(span::TELL_PIPELINE));

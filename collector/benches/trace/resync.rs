@@ -20,7 +20,7 @@ use collector::{
         following::{Audience, RetryPolicy, Session, SessionTimes, Tally, Unnamed},
         runtimes::{Connector as _, Endpoint, Protocol, docker::DockerConnector},
     },
-    daemon::state::State,
+    daemon::{state::State, work_tracer::work_tracer},
     export::otlp::{Bounds, Outbox, Outboxes, OwnResource, WhenFull},
     host::{
         CgroupId, HierarchyId,
@@ -76,10 +76,14 @@ pub(crate) fn compare(ratio: f64, rounds: usize, lists: usize) -> Costs {
         bytes: 1 << 28,
         when_full: WhenFull::DropNew,
     }));
-    let own = Arc::new(OwnResource {
-        attributes: vec![("service.name".to_owned(), "cgscope".to_owned())],
-    });
-    let tracer = WorkTracer::new(ratio, own, Arc::clone(&outbox));
+    let otlp = Outboxes {
+        own: Arc::new(OwnResource {
+            attributes: vec![("service.name".to_owned(), "cgscope".to_owned())],
+        }),
+        metrics: None,
+        traces: Some(Arc::clone(&outbox)),
+    };
+    let tracer = work_tracer(ratio, &otlp);
     let (mut off, mut on) = (Vec::new(), Vec::new());
     // The first round of each warms up.
     for round in 0..=rounds {
@@ -173,7 +177,7 @@ impl Audience for Meter {
         &self,
         informant: Informant,
         news: News,
-        steps: Steps<'_>,
+        steps: Steps<'_, ContainerRef>,
     ) -> Vec<Arc<RuntimeContainer>> {
         let gone = self.state.tell(informant, news, steps);
         let mut told = self.told();

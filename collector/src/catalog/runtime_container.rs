@@ -4,7 +4,8 @@
 
 use std::time::SystemTime;
 
-use super::{Flavor, Names, Runtime, RuntimeMetadata, path_text::text_within};
+use super::{Flavor, Names, Runtime, RuntimeMetadata};
+use crate::text_within;
 
 /// A container, or a pod's sandbox, as its runtime tells of it. What the runtime does not tell is empty or
 /// absent.

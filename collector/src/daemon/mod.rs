@@ -47,6 +47,8 @@ pub mod container_query;
 
 pub mod runtime_thread;
 
+pub mod work_tracer;
+
 pub mod otlp_thread;
 
 pub mod trace_forwarder;

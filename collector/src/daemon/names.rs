@@ -28,7 +28,7 @@ impl Audience for State {
         &self,
         informant: Informant,
         news: News,
-        steps: Steps<'_>,
+        steps: Steps<'_, ContainerRef>,
     ) -> Vec<Arc<RuntimeContainer>> {
         let news = match informant.user {
             Some(user) => news.of_user(user),
@@ -55,7 +55,11 @@ impl Audience for State {
 
 impl State {
     /// Where the containers are that this is about and that have no cgroups yet: by their first processes.
-    fn unplaced(&self, news: &News, steps: Steps<'_>) -> Vec<(ContainerRef, Vec<u8>)> {
+    fn unplaced(
+        &self,
+        news: &News,
+        steps: Steps<'_, ContainerRef>,
+    ) -> Vec<(ContainerRef, Vec<u8>)> {
         let told = match news {
             News::Told { of, .. } => std::slice::from_ref(&**of),
             News::All { containers, .. } => containers,

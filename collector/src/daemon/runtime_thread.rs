@@ -20,6 +20,7 @@ use super::{
     container_query::{Question, answer_all},
     own_container::find_own_container,
     state::State,
+    work_tracer::work_tracer,
 };
 use crate::{
     catalog::{
@@ -75,11 +76,10 @@ impl RuntimeThread {
     #[must_use]
     pub fn new(config: &Config, state: Arc<State>, questions: mpsc::Receiver<Question>) -> Self {
         let OwnTraceConfig { enabled, ratio } = &config.trace.own;
-        let tracer = match &state.otlp.traces {
-            Some(outbox) if *enabled => {
-                WorkTracer::new(ratio.get(), Arc::clone(&state.otlp.own), Arc::clone(outbox))
-            }
-            _ => WorkTracer::off(),
+        let tracer = if *enabled {
+            work_tracer(ratio.get(), &state.otlp)
+        } else {
+            WorkTracer::off()
         };
         Self {
             state,

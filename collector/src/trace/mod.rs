@@ -1,7 +1,7 @@
 //! Spans: of our own work, of the lives of containers, of Kata's agents.
 //!
-//! In: what happens, from the stages that know of it. Out: spans of OTLP, put into the
-//! [`Outbox`](crate::export::otlp::Outbox) of traces, and who asks is told which sample has which span. Never
+//! In: what happens, from the stages that know of it. Out: spans of OTLP, to who
+//! takes them, and who asks is told which sample has which span. Never
 //! here: a connection to a collector, or a metric's name.
 //!
 //! Each of the parts is off by default, and then costs a comparison where it could be.

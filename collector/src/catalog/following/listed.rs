@@ -6,9 +6,10 @@ use std::{
     time::SystemTime,
 };
 
+use super::{looks::Origin, objects};
 use crate::{
     catalog::{ContainerRef, Informant, RuntimeContainer},
-    trace::own::{Action, Beginning, LoopTracer, Object, Origin, Processing, Step, Steps},
+    trace::own::{Action, Beginning, LoopTracer, Processing, Step, Steps},
 };
 
 /// Those containers of one list that are recorded: no more than the list has.
@@ -38,8 +39,8 @@ impl ListedWork {
             if !newer.is_empty() && newer.contains(&container.key()) {
                 continue;
             }
-            let object = || Object::new(&container.key(), Some(&container.names));
-            let processing = tracer.begin(Origin::List.now(), object);
+            let object = || objects::object(&container.key(), Some(&container.names));
+            let processing = tracer.begin(Beginning::now(Origin::List.name()), object);
             if processing.is_recorded() {
                 let step = processing.step(Action::AddUpdate);
                 work.steps.insert(informant.key_of(&container.key()), step);
@@ -50,7 +51,7 @@ impl ListedWork {
     }
 
     /// Where spans about them belong.
-    pub(super) fn steps(&self) -> Steps<'_> {
+    pub(super) fn steps(&self) -> Steps<'_, ContainerRef> {
         if self.steps.is_empty() {
             Steps::None
         } else {
@@ -72,9 +73,9 @@ impl ListedWork {
         for container in gone {
             let beginning = Beginning {
                 at: began,
-                ..Origin::List.now()
+                ..Beginning::now(Origin::List.name())
             };
-            let object = || Object::new(&container.key(), Some(&container.names));
+            let object = || objects::object(&container.key(), Some(&container.names));
             let processing = tracer.begin(beginning, object);
             drop(processing.step(Action::Delete));
             processing.succeed();

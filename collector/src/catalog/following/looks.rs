@@ -13,10 +13,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::{
-    catalog::{ContainerRef, provider::retry::Delays},
-    trace::own::Origin,
-};
+use crate::catalog::{ContainerRef, provider::retry::Delays};
 
 /// How often a look that failed is tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +35,17 @@ impl Default for RetryPolicy {
             },
         }
     }
+}
+
+/// Why a container is processed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// Its runtime told that something happened.
+    Event,
+    /// It is in a list of all, or is in it no more.
+    List,
+    /// It has cgroups, and nobody had told of it.
+    Question,
 }
 
 /// Whom to look at, and when.
@@ -77,8 +85,21 @@ pub(super) mod forgotten {
     pub(in crate::catalog::following) const TOO_OFTEN: &str = "max number of retries reached";
     /// It would be the same.
     pub(in crate::catalog::following) const IN_VAIN: &str = "the same answer would come again";
+    /// It was removed while it was looked at.
+    pub(in crate::catalog::following) const GONE: &str = "it is gone";
     /// There is no room to wait.
     pub(super) const NO_ROOM: &str = "too many containers wait";
+}
+
+impl Origin {
+    /// As spans say it.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Event => "event",
+            Self::List => "list",
+            Self::Question => "question",
+        }
+    }
 }
 
 impl Looks {
@@ -156,9 +177,10 @@ impl Looks {
         forgotten::IN_VAIN
     }
 
-    /// Somebody is gone: it is not tried again.
+    /// Somebody is gone: it is not looked at any more.
     pub(super) fn gone(&mut self, of: &ContainerRef) {
-        if self.failures.remove(of).is_some() && self.is_retry.get(of) == Some(&true) {
+        self.failures.remove(of);
+        if self.is_retry.contains_key(of) {
             self.take_back(of);
         }
     }
@@ -168,7 +190,7 @@ impl Looks {
         !self.failures.is_empty()
     }
 
-    /// Those of whom it is not said that they may be there are gone.
+    /// Those who failed, and of whom it is not said that they may be there, are gone.
     pub(super) fn keep(&mut self, may_be_there: impl Fn(&ContainerRef) -> bool) {
         let failed = self.failures.keys().filter(|of| !may_be_there(of));
         for of in failed.cloned().collect::<Vec<_>>() {
@@ -252,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_gone_is_not_tried_again_and_a_look_that_never_failed_stays() {
+    fn what_is_gone_is_not_looked_at_and_a_list_that_lacks_it_takes_back_what_failed_alone() {
         let now = Instant::now();
         let mut looks = Looks::new(RetryPolicy::default());
         for id in ["failed", "kept"] {
@@ -260,13 +282,18 @@ mod tests {
             let due = looks.take(now).unwrap();
             assert_eq!(looks.failed(due, now), None);
         }
-        assert!(looks.add(of("new"), Origin::Event, now));
-        looks.gone(&of("new"));
+        for id in ["new", "removed"] {
+            assert!(looks.add(of(id), Origin::Event, now));
+        }
+        looks.gone(&of("removed"));
         looks.keep(|key| key.id == "kept");
         assert_eq!(looks.take(now).unwrap().of, of("new"));
         let later = now + seconds(1);
         assert_eq!(looks.take(later).unwrap().of, of("kept"));
         assert!(looks.take(later).is_none());
+        // What happens to it later begins anew.
+        assert!(looks.add(of("removed"), Origin::Event, later));
+        assert_eq!(looks.take(later).unwrap().failures, 0);
     }
 
     #[test]

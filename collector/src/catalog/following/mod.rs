@@ -21,6 +21,8 @@ mod lookups;
 
 mod looks;
 
+mod objects;
+
 mod session;
 
 mod tally;
@@ -54,7 +56,7 @@ pub trait Audience: Send + Sync {
         &self,
         informant: Informant,
         news: News,
-        steps: Steps<'_>,
+        steps: Steps<'_, ContainerRef>,
     ) -> Vec<Arc<RuntimeContainer>>;
 
     /// What is known of how a container is called.

@@ -17,7 +17,8 @@ use tokio::{
 use super::{
     Audience, RetryPolicy, Tally,
     listed::ListedWork,
-    looks::{Due, Looks, MAX_QUEUE},
+    looks::{Due, Looks, MAX_QUEUE, Origin, forgotten},
+    objects,
 };
 use crate::{
     catalog::{
@@ -25,7 +26,7 @@ use crate::{
         runtimes::{Call, CallError, EventStream, Listed, RuntimeClient, RuntimeEvent},
     },
     trace::own::{
-        Action, Beginning, LoopTracer, Object, ObjectName, Origin, Processing, Step, Steps,
+        Action, Beginning, LoopTracer, Object, Processing, Step, Steps,
         names::{key, span},
     },
 };
@@ -126,8 +127,19 @@ struct Work {
     newer: HashSet<ContainerRef>,
     /// Whom to look at.
     looks: Looks,
-    /// Those that are being looked at, and whether something happened to them meanwhile.
-    looked_at: HashMap<ContainerRef, bool>,
+    /// Those that are being looked at, and what happened to them meanwhile.
+    looked_at: HashMap<ContainerRef, Meanwhile>,
+}
+
+/// What happened to a container while it was looked at, the last that did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Meanwhile {
+    /// What the look tells is so.
+    Nothing,
+    /// It may be so no more.
+    Changed,
+    /// It is over: an event told so, which is all there is to tell.
+    Removed,
 }
 
 impl Session<'_> {
@@ -230,10 +242,10 @@ impl Session<'_> {
             self.tally.count(Call::Inspect);
             let client = Arc::clone(&self.client);
             work.looking += 1;
-            work.looked_at.insert(due.of.clone(), false);
+            work.looked_at.insert(due.of.clone(), Meanwhile::Nothing);
             let beginning = Beginning {
                 failures: due.failures,
-                ..due.origin.now()
+                ..Beginning::now(due.origin.name())
             };
             let processing = self.tracer.begin(beginning, || self.object(&due.of));
             let step = processing.step(Action::AddUpdate);
@@ -257,8 +269,11 @@ impl Session<'_> {
     /// Passes an event on. Whether everything it calls for could be noted.
     fn take_event(&self, event: RuntimeEvent, work: &mut Work) -> bool {
         let of = event.of().clone();
-        if let Some(is_outdated) = work.looked_at.get_mut(&of) {
-            *is_outdated = true;
+        if let Some(meanwhile) = work.looked_at.get_mut(&of) {
+            *meanwhile = match event {
+                RuntimeEvent::Removed { .. } => Meanwhile::Removed,
+                RuntimeEvent::Changed { .. } | RuntimeEvent::Exited { .. } => Meanwhile::Changed,
+            };
         }
         if work.is_listing && work.newer.len() < MAX_QUEUE {
             work.newer.insert(of.clone().key());
@@ -278,7 +293,7 @@ impl Session<'_> {
             }
             RuntimeEvent::Exited { of, code, at } => {
                 let look_at = of.clone();
-                let processing = self.tracer.begin(Origin::Event.now(), || self.object(&of));
+                let processing = self.begin_event(&of);
                 let step = processing.step(Action::AddUpdate);
                 let news = News::Exited { of, code, at };
                 self.audience.tell(self.informant, news, Steps::one(&step));
@@ -290,7 +305,7 @@ impl Session<'_> {
             }
             RuntimeEvent::Removed { of } => {
                 work.looks.gone(&of);
-                let processing = self.tracer.begin(Origin::Event.now(), || self.object(&of));
+                let processing = self.begin_event(&of);
                 let step = processing.step(Action::Delete);
                 let news = News::Removed { of };
                 self.audience.tell(self.informant, news, Steps::one(&step));
@@ -333,7 +348,8 @@ impl Session<'_> {
             step,
         } = looked;
         work.looking -= 1;
-        let is_outdated = work.looked_at.remove(&due.of).unwrap_or(false);
+        let meanwhile = work.looked_at.remove(&due.of);
+        let is_gone = meanwhile == Some(Meanwhile::Removed);
         let told = match answer {
             Ok(told) => told,
             Err(error) if is_over(&error) => {
@@ -347,7 +363,9 @@ impl Session<'_> {
                 step.fail(error.name(), &error);
                 drop(step);
                 let id = due.of.id.clone();
-                let forgotten = if may_differ(&error) {
+                let forgotten = if is_gone {
+                    Some(forgotten::GONE)
+                } else if may_differ(&error) {
                     work.looks.failed(due, Instant::now())
                 } else {
                     Some(work.looks.failed_for_good(&due.of))
@@ -360,8 +378,10 @@ impl Session<'_> {
             }
         };
         work.looks.succeeded(&due.of);
-        if is_outdated {
-            work.looks.add(due.of, Origin::Event, Instant::now());
+        if matches!(meanwhile, Some(Meanwhile::Changed | Meanwhile::Removed)) {
+            if !is_gone {
+                work.looks.add(due.of, Origin::Event, Instant::now());
+            }
             drop(step);
             processing.outdated();
             processing.succeed();
@@ -369,7 +389,7 @@ impl Session<'_> {
         }
         step.say(|| KeyValue::new(key::OBJECT_FOUND, told.is_some()));
         if let Some(told) = told {
-            processing.known_as(|| ObjectName::of(&told.names));
+            processing.known_as(|| objects::object_name(&told.names));
             let news = News::Told {
                 of: Box::new(told),
                 is_whole: true,
@@ -384,10 +404,16 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// The processing of what an event tells begins.
+    fn begin_event(&self, of: &ContainerRef) -> Processing {
+        let beginning = Beginning::now(Origin::Event.name());
+        self.tracer.begin(beginning, || self.object(of))
+    }
+
     /// Who a container is, for its spans.
     fn object(&self, of: &ContainerRef) -> Object {
         let names = self.audience.names_of(&self.informant.key_of(of));
-        Object::new(of, names.as_ref())
+        objects::object(of, names.as_ref())
     }
 }
 

@@ -4,6 +4,8 @@
 //! Who puts something into an [`Outbox`] waits for nobody: a collector that is slow or absent costs what
 //! was meant for it, bounded and counted, and nothing else.
 
+pub mod attributes;
+
 mod metrics;
 
 mod outbox;
@@ -11,6 +13,8 @@ mod outbox;
 mod own_resource;
 
 mod resource;
+
+mod scope;
 
 mod settings;
 
@@ -32,6 +36,7 @@ pub use metrics::MetricsEncoder;
 pub use outbox::{Bounds, Outbox, Parcel, Sending, WhenFull};
 pub use request::Sendable;
 pub use resource::{OwnResource, resource_of};
+pub use scope::spans_of;
 pub use sender::{NoAnswer, Sender, SenderError};
 pub use settings::{BatchBounds, OtlpProtocol, OtlpSettings, TemporalityPreference, TlsFiles};
 pub use tls::TlsError;

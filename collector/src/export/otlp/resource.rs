@@ -3,11 +3,9 @@
 //! In: an identity, and what cgscope says of itself. Out: the resource of each. No two cgroups have the same
 //! `service.instance.id`: it is all that a Prometheus keeps of a resource on each series.
 
-use opentelemetry_proto::tonic::{
-    common::v1::{AnyValue, KeyValue, any_value::Value},
-    resource::v1::Resource,
-};
+use opentelemetry_proto::tonic::{common::v1::KeyValue, resource::v1::Resource};
 
+use super::attributes::text;
 use crate::{catalog::Identity, export::peers::otel, reconcile::snapshot::SandboxPod};
 
 /// Who of those with one service name it is.
@@ -26,9 +24,7 @@ impl OwnResource {
     pub fn resource(&self) -> Resource {
         let attributes = self.attributes.iter();
         Resource {
-            attributes: attributes
-                .map(|(key, value)| key_value(key, value))
-                .collect(),
+            attributes: attributes.map(|(key, value)| text(key, value)).collect(),
             ..Resource::default()
         }
     }
@@ -46,7 +42,7 @@ impl OwnResource {
             attributes.find_map(|(key, value)| (key == wanted).then_some(value.as_str()))
         };
         let host = find("host.name").or_else(|| find(INSTANCE));
-        key_value(INSTANCE, &format!("{}:{what}", host.unwrap_or_default()))
+        text(INSTANCE, format!("{}:{what}", host.unwrap_or_default()))
     }
 }
 
@@ -63,7 +59,7 @@ fn is_of_host(key: &str) -> bool {
 pub fn resource_of(identity: &Identity, own: &OwnResource) -> Resource {
     let known = otel::resource_of(identity);
     let known = known.chain([("cgscope.cgroup.path", identity.path.as_str())]);
-    let known = known.map(|(key, value)| key_value(key, value));
+    let known = known.map(|(key, value)| text(key, value));
     of(known, &identity.path, own)
 }
 
@@ -82,33 +78,24 @@ pub(super) fn resource_of_sandbox(
     });
     let known = of_pod.filter(|(_, value)| !value.is_empty());
     let known = known.chain([("cgscope.kata.sandbox.id", sandbox)]);
-    let known = known.map(|(key, value)| key_value(key, value));
+    let known = known.map(|(key, value)| text(key, value));
     of(known, sandbox, own)
 }
 
 fn of(known: impl Iterator<Item = KeyValue>, instance: &str, own: &OwnResource) -> Resource {
     let known = known.chain([own.instance_of(instance)]);
-    let of_host = own.of_host().map(|(key, value)| key_value(key, value));
+    let of_host = own.of_host().map(|(key, value)| text(key, value));
     Resource {
         attributes: known.chain(of_host).collect(),
         ..Resource::default()
     }
 }
 
-/// An attribute whose value is text.
-pub(super) fn key_value(key: &str, value: &str) -> KeyValue {
-    KeyValue {
-        key: key.to_owned(),
-        value: Some(AnyValue {
-            value: Some(Value::StringValue(value.to_owned())),
-        }),
-        ..KeyValue::default()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::{collections::HashSet, time::SystemTime};
+
+    use opentelemetry_proto::tonic::common::v1::any_value::Value;
 
     use super::*;
     use crate::catalog::Names;

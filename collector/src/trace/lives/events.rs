@@ -71,7 +71,7 @@ impl Event {
     pub(super) fn oom_kill(kill: &OomKill, at: SystemTime) -> Self {
         let mut attributes = vec![int("process.pid", kill.pid)];
         if !kill.comm.is_empty() {
-            attributes.push(text("process.command", kill.comm.as_str()));
+            attributes.push(text("process.executable.name", kill.comm.as_str()));
         }
         if let Some((_, victim)) = &kill.victim {
             attributes.push(text("cgscope.cgroup.path", victim.path.as_str()));

@@ -7,8 +7,6 @@
 //! has a parent that was sent. What follows are the slow samples, a checkpoint now and then, and at the end the life.
 //! A long life is several traces, each linked to the one before.
 
-mod attributes;
-
 mod episodes;
 
 mod events;
@@ -34,8 +32,10 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+use crate::export::otlp::attributes;
+
 pub use exemplars::LivesView;
 pub use figures::Figures;
 pub use life::Ending;
 pub use settings::{LivesSettings, Rate};
-pub use table::{LifeKey, Lives, Now, Sender};
+pub use table::{LifeKey, Lives, Now, ParcelTaker};

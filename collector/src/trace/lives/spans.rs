@@ -3,9 +3,9 @@
 use std::time::SystemTime;
 
 use opentelemetry_proto::tonic::{
-    common::v1::{InstrumentationScope, KeyValue},
+    common::v1::KeyValue,
     trace::v1::{
-        ResourceSpans, ScopeSpans, Span, Status,
+        ResourceSpans, Span, Status,
         span::{Link, SpanKind},
         status::StatusCode,
     },
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     catalog::Identity,
-    export::otlp::{OwnResource, resource_of},
+    export::otlp::{OwnResource, resource_of, spans_of},
     reconcile::snapshot::{LastReading, SpanRef},
 };
 
@@ -68,20 +68,7 @@ pub(super) fn of_container(
     own: &OwnResource,
     spans: Vec<Span>,
 ) -> ResourceSpans {
-    let scope = InstrumentationScope {
-        name: "cgscope".to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        ..InstrumentationScope::default()
-    };
-    ResourceSpans {
-        resource: Some(resource_of(identity, own)),
-        scope_spans: vec![ScopeSpans {
-            scope: Some(scope),
-            spans,
-            ..ScopeSpans::default()
-        }],
-        ..ResourceSpans::default()
-    }
+    spans_of(resource_of(identity, own), spans)
 }
 
 /// The first span of a trace.
@@ -156,7 +143,7 @@ pub(super) fn whole(
 ) -> Span {
     let mut attributes = of_life(life, trace);
     let exit_code = life.exit.and_then(|exit| exit.code);
-    attributes.extend(exit_code.map(|code| int("cgscope.exit_code", code)));
+    attributes.extend(exit_code.map(|code| int("process.exit.code", code)));
     let told = life.identity.told.as_ref();
     let restarts = told.and_then(|told| told.restarts);
     attributes.extend(restarts.map(|restarts| int("cgscope.restarts", restarts)));

@@ -58,7 +58,7 @@ impl Now {
 }
 
 /// Takes spans that are to be sent. Whether there was room.
-pub type Sender = Box<dyn Fn(ResourceSpans) -> bool + Send>;
+pub type ParcelTaker = Box<dyn Fn(ResourceSpans) -> bool + Send>;
 
 /// Every life that is followed.
 pub struct Lives {
@@ -67,7 +67,7 @@ pub struct Lives {
     /// Tells this boot of the host from all others.
     boot: String,
     view: Arc<LivesView>,
-    send: Sender,
+    send: ParcelTaker,
     by_key: HashMap<LifeKey, Life>,
     /// The lives of a container, one after the other: the one before may not be told when the next begins.
     of_container: HashMap<ContainerRef, Vec<LifeKey>>,
@@ -93,7 +93,7 @@ impl Lives {
         own: Arc<OwnResource>,
         boot: String,
         view: Arc<LivesView>,
-        send: Sender,
+        send: ParcelTaker,
         now: Ktime,
     ) -> Self {
         Self {

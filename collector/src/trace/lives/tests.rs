@@ -338,7 +338,7 @@ fn a_short_life_is_one_whole_trace_with_its_own_beginning_and_end() {
     let life_times = (life.start_time_unix_nano, life.end_time_unix_nano);
     assert_eq!(life_times, (told.nanos(0), told.nanos(100)));
     let of_life = |key| attribute(&life.attributes, key);
-    assert_eq!(of_life("cgscope.exit_code"), Some(Value::IntValue(3)));
+    assert_eq!(of_life("process.exit.code"), Some(Value::IntValue(3)));
     assert_eq!(of_life("cgscope.restarts"), Some(Value::IntValue(2)));
     assert_eq!(of_life("cgscope.cpu.time"), Some(Value::DoubleValue(1.5)));
     assert_eq!(
@@ -383,7 +383,7 @@ fn a_good_end_is_no_error_and_an_end_that_nobody_tells_of_is_told_without_a_code
     told.look(13_200, 2, 10_000, Some(named()));
     let lives = told.named("container");
     assert_eq!(lives.len(), 2);
-    assert_eq!(attribute(&lives[1].attributes, "cgscope.exit_code"), None);
+    assert_eq!(attribute(&lives[1].attributes, "process.exit.code"), None);
     assert_eq!(lives[1].status, None);
     assert_ne!(lives[0].trace_id, lives[1].trace_id, "another life");
 }
@@ -435,6 +435,10 @@ fn one_that_runs_has_its_root_at_once_and_then_what_happens_to_it() {
     assert_eq!(
         attribute(&oom.attributes, "process.pid"),
         Some(Value::IntValue(99))
+    );
+    assert_eq!(
+        attribute(&oom.attributes, "process.executable.name"),
+        Some(Value::StringValue("hog".to_owned()))
     );
     let status = checkpoint.status.clone().unwrap_or_default();
     assert_eq!(status.message, "the OOM killer killed process 99 (hog)");
@@ -550,7 +554,7 @@ fn an_exit_is_of_the_life_that_it_ended_also_when_the_next_one_has_begun() {
     let lives = told.named("container");
     let codes: Vec<_> = lives
         .iter()
-        .map(|life| attribute(&life.attributes, "cgscope.exit_code"))
+        .map(|life| attribute(&life.attributes, "process.exit.code"))
         .collect();
     assert_eq!(codes, [Some(Value::IntValue(1)), Some(Value::IntValue(2))]);
     let ends: Vec<_> = lives.iter().map(|life| life.end_time_unix_nano).collect();

@@ -1,7 +1,7 @@
 //! Spans of our own work: a trace for each container that a loop processes.
 //!
-//! In: that a container is begun, each step of the work for it, how it ended. Out: spans, in the outbox of
-//! traces. Never here: a thread, a connection, or a decision about what is done with a container.
+//! In: that a container is begun, each step of the work for it, how it ended. Out: spans, to who takes them. Never
+//! here: a thread, a connection, or a decision about what is done with a container.
 //!
 //! The model is a control loop's: an *object* is a container, a *controller* is the loop that follows one
 //! runtime. `docs/tracing.md` has the table of names, and a test compares spans with it.
@@ -26,5 +26,6 @@ mod tests;
 
 pub use object::{Object, ObjectName};
 pub use processing::Processing;
+pub use spans_out::SpanTaker;
 pub use step::{Action, Step, Steps};
-pub use tracer::{Beginning, LoopTracer, Origin, WorkTracer};
+pub use tracer::{Beginning, LoopTracer, WorkTracer};

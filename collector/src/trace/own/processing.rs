@@ -12,9 +12,8 @@ use opentelemetry_sdk::trace::{SdkTracer, Span};
 use super::{
     names::{event, key},
     object::ObjectName,
-    step::{Action, Step},
+    step::{Action, Step, error_text},
 };
-use crate::{catalog::runtime_container::told_text, error_chain};
 
 /// One object that is processed; recorded or not. One that is dropped before its end has failed.
 #[derive(Debug)]
@@ -126,7 +125,7 @@ impl Recorded {
 
     fn fail(&mut self, kind: &'static str, error: &dyn Error, forgotten: Option<&'static str>) {
         let span = self.context.span();
-        let message = told_text(&error_chain(error));
+        let message = error_text(error);
         span.set_attribute(KeyValue::new(key::ERROR_TYPE, kind));
         span.add_event(
             event::ERROR,

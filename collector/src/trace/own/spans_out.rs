@@ -1,29 +1,26 @@
-//! From spans that have ended to the outbox.
+//! From spans that have ended to who takes them.
 
 use std::{
-    mem,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    fmt, mem,
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use opentelemetry::{Context, KeyValue, baggage::BaggageExt as _, trace::Span as _, trace::SpanId};
-use opentelemetry_proto::tonic::{
-    common::v1::InstrumentationScope,
-    trace::v1::{ResourceSpans, ScopeSpans, Span},
-};
+use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_sdk::{
     error::OTelSdkResult,
     trace::{self, SpanData, SpanProcessor},
 };
 
-use super::names::{COMPONENT_NAME, key};
-use crate::export::otlp::{Outbox, OwnResource};
+use super::names::key;
 
-/// Puts spans into the outbox, those of an object together: each parcel says once whose they are.
-#[derive(Debug)]
+/// Takes spans that have ended; it should not take long.
+pub type SpanTaker = Box<dyn Fn(Vec<Span>) + Send + Sync>;
+
+/// Hands spans over, those of an object together: so it is said once whose they are.
 pub(super) struct SpansOut {
-    own: Arc<OwnResource>,
-    outbox: Arc<Outbox<ResourceSpans>>,
+    take: SpanTaker,
     /// Those that have ended before their root.
     ended: Mutex<Vec<Span>>,
 }
@@ -31,11 +28,16 @@ pub(super) struct SpansOut {
 /// The most spans that wait for a root's end; more go without it.
 const MAX_ENDED: usize = 64;
 
+impl fmt::Debug for SpansOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SpansOut").finish_non_exhaustive()
+    }
+}
+
 impl SpansOut {
-    pub(super) const fn new(own: Arc<OwnResource>, outbox: Arc<Outbox<ResourceSpans>>) -> Self {
+    pub(super) const fn new(take: SpanTaker) -> Self {
         Self {
-            own,
-            outbox,
+            take,
             ended: Mutex::new(Vec::new()),
         }
     }
@@ -45,22 +47,9 @@ impl SpansOut {
     }
 
     fn put(&self, spans: Vec<Span>) {
-        if spans.is_empty() {
-            return;
+        if !spans.is_empty() {
+            (self.take)(spans);
         }
-        self.outbox.put(ResourceSpans {
-            resource: Some(self.own.resource()),
-            scope_spans: vec![ScopeSpans {
-                scope: Some(InstrumentationScope {
-                    name: COMPONENT_NAME.to_owned(),
-                    version: env!("CARGO_PKG_VERSION").to_owned(),
-                    ..InstrumentationScope::default()
-                }),
-                spans,
-                ..ScopeSpans::default()
-            }],
-            ..ResourceSpans::default()
-        });
     }
 
     fn flush(&self) {

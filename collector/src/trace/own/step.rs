@@ -1,6 +1,6 @@
 //! What is done about an object: the spans below its root.
 
-use std::{collections::HashMap, error::Error, time::SystemTime};
+use std::{collections::HashMap, error::Error, hash::Hash, time::SystemTime};
 
 use opentelemetry::{
     Context, KeyValue,
@@ -9,10 +9,7 @@ use opentelemetry::{
 use opentelemetry_sdk::trace::SdkTracer;
 
 use super::names::{key, span};
-use crate::{
-    catalog::{ContainerRef, runtime_container::told_text},
-    error_chain,
-};
+use crate::{error_chain, text_within};
 
 /// What is done about an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,15 +31,18 @@ struct RecordedStep {
 }
 
 /// What a handler is given: where its own spans belong, for each object that is recorded.
-#[derive(Clone, Copy, Debug)]
-pub enum Steps<'a> {
+#[derive(Debug)]
+pub enum Steps<'a, K> {
     /// Nothing is recorded.
     None,
     /// What is handled is of one object.
     One(&'a Step),
     /// It is of many, by their keys.
-    Many(&'a HashMap<ContainerRef, Step>),
+    Many(&'a HashMap<K, Step>),
 }
+
+/// The most bytes of an error in words: a runtime says what it likes.
+const MAX_ERROR: usize = 512;
 
 impl Action {
     const fn span_name(self) -> &'static str {
@@ -106,7 +106,7 @@ impl Step {
         if let Some(of) = &self.0 {
             let span = of.context.span();
             span.set_attribute(KeyValue::new(key::ERROR_TYPE, kind));
-            span.set_status(Status::error(told_text(&error_chain(error))));
+            span.set_status(Status::error(error_text(error)));
         }
     }
 }
@@ -128,7 +128,15 @@ impl Drop for RecordedStep {
     }
 }
 
-impl<'a> Steps<'a> {
+impl<K> Clone for Steps<'_, K> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<K> Copy for Steps<'_, K> {}
+
+impl<'a, K: Eq + Hash> Steps<'a, K> {
     /// What belongs to one object.
     #[must_use]
     pub fn one(step: &'a Step) -> Self {
@@ -140,7 +148,7 @@ impl<'a> Steps<'a> {
 
     /// Where spans about an object belong.
     #[must_use]
-    pub fn of(self, key: &ContainerRef) -> Option<&'a Step> {
+    pub fn of(self, key: &K) -> Option<&'a Step> {
         match self {
             Self::None => None,
             Self::One(step) => Some(step),
@@ -157,4 +165,9 @@ impl<'a> Steps<'a> {
             Self::Many(steps) => steps.values().map(|step| step.child(name)).collect(),
         }
     }
+}
+
+/// An error and its causes, for an attribute.
+pub(super) fn error_text(error: &dyn Error) -> String {
+    text_within(error_chain(error).as_bytes(), MAX_ERROR)
 }

@@ -6,7 +6,6 @@ use opentelemetry::{
     Context, InstrumentationScope, KeyValue,
     trace::{Span as _, SpanBuilder, SpanKind, Tracer as _, TracerProvider as _},
 };
-use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
 use opentelemetry_sdk::{
     Resource,
     trace::{RandomIdGenerator, Sampler, SdkTracer, SdkTracerProvider},
@@ -16,9 +15,8 @@ use super::{
     names::{COMPONENT_NAME, key, span},
     object::Object,
     processing::{Processing, Recorded},
-    spans_out::SpansOut,
+    spans_out::{SpanTaker, SpansOut},
 };
-use crate::export::otlp::{Outbox, OwnResource};
 
 /// Makes the tracers of all loops. There is no global one.
 #[derive(Clone, Debug, Default)]
@@ -35,44 +33,23 @@ struct Recorder {
     attributes: Vec<KeyValue>,
 }
 
-/// Why an object is processed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// Its runtime told that something happened.
-    Event,
-    /// It is in a list of all, or is in it no more.
-    List,
-    /// It has cgroups, and nobody had told of it.
-    Question,
-}
-
 /// How the processing of an object begins.
 #[derive(Clone, Copy, Debug)]
 pub struct Beginning {
-    /// Why.
-    pub origin: Origin,
+    /// Why: what [`key::OBJECT_ORIGIN`] says.
+    pub origin: &'static str,
     /// How often it has failed, one time after the other.
     pub failures: u32,
     /// When, if not now.
     pub at: Option<SystemTime>,
 }
 
-impl Origin {
-    /// The name in [`key::OBJECT_ORIGIN`].
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Event => "event",
-            Self::List => "list",
-            Self::Question => "question",
-        }
-    }
-
+impl Beginning {
     /// For the first time, and now.
     #[must_use]
-    pub const fn now(self) -> Beginning {
-        Beginning {
-            origin: self,
+    pub const fn now(origin: &'static str) -> Self {
+        Self {
+            origin,
             failures: 0,
             at: None,
         }
@@ -80,18 +57,18 @@ impl Origin {
 }
 
 impl WorkTracer {
-    /// Traces this part of all objects, from 0 to 1, into `outbox`. The bounds of a span's attributes and
+    /// Traces this part of all objects, from 0 to 1; `take` has their spans. The bounds of a span's attributes and
     /// events are the SDK's, and those of `OTEL_SPAN_…_LIMIT`.
     #[must_use]
-    pub fn new(ratio: f64, own: Arc<OwnResource>, outbox: Arc<Outbox<ResourceSpans>>) -> Self {
+    pub fn new(ratio: f64, take: SpanTaker) -> Self {
         let provider = SdkTracerProvider::builder()
             .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(
                 ratio,
             ))))
             .with_id_generator(RandomIdGenerator::default())
-            // Whose spans these are, the outbox's parcels say.
+            // Whose spans these are, who takes them says.
             .with_resource(Resource::builder_empty().build())
-            .with_span_processor(SpansOut::new(own, outbox))
+            .with_span_processor(SpansOut::new(take))
             .build();
         let scope = InstrumentationScope::builder(COMPONENT_NAME)
             .with_version(env!("CARGO_PKG_VERSION"))
@@ -160,7 +137,7 @@ impl Recorder {
         span.set_attributes(self.attributes.iter().cloned());
         span.set_attributes([
             KeyValue::new(key::CONTAINER_ID, object.id),
-            KeyValue::new(key::OBJECT_ORIGIN, origin.name()),
+            KeyValue::new(key::OBJECT_ORIGIN, origin),
             KeyValue::new(key::OBJECT_TIMES_PROCESSED, i64::from(failures) + 1),
             KeyValue::new(key::OBJECT_IS_RETRY, failures > 0),
         ]);

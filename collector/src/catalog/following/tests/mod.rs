@@ -67,6 +67,8 @@ enum ListFate {
 #[derive(Clone, Copy, Debug)]
 enum LookFate {
     Refused,
+    /// The same, after so long.
+    RefusedLate(Duration),
     TooLarge,
     TimedOut,
     /// Good, after so long.
@@ -86,7 +88,7 @@ impl Audience for Notes {
         &self,
         informant: Informant,
         news: News,
-        steps: Steps<'_>,
+        steps: Steps<'_, ContainerRef>,
     ) -> Vec<Arc<RuntimeContainer>> {
         assert_eq!(informant, INFORMANT);
         // As the pipeline does: a span for each that is about it.
@@ -256,10 +258,12 @@ impl RuntimeClient for Scripted {
             looks.get_mut(&of.id).and_then(VecDeque::pop_front)
         };
         let (address, call) = ("test".to_owned(), "inspect".to_owned());
+        if let Some(LookFate::Late(after) | LookFate::RefusedLate(after)) = fate {
+            sleep(after).await;
+        }
         match fate {
-            None => {}
-            Some(LookFate::Late(after)) => sleep(after).await,
-            Some(LookFate::Refused) => {
+            None | Some(LookFate::Late(_)) => {}
+            Some(LookFate::Refused | LookFate::RefusedLate(_)) => {
                 let answer = "busy".to_owned();
                 return Err(CallError::Refused {
                     address,
@@ -396,10 +400,6 @@ async fn the_events_of_a_start_make_one_look_and_what_an_event_tells_comes_first
         })
         .await
         .unwrap();
-    sender
-        .send(RuntimeEvent::Removed { of: of("new") })
-        .await
-        .unwrap();
     let (notes, _) = follow(
         Arc::clone(&client),
         &Tally::default(),
@@ -414,13 +414,41 @@ async fn the_events_of_a_start_make_one_look_and_what_an_event_tells_comes_first
         .collect();
     assert_eq!(
         without_list,
-        [
-            "hint new=hinted",
-            "exited new Some(3)",
-            "removed new",
-            "told new=web"
-        ]
+        ["hint new=hinted", "exited new Some(3)", "told new=web"]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_removed_before_or_while_it_is_looked_at_is_not_looked_at_again() {
+    let client = Arc::new(Scripted::with(&[
+        ("waits", "x"),
+        ("looked", "y"),
+        ("refused", "z"),
+    ]));
+    client.fail("looked", &[LookFate::Late(Duration::from_secs(1))]);
+    client.fail("refused", &[LookFate::RefusedLate(Duration::from_secs(1))]);
+    let sender = with_events(&client);
+    tokio::spawn(async move {
+        for id in ["looked", "refused"] {
+            sender.send(changed(id)).await.unwrap();
+        }
+        sleep(Duration::from_millis(500)).await;
+        sender.send(changed("waits")).await.unwrap();
+        for id in ["waits", "looked", "refused"] {
+            let removed = RuntimeEvent::Removed { of: of(id) };
+            sender.send(removed).await.unwrap();
+        }
+        sleep(Duration::from_mins(1)).await;
+    });
+    let time = Duration::from_secs(30);
+    let (notes, _) = follow(Arc::clone(&client), &Tally::default(), &[], time).await;
+    assert_eq!(
+        notes[1..],
+        ["removed waits", "removed looked", "removed refused"]
+    );
+    for (id, times) in [("waits", 0), ("looked", 1), ("refused", 1)] {
+        assert_eq!(client.count(&format!("inspect {id}")), times, "{id}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,54 +1,44 @@
 //! What is processed is bench, as `docs/tracing.md` says.
 
-use std::{fmt::Write as _, sync::Arc, time::Duration};
+use std::{
+    fmt::Write as _,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use opentelemetry_proto::tonic::{
     common::v1::{AnyValue, KeyValue, any_value::Value},
-    trace::v1::{ResourceSpans, Span, span::SpanKind},
+    trace::v1::{Span, span::SpanKind},
 };
 
 use super::{LookFate, RETRIES, Scripted, TIMES, changed, follow_traced, of, with_events};
 use crate::{
     catalog::{following::Tally, runtimes::RuntimeEvent},
-    export::otlp::{Bounds, Outbox, OwnResource, WhenFull},
     trace::own::{LoopTracer, WorkTracer},
 };
 
-/// The spans that were put into an outbox.
+/// The spans that were handed over.
 struct Traced {
-    outbox: Arc<Outbox<ResourceSpans>>,
+    taken: Arc<Mutex<Vec<Span>>>,
     tracer: LoopTracer,
 }
 
 impl Traced {
     fn new(ratio: f64) -> Self {
-        let outbox = Arc::new(Outbox::new(Bounds {
-            items: 10_000,
-            bytes: 1 << 24,
-            when_full: WhenFull::DropNew,
-        }));
-        let own = Arc::new(OwnResource {
-            attributes: vec![("service.name".to_owned(), "cgscope".to_owned())],
+        let taken = Arc::new(Mutex::new(Vec::new()));
+        let tracer = WorkTracer::new(ratio, {
+            let taken = Arc::clone(&taken);
+            Box::new(move |spans| taken.lock().unwrap().extend(spans))
         });
-        let tracer = WorkTracer::new(ratio, own, Arc::clone(&outbox));
         let tracer = tracer.of_loop(
             || "docker=/run/docker.sock".to_owned(),
             || TIMES.attributes(&RETRIES),
         );
-        Self { outbox, tracer }
+        Self { taken, tracer }
     }
 
     fn spans(&self) -> Vec<Span> {
-        let sending = self.outbox.take(u64::MAX, u64::MAX);
-        let parcels = sending.parcels();
-        for parcel in &parcels {
-            let resource = parcel.resource.as_ref().unwrap();
-            assert_eq!(in_words(&resource.attributes), "service.name=cgscope");
-            let scope = parcel.scope_spans[0].scope.as_ref().unwrap();
-            assert_eq!(scope.name, "cgscope");
-        }
-        let scopes = parcels.into_iter().flat_map(|of| of.scope_spans);
-        scopes.flat_map(|of| of.spans).collect()
+        std::mem::take(&mut *self.taken.lock().unwrap())
     }
 
     /// Each trace in words, in the order of their beginnings.
@@ -322,6 +312,6 @@ async fn what_is_not_sampled_and_what_is_not_traced_leaves_nothing() {
         let time = Duration::from_secs(10);
         let (notes, _) = follow_traced(client, &Tally::default(), &[], time, tracer).await;
         assert_eq!(notes, ["all a but a", "told a=web"]);
-        assert_eq!(bench.outbox.account().put, 0);
+        assert_eq!(bench.spans(), []);
     }
 }

@@ -7,13 +7,13 @@ use std::collections::HashMap;
 use opentelemetry_proto::tonic::metrics::v1::{Exemplar, exemplar};
 use prometheus_client::encoding::prometheus_protobuf::prometheus_data_model::Metric;
 
-use super::nanoseconds;
 use crate::{
     export::{
         catalog,
         family::Family,
         histogram::seconds,
         labels::{self, Label, Stage},
+        otlp::attributes::unix_nanos,
     },
     reconcile::snapshot::{CgroupStats, ExemplarOf, SpanRef},
     window::{Device, Operation},
@@ -33,7 +33,7 @@ pub(super) fn of(
     its.map(|exemplar| {
         let SpanRef { trace_id, span_id } = exemplar.span;
         Exemplar {
-            time_unix_nano: nanoseconds(exemplar.at),
+            time_unix_nano: unix_nanos(exemplar.at),
             trace_id: trace_id.into(),
             span_id: span_id.into(),
             value: Some(exemplar::Value::AsDouble(seconds(exemplar.value_ns))),

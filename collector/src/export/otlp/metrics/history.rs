@@ -15,7 +15,7 @@ use opentelemetry_proto::tonic::{
 };
 
 use super::{Shape, Stream, TemporalityPreference, Value, histogram};
-use crate::export::otlp::resource::key_value;
+use crate::export::otlp::attributes::text;
 
 /// Whose series were exported before.
 #[derive(Debug, Default)]
@@ -287,7 +287,7 @@ impl Key {
         let mut parts = self.attributes.split(SEPARATOR);
         let mut attributes = Vec::new();
         while let (Some(key), Some(value)) = (parts.next(), parts.next()) {
-            attributes.push(key_value(key, value));
+            attributes.push(text(key, value));
         }
         attributes
     }

@@ -10,7 +10,6 @@ use opentelemetry_proto::tonic::metrics::v1::{
     summary_data_point::ValueAtQuantile,
 };
 
-use super::resource_metrics;
 use crate::{
     catalog::kata::{
         merged::KataFamily,
@@ -18,8 +17,7 @@ use crate::{
         points::{Point, Value},
     },
     export::otlp::{
-        OwnResource,
-        resource::{key_value, resource_of_sandbox},
+        OwnResource, attributes::text, resource::resource_of_sandbox, scope::metrics_of,
     },
     reconcile::snapshot::KataSnapshot,
 };
@@ -43,7 +41,7 @@ pub(super) fn encode(
     for (sandbox, metrics) in told.sandboxes.iter().zip(of_sandboxes) {
         if !metrics.is_empty() {
             let resource = resource_of_sandbox(sandbox, kata.pods.get(sandbox), own);
-            out.push(resource_metrics(resource, metrics));
+            out.push(metrics_of(resource, metrics));
         }
     }
 }
@@ -80,7 +78,7 @@ fn metric(family: &KataFamily, points: &[Point], taken: u64) -> Metric {
 
 fn attributes(point: &Point) -> Vec<opentelemetry_proto::tonic::common::v1::KeyValue> {
     let labels = point.labels.iter();
-    labels.map(|(key, value)| key_value(key, value)).collect()
+    labels.map(|(key, value)| text(key, value)).collect()
 }
 
 fn numbers(points: &[Point], taken: u64) -> Vec<NumberDataPoint> {

@@ -23,13 +23,12 @@ use std::{
     collections::{BTreeMap, HashMap},
     fmt, mem,
     sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
+    time::SystemTime,
 };
 
 use opentelemetry_proto::tonic::{
-    common::v1::{InstrumentationScope, KeyValue},
-    metrics::v1::{Metric, ResourceMetrics, ScopeMetrics, number_data_point},
-    resource::v1::Resource,
+    common::v1::KeyValue,
+    metrics::v1::{ResourceMetrics, number_data_point},
 };
 use prometheus_client::encoding::prometheus_protobuf::prometheus_data_model as model;
 
@@ -39,7 +38,9 @@ use self::{
 };
 use super::{
     OwnResource, TemporalityPreference,
-    resource::{key_value, resource_of},
+    attributes::{text, unix_nanos},
+    resource::resource_of,
+    scope::metrics_of,
 };
 use crate::{
     catalog::Identity,
@@ -115,7 +116,7 @@ impl MetricsEncoder {
         let scene = Scene::new(snapshot, format, NameSets::default(), device_name);
         let scene = Arc::new(scene);
         let snapshot = &scene.snapshot;
-        let taken = nanoseconds(snapshot.taken);
+        let taken = unix_nanos(snapshot.taken);
 
         let mut out = vec![self.of_cgscope(&scene, taken)?];
         let before = mem::take(&mut self.statistics);
@@ -143,7 +144,7 @@ impl MetricsEncoder {
         scene: &Arc<Scene>,
         taken: u64,
     ) -> Result<ResourceMetrics, EncodeError> {
-        let since = Since::all_along(nanoseconds(self.began));
+        let since = Since::all_along(unix_nanos(self.began));
         let mut points = Points::new(&mut self.itself, self.temporality, taken);
         for (family, message) in scene.own_messages(None)? {
             let Some(stream) = Stream::of_family(family) else {
@@ -154,7 +155,7 @@ impl MetricsEncoder {
                 points.add(&stream, attributes, value, since, Vec::new());
             }
         }
-        Ok(resource_metrics(self.own.resource(), points.finish()))
+        Ok(metrics_of(self.own.resource(), points.finish()))
     }
 
     fn of_cgroup(
@@ -166,10 +167,10 @@ impl MetricsEncoder {
         taken: u64,
     ) -> ResourceMetrics {
         let identity = &cgroup.identity;
-        let began = nanoseconds(self.began);
+        let began = unix_nanos(self.began);
         // Events are counted through all lives of a path, but not before cgscope was there.
         let first_seen = match identity.generation {
-            1 => nanoseconds(identity.started).max(began),
+            1 => unix_nanos(identity.started).max(began),
             _ => began,
         };
         let known = self
@@ -205,14 +206,14 @@ impl MetricsEncoder {
             container.each(|point| {
                 let keys = point.metric.attributes.iter().map(|label| label.name);
                 let attributes = keys.zip(point.attributes.iter().copied());
-                let attributes = attributes.map(|(key, value)| key_value(key, value));
+                let attributes = attributes.map(|(key, value)| text(key, value));
                 let value = match point.value {
                     Number::Int(value) => number_data_point::Value::AsInt(value),
                     Number::Double(value) => number_data_point::Value::AsDouble(value),
                 };
                 // The kernel counts from the start of this life of the path.
                 let since = point.start.map_or(since, |start| {
-                    Since::of_this_life(nanoseconds(start).min(taken))
+                    Since::of_this_life(unix_nanos(start).min(taken))
                 });
                 let stream = Stream::of_convention(point.metric);
                 points.add(
@@ -224,7 +225,7 @@ impl MetricsEncoder {
                 );
             });
         }
-        resource_metrics(resource_of(identity, &self.own), points.finish())
+        metrics_of(resource_of(identity, &self.own), points.finish())
     }
 
     /// Says of the cgroups that are in no snapshot any more that they have no values, and forgets them.
@@ -239,7 +240,7 @@ impl MetricsEncoder {
             if !known.is_there {
                 let last = Points::new(&mut known.entity, *temporality, taken).finish();
                 if !last.is_empty() {
-                    out.push(resource_metrics(resource_of(&known.identity, own), last));
+                    out.push(metrics_of(resource_of(&known.identity, own), last));
                 }
             }
             mem::take(&mut known.is_there)
@@ -273,7 +274,7 @@ fn by_cgroup(
 /// What a series says, by OTLP. A label that is empty is none.
 fn point_of(family: &Family, metric: model::Metric) -> (Vec<KeyValue>, Value) {
     let labels = metric.label.iter().filter(|label| !label.value.is_empty());
-    let attributes = labels.map(|label| key_value(&label.name, &label.value));
+    let attributes = labels.map(|label| text(&label.name, &label.value));
     let attributes = attributes.collect();
     let number = |value: f64| {
         let is_fraction = matches!(family.unit, Some(unit) if unit != Unit::Bytes);
@@ -292,26 +293,4 @@ fn point_of(family: &Family, metric: model::Metric) -> (Vec<KeyValue>, Value) {
         Kind::Gauge | Kind::Info => Value::Number(number(metric.gauge.map_or(0.0, |of| of.value))),
     };
     (attributes, value)
-}
-
-fn resource_metrics(resource: Resource, metrics: Vec<Metric>) -> ResourceMetrics {
-    ResourceMetrics {
-        resource: Some(resource),
-        scope_metrics: vec![ScopeMetrics {
-            scope: Some(InstrumentationScope {
-                name: "cgscope".to_owned(),
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                ..InstrumentationScope::default()
-            }),
-            metrics,
-            ..ScopeMetrics::default()
-        }],
-        ..ResourceMetrics::default()
-    }
-}
-
-/// Since the epoch; 0, which is no time in OTLP, where that is not known.
-fn nanoseconds(time: SystemTime) -> u64 {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
