@@ -2,11 +2,13 @@
 
 use std::{fs, thread, time::Duration};
 
-use collector_tests::{daemon::Daemon, note, otel_collector::OtelCollector};
-use opentelemetry_proto::tonic::{
-    common::v1::{KeyValue, any_value::Value},
-    trace::v1::Span,
+use collector_tests::{
+    daemon::Daemon,
+    note,
+    otel_collector::OtelCollector,
+    trace_of::{Told, event, ms, of_container, one_trace, only, text, value},
 };
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
 
 use crate::{
     commands::{docker, docker_run},
@@ -27,13 +29,6 @@ struct Traced {
     _folder: tempfile::TempDir,
     _image: Image,
     _parents: Parents,
-}
-
-/// A span, and the attributes of whose it is.
-#[derive(Clone, Debug)]
-struct Told {
-    resource: Vec<KeyValue>,
-    span: Span,
 }
 
 impl Traced {
@@ -100,15 +95,7 @@ impl Traced {
     /// What the collector has of a container, once it is enough.
     fn once(&self, id: &str, is_enough: impl Fn(&[Told]) -> bool) -> Vec<Told> {
         self.collector.wait_for("the spans", IN_TIME, |recorded| {
-            let told = recorded
-                .spans()
-                .into_iter()
-                .map(|(resource, _, span)| Told {
-                    resource: resource.attributes,
-                    span,
-                });
-            let of_it = |told: &Told| text(&told.resource, "container.id").as_deref() == Some(id);
-            let told: Vec<_> = told.filter(of_it).collect();
+            let told = of_container(recorded, id);
             is_enough(&told).then_some(told)
         })
     }
@@ -128,59 +115,6 @@ impl Drop for Traced {
             drop(docker(&self.docker).args(["rm", "--force", id]).output());
         }
     }
-}
-
-fn value(attributes: &[KeyValue], key: &str) -> Option<Value> {
-    let found = attributes.iter().find(|of| of.key == key)?;
-    found.value.as_ref()?.value.clone()
-}
-
-fn text(attributes: &[KeyValue], key: &str) -> Option<String> {
-    match value(attributes, key)? {
-        Value::StringValue(text) => Some(text),
-        _ => None,
-    }
-}
-
-/// The spans of one trace: its root, and the others, all of which are below it.
-fn one_trace(told: &[Told]) -> (&Span, Vec<&Span>) {
-    let (roots, others): (Vec<_>, Vec<_>) = told
-        .iter()
-        .map(|told| &told.span)
-        .partition(|span| span.parent_span_id.is_empty());
-    let [root] = roots[..] else {
-        panic!("not one root: {roots:#?}");
-    };
-    for span in &others {
-        assert_eq!(span.trace_id, root.trace_id, "{span:?}");
-        assert_eq!(span.parent_span_id, root.span_id, "{span:?}");
-    }
-    (root, others)
-}
-
-fn only<'a>(spans: &[&'a Span], name: &str) -> &'a Span {
-    let mut of_name = spans.iter().filter(|span| span.name == name);
-    match (of_name.next(), of_name.next()) {
-        (Some(span), None) => span,
-        _ => panic!("not one {name}: {spans:#?}"),
-    }
-}
-
-/// Milliseconds from one time to the other.
-#[expect(clippy::cast_precision_loss, reason = "shown with a few digits")]
-fn ms(from: u64, to: u64) -> f64 {
-    (i128::from(to) - i128::from(from)) as f64 / 1e6
-}
-
-fn event(spans: &[&Span], name: &str) -> u64 {
-    let events = spans.iter().flat_map(|span| &span.events);
-    let times: Vec<_> = events
-        .filter(|event| event.name == name)
-        .map(|event| event.time_unix_nano)
-        .collect();
-    *times
-        .first()
-        .unwrap_or_else(|| panic!("no {name}: {spans:#?}"))
 }
 
 #[test]

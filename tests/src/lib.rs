@@ -27,6 +27,8 @@ pub mod switching;
 
 pub mod thread_counts;
 
+pub mod trace_of;
+
 use std::{
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},

@@ -2,7 +2,8 @@
 //!
 //! The collector is `rotel`, which the set-up installs. It has no exporter into a file, so it passes on what
 //! it took by OTLP to a recorder in the test: what is compared went through the collector's own decoder,
-//! pipeline and encoder. Never here: an assertion about what was sent.
+//! pipeline and encoder. In a virtual machine, which has no `rotel`, the recorder takes what the daemon itself
+//! sends. Never here: an assertion about what was sent.
 
 use std::{
     env,
@@ -57,7 +58,7 @@ pub struct Recorded {
 
 /// Takes OTLP over HTTP, and keeps it.
 #[derive(Debug)]
-struct Recorder {
+pub struct Recorder {
     address: String,
     recorded: Arc<Mutex<Recorded>>,
 }
@@ -135,15 +136,7 @@ impl OtelCollector {
         most: Duration,
         found: impl Fn(&Recorded) -> Option<T>,
     ) -> T {
-        let start = Instant::now();
-        loop {
-            let seen = found(&self.recorder.recorded());
-            if let Some(seen) = seen {
-                return seen;
-            }
-            assert!(start.elapsed() < most, "{what} not written out in {most:?}");
-            thread::sleep(Duration::from_millis(20));
-        }
+        self.recorder.wait_for(what, most, found)
     }
 }
 
@@ -235,8 +228,9 @@ impl Drop for Process {
 }
 
 impl Recorder {
-    /// Its threads end with the test's process.
-    fn start() -> Self {
+    /// Starts one on a port of its own. Its threads end with the test's process.
+    #[must_use]
+    pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("its address").to_string();
         let recorded = Arc::<Mutex<Recorded>>::default();
@@ -249,6 +243,30 @@ impl Recorder {
             }
         });
         Self { address, recorded }
+    }
+
+    /// Where it takes OTLP over HTTP: the base, without the path of a signal.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Waits until `found` has found something in what came; panics with `what` when it does not in time.
+    pub fn wait_for<T>(
+        &self,
+        what: &str,
+        most: Duration,
+        found: impl Fn(&Recorded) -> Option<T>,
+    ) -> T {
+        let start = Instant::now();
+        loop {
+            let seen = found(&self.recorded());
+            if let Some(seen) = seen {
+                return seen;
+            }
+            assert!(start.elapsed() < most, "{what} not written out in {most:?}");
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 
     fn recorded(&self) -> MutexGuard<'_, Recorded> {
