@@ -13,7 +13,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::Instant;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
 
 use super::tally::Tally;
 use crate::reconcile::forwarding::AgentError;
@@ -80,6 +83,8 @@ struct Share {
     /// What it may spend; below zero it waits.
     left: f64,
     at: Instant,
+    /// For its large frames, one after the other: else few guests could have all that there is for such.
+    large: Arc<Semaphore>,
 }
 
 /// A connection that was taken; it counts until it is dropped.
@@ -116,6 +121,7 @@ impl Peers {
             connections: 0,
             left: BURST,
             at: now,
+            large: Arc::new(Semaphore::new(1)),
         });
         share.earn(now);
         if share.connections >= MAX_CONNECTIONS_OF_ONE || share.left < CONNECTION {
@@ -149,6 +155,21 @@ impl Admitted {
     /// Where what comes of it is counted.
     pub(super) fn tally(&self) -> &Tally {
         &self.peers.tally
+    }
+
+    /// Who it is.
+    pub(super) const fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// Waits for the guest's turn to send a large frame, which lasts until what is returned is dropped.
+    pub(super) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        let large = {
+            let inner = self.peers.inner();
+            Arc::clone(&inner.shares.get(&self.peer)?.large)
+        };
+        // It is never closed.
+        large.acquire_owned().await.ok()
     }
 
     /// Pays for a frame, and says how long to wait before the next.
