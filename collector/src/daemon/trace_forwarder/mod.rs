@@ -28,7 +28,9 @@ use crate::{
         delivery::{OtlpAccount, OtlpLoss, OtlpSignal},
         forwarding::{AgentError, ForwarderFigures},
     },
-    trace::forwarder::{Forwarder, ForwarderSettings, Listener, NoSandboxes, SpanSink, Tally},
+    trace::forwarder::{
+        Forwarder, ForwarderSettings, ListenError, Listener, NoSandboxes, SpanSink, Tally,
+    },
 };
 
 /// How often the log is told what changed.
@@ -70,7 +72,13 @@ async fn forward(args: &ForwarderArgs) -> Result<(), Failure> {
         tracing::warn!("{warning}");
     }
     if let Some(way) = &way {
-        way.sender.probe().await.map_err(|error| {
+        let probed = tokio::select! {
+            probed = way.sender.probe() => probed,
+            // A collector that says nothing is not waited for then.
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+        };
+        probed.map_err(|error| {
             Failure::Unavailable(format!(
                 "{error}; start a collector first, name another with --otlp-endpoint, or print spans with \
                  --dump-only"
@@ -79,7 +87,7 @@ async fn forward(args: &ForwarderArgs) -> Result<(), Failure> {
     }
     let tally = Arc::new(Tally::default());
     let sink = way.as_ref().map_or_else(SpanSink::standard_output, |way| {
-        SpanSink::Outbox(Arc::clone(&way.outbox))
+        SpanSink::to_collector(Arc::clone(&way.outbox))
     });
     let mut forwarder = Forwarder::new(ForwarderSettings {
         trace_name: args.trace_name.clone(),
@@ -149,8 +157,14 @@ fn way(
 
 /// Opens the sockets, and gives up the privileges that were needed for it.
 async fn listeners(args: &ForwarderArgs) -> Result<Vec<Listener>, Failure> {
-    let unavailable =
-        |error: crate::trace::forwarder::ListenError| Failure::Unavailable(error_chain(&error));
+    let unavailable = |error: ListenError| {
+        let text = error_chain(&error);
+        if error.is_not_permitted() {
+            Failure::NotPermitted(text)
+        } else {
+            Failure::Unavailable(text)
+        }
+    };
     if args.socket_paths.is_empty() {
         let listener = Listener::vsock(args.vsock_cid.0, args.vsock_port).map_err(unavailable)?;
         return Ok(vec![listener]);
@@ -164,7 +178,9 @@ async fn listeners(args: &ForwarderArgs) -> Result<Vec<Listener>, Failure> {
     }
     let mut listeners = Vec::new();
     for path in &args.socket_paths {
-        let listener = Listener::hybrid(path, args.vsock_port).await;
+        // The directory is another, once privileges are dropped.
+        let path = std::path::absolute(path).map_err(|error| Failure::internal(&error))?;
+        let listener = Listener::hybrid(&path, args.vsock_port).await;
         listeners.push(listener.map_err(unavailable)?);
     }
     privileges::drop_all().map_err(|error| Failure::NotPermitted(error_chain(&error)))?;

@@ -79,7 +79,7 @@ impl ForwarderThread {
             own: Arc::clone(&self.state.otlp.own),
             sandboxes: Arc::new(ToldSandboxes(Arc::clone(&self.state))),
             proc: self.host_root.join("proc"),
-            sink: SpanSink::Outbox(Arc::clone(&self.outbox)),
+            sink: SpanSink::to_collector(Arc::clone(&self.outbox)),
             tally: Arc::clone(&self.tally),
         });
         if config.vsock {

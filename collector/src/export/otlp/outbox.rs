@@ -142,6 +142,20 @@ impl<P: Parcel> Outbox<P> {
         self.inner().account
     }
 
+    /// How much may wait.
+    #[must_use]
+    pub const fn bounds(&self) -> Bounds {
+        self.bounds
+    }
+
+    /// Counts something as put in and lost, that was not to wait.
+    pub fn refuse(&self, parcel: &P, reason: OtlpLoss) {
+        let items = parcel.items();
+        let mut inner = self.inner();
+        inner.account.put += items;
+        inner.account.lost[reason as usize] += items;
+    }
+
     /// Puts something in. What there is no room for is lost, and counted. Whether there was room.
     pub fn put(&self, parcel: P) -> bool {
         let packed = Packed::new(&parcel);

@@ -80,6 +80,12 @@ pub(super) struct Shared {
     pub(super) large_frames: Arc<Semaphore>,
 }
 
+/// A large frame may be read, until this is dropped.
+struct Turn {
+    _memory: Option<OwnedSemaphorePermit>,
+    _of_guest: Option<OwnedSemaphorePermit>,
+}
+
 /// One connection.
 pub(super) struct Connection<'a> {
     pub(super) shared: &'a Shared,
@@ -97,7 +103,7 @@ impl Connection<'_> {
         let mut buffer = vec![0; READ];
         let mut decoder = FrameDecoder::new(MAX_FRAME);
         let mut deadline: Option<Instant> = None;
-        let mut permit = None;
+        let mut turn = None;
         loop {
             let read = from.read(&mut buffer);
             let count = match deadline {
@@ -114,15 +120,17 @@ impl Connection<'_> {
                 };
             }
             let mut batch = Vec::new();
+            let had_turn = turn.is_some();
             let taken = self
-                .take(&mut decoder, &buffer[..count], &mut permit, &mut batch)
+                .take(&mut decoder, &buffer[..count], &mut turn, &mut batch)
                 .await;
             let had_frames = !batch.is_empty();
             self.give(batch);
             taken?;
             if decoder.is_between_frames() {
                 deadline = None;
-            } else if had_frames || deadline.is_none() {
+            } else if had_frames || deadline.is_none() || !had_turn && turn.is_some() {
+                // That it had to wait for others is not its fault.
                 deadline = Some(Instant::now() + FRAME_TIME);
             }
         }
@@ -132,7 +140,7 @@ impl Connection<'_> {
         &self,
         decoder: &mut FrameDecoder,
         mut bytes: &[u8],
-        permit: &mut Option<OwnedSemaphorePermit>,
+        turn: &mut Option<Turn>,
         batch: &mut Vec<ForwardedSpan>,
     ) -> Result<(), GuestFailure> {
         while !bytes.is_empty() {
@@ -141,19 +149,28 @@ impl Connection<'_> {
                 batch.push(ForwardedSpan::read(&frame)?);
                 let length = frame.len();
                 drop(frame);
-                *permit = None;
+                *turn = None;
                 self.wait(self.admitted.pay(length)).await;
             } else if let Some(length) = decoder.announced()
                 && length > SMALL_FRAME
-                && permit.is_none()
+                && turn.is_none()
             {
-                let permits = u32::try_from(length.div_ceil(PERMIT)).unwrap_or(u32::MAX);
-                // It is never closed; without one a frame is read all the same.
-                let large = Arc::clone(&self.shared.large_frames);
-                *permit = large.acquire_many_owned(permits).await.ok();
+                *turn = Some(self.turn(length).await);
             }
         }
         Ok(())
+    }
+
+    /// Waits until a large frame may be read: until the guest has no other, and there is memory for one more.
+    async fn turn(&self, length: usize) -> Turn {
+        let of_guest = self.admitted.turn().await;
+        let permits = u32::try_from(length.div_ceil(PERMIT)).unwrap_or(u32::MAX);
+        // It is never closed; without one a frame is read all the same.
+        let large = Arc::clone(&self.shared.large_frames);
+        Turn {
+            _memory: large.acquire_many_owned(permits).await.ok(),
+            _of_guest: of_guest,
+        }
     }
 
     async fn wait(&self, time: Duration) {
@@ -175,14 +192,15 @@ impl Connection<'_> {
             while let Some(next) = batch.next_if(|next| next.resource == first.resource) {
                 spans.push(next.span);
             }
-            self.shared.sink.give(ResourceSpans {
+            let spans = ResourceSpans {
                 resource: Some(self.shared.said.resource(first.resource, &self.known)),
                 scope_spans: vec![ScopeSpans {
                     spans,
                     ..ScopeSpans::default()
                 }],
                 ..ResourceSpans::default()
-            });
+            };
+            self.shared.sink.give(spans, self.admitted.peer());
         }
     }
 

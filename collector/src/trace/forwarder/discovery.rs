@@ -103,3 +103,81 @@ fn sockets(host_root: &Path) -> BTreeSet<PathBuf> {
     });
     places.take(MAX_SANDBOXES).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        os::unix::net::{UnixListener, UnixStream},
+        sync::Arc,
+    };
+
+    use super::*;
+    use crate::trace::forwarder::{ForwarderSettings, NoSandboxes, SpanSink, Tally, hybrid_path};
+
+    const PORT: u32 = 9;
+
+    fn monitor(root: &Path, socket: &str) -> PathBuf {
+        let path = root.join(socket);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        drop(UnixListener::bind(&path).unwrap());
+        path
+    }
+
+    fn takes_spans(socket: &Path) -> bool {
+        UnixStream::connect(hybrid_path(socket, PORT)).is_ok()
+    }
+
+    #[tokio::test]
+    async fn sandboxes_are_listened_for_while_they_are_there_and_nothing_else_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        let tally = Arc::new(Tally::default());
+        let mut forwarder = Forwarder::new(ForwarderSettings {
+            trace_name: "kata-agent".to_owned(),
+            own: Arc::default(),
+            sandboxes: Arc::new(NoSandboxes),
+            proc: "/proc".into(),
+            sink: SpanSink::standard_output(),
+            tally: Arc::clone(&tally),
+        });
+        let mut discovery = Discovery::new(root.to_owned(), PORT);
+        discovery.look(&mut forwarder).await;
+        assert!(discovery.listening.is_empty(), "there is no such place yet");
+        let sockets = [
+            "run/vc/vm/a/clh.sock",
+            "run/vc/firecracker/b/root/kata.hvsock",
+            "run/kata/c/root/kata.hvsock",
+            "run/kata/d/ch-vm.sock",
+        ]
+        .map(|socket| monitor(root, socket));
+        let others = [
+            monitor(root, "run/vc/vm/a/other.sock"),
+            monitor(root, "run/vc/vm/e f/clh.sock"),
+        ];
+        fs::create_dir(root.join("run/vc/vm/g")).unwrap();
+        fs::write(root.join("run/vc/vm/g/clh.sock"), "a file").unwrap();
+        // In the way of one: the others are listened for, and it stays.
+        let taken = monitor(root, "run/vc/vm/h/clh.sock");
+        fs::write(root.join("run/vc/vm/h/clh.sock_9"), "precious").unwrap();
+        for _ in 0..2 {
+            discovery.look(&mut forwarder).await;
+        }
+        assert!(sockets.iter().all(|socket| takes_spans(socket)));
+        assert!(!others.iter().chain([&taken]).any(|of| takes_spans(of)));
+        tokio::task::yield_now().await;
+        assert_eq!(tally.figures().sockets, 4);
+        let left = fs::read_to_string(root.join("run/vc/vm/h/clh.sock_9"));
+        assert_eq!(left.unwrap(), "precious");
+
+        fs::remove_file(&sockets[0]).unwrap();
+        discovery.look(&mut forwarder).await;
+        while tally.figures().sockets == 4 {
+            tokio::task::yield_now().await;
+        }
+        assert!(!takes_spans(&sockets[0]) && takes_spans(&sockets[1]));
+        // One that comes again is another.
+        monitor(root, "run/vc/vm/a/clh.sock");
+        discovery.look(&mut forwarder).await;
+        assert!(takes_spans(&sockets[0]));
+    }
+}

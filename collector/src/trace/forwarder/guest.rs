@@ -44,7 +44,16 @@ impl Sandboxes for NoSandboxes {
 /// Keys of attributes by which the host is believed, and not the guest: these, and what begins with
 /// [`HOST_PREFIXES`].
 const SERVICE: &str = "service.name";
-const HOST_PREFIXES: [&str; 4] = ["k8s.", "container.", "host.", "cgscope."];
+const HOST_PREFIXES: [&str; 7] = [
+    "k8s.",
+    "container.",
+    "host.",
+    "cgscope.",
+    "cloud.",
+    // With its name, what Prometheus takes for the job and the instance.
+    "service.namespace",
+    "service.instance.",
+];
 
 /// What cgscope says of itself as a service is not of the agent.
 const OWN_PREFIXES: [&str; 2] = ["service.", "telemetry."];
@@ -183,6 +192,9 @@ mod tests {
             "cgscope.vsock.cid",
             "container.id",
             "zone",
+            "service.instance.id",
+            "service.namespace",
+            "cloud.account.id",
             "colour",
         ]
         .map(|key| string(key, "mine"));
@@ -213,6 +225,6 @@ mod tests {
             .collect();
         let expected = expected.map(|(key, value)| (key, value.to_owned()));
         assert_eq!(said, expected);
-        assert_eq!(resource.dropped_attributes_count, 5);
+        assert_eq!(resource.dropped_attributes_count, 8);
     }
 }

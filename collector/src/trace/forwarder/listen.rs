@@ -46,7 +46,8 @@ pub enum ListenError {
     /// `AF_VSOCK`.
     #[error(
         "cannot listen on port {port} of {cid}; the host's kernel must have VSOCK (`modprobe vhost_vsock`), \
-         and only one can listen on a port: choose another with --vsock-port"
+         the CID be any or one of this host's (2), and only one can listen on a port (one below 1024 needs root): \
+         choose another with --vsock-port"
     )]
     Vsock {
         /// Which port.
@@ -80,6 +81,19 @@ pub enum ListenError {
         #[source]
         source: io::Error,
     },
+}
+
+impl ListenError {
+    /// Whether it is for want of privileges.
+    #[must_use]
+    pub fn is_not_permitted(&self) -> bool {
+        match self {
+            Self::Vsock { source, .. } | Self::Hybrid { source, .. } => {
+                source.kind() == io::ErrorKind::PermissionDenied
+            }
+            Self::NotASocket { .. } | Self::Taken { .. } => false,
+        }
+    }
 }
 
 impl Listener {
@@ -151,8 +165,48 @@ async fn make_room(path: &Path) -> Result<(), ListenError> {
     if !metadata.file_type().is_socket() {
         return Err(ListenError::NotASocket { path });
     }
-    if UnixStream::connect(&path).await.is_ok() {
-        return Err(ListenError::Taken { path });
+    match UnixStream::connect(&path).await {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            fs::remove_file(&path).map_err(|source| ListenError::Hybrid { path, source })
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        // One with so many waiting that it takes no more is listened on, too.
+        _ => Err(ListenError::Taken { path }),
     }
-    fs::remove_file(&path).map_err(|source| ListenError::Hybrid { path, source })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn only_a_socket_that_nobody_listens_on_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("clh.sock");
+        let path = hybrid_path(&socket, 9);
+        let listening = net::UnixListener::bind(&path).unwrap();
+        let is_taken = async || {
+            let refused = Listener::hybrid(&socket, 9).await.err();
+            matches!(refused, Some(ListenError::Taken { .. }))
+        };
+        assert!(is_taken().await);
+        // Nobody accepts, until there is no place to wait any more.
+        let mut waiting = Vec::new();
+        while let Ok(Ok(stream)) = tokio::time::timeout(
+            std::time::Duration::from_millis(200),
+            UnixStream::connect(&path),
+        )
+        .await
+        {
+            waiting.push(stream);
+        }
+        assert!(is_taken().await, "{} wait", waiting.len());
+        assert!(path.exists());
+        drop((listening, waiting));
+        let mine = Listener::hybrid(&socket, 9).await.unwrap();
+        drop(mine);
+        assert!(!path.exists());
+    }
 }

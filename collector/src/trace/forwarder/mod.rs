@@ -17,6 +17,7 @@ mod kata_span;
 mod listen;
 mod monitor;
 mod peers;
+mod room;
 mod server;
 mod sink;
 mod tally;
@@ -33,6 +34,6 @@ pub use self::{
     listen::{ListenError, Listener, hybrid_path},
     peers::Peer,
     server::{Forwarder, ForwarderSettings},
-    sink::SpanSink,
+    sink::{FairOutbox, SpanSink},
     tally::Tally,
 };

@@ -13,7 +13,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::Instant;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
 
 use super::tally::Tally;
 use crate::reconcile::forwarding::AgentError;
@@ -35,6 +38,9 @@ const PER_SECOND: f64 = 4_096.0;
 
 /// Bytes of a frame that cost as much as a span.
 const BYTES_OF_ONE: usize = 4_096;
+
+/// How often the log is told of one guest.
+const TELL_AGAIN: Duration = Duration::from_secs(10);
 
 /// What a connection costs: whose it is is looked up.
 const CONNECTION: f64 = 400.0;
@@ -80,6 +86,10 @@ struct Share {
     /// What it may spend; below zero it waits.
     left: f64,
     at: Instant,
+    /// For its large frames, one after the other: else few guests could have all that there is for such.
+    large: Arc<Semaphore>,
+    /// When the log was told of it last.
+    told: Option<Instant>,
 }
 
 /// A connection that was taken; it counts until it is dropped.
@@ -112,10 +122,12 @@ impl Peers {
         if inner.connections >= MAX_CONNECTIONS || !is_known && inner.shares.len() >= MAX_PEERS {
             return Err(AgentError::TooManyConnections);
         }
-        let share = inner.shares.entry(peer.clone()).or_insert(Share {
+        let share = inner.shares.entry(peer.clone()).or_insert_with(|| Share {
             connections: 0,
             left: BURST,
             at: now,
+            large: Arc::new(Semaphore::new(1)),
+            told: None,
         });
         share.earn(now);
         if share.connections >= MAX_CONNECTIONS_OF_ONE || share.left < CONNECTION {
@@ -149,6 +161,37 @@ impl Admitted {
     /// Where what comes of it is counted.
     pub(super) fn tally(&self) -> &Tally {
         &self.peers.tally
+    }
+
+    /// Who it is.
+    pub(super) const fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// Whether the log may be told of the guest: not as often as that may do something wrong.
+    pub(super) fn may_tell(&self) -> bool {
+        let now = Instant::now();
+        let mut inner = self.peers.inner();
+        let share = inner.shares.get_mut(&self.peer);
+        share.is_some_and(|share| {
+            let may = share
+                .told
+                .is_none_or(|told| now.duration_since(told) >= TELL_AGAIN);
+            if may {
+                share.told = Some(now);
+            }
+            may
+        })
+    }
+
+    /// Waits for the guest's turn to send a large frame, which lasts until what is returned is dropped.
+    pub(super) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        let large = {
+            let inner = self.peers.inner();
+            Arc::clone(&inner.shares.get(&self.peer)?.large)
+        };
+        // It is never closed.
+        large.acquire_owned().await.ok()
     }
 
     /// Pays for a frame, and says how long to wait before the next.
@@ -200,6 +243,24 @@ mod tests {
         tokio::time::advance(Duration::from_secs(4)).await;
         assert!(peers.admit(&Peer::Cid(3)).is_ok());
         assert_eq!(peers.tally.figures().open, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_guest_cannot_fill_the_log_or_take_the_turns_of_others() {
+        let peers = Arc::new(Peers::default());
+        let [first, second, other] = [3, 3, 4].map(|cid| peers.admit(&Peer::Cid(cid)).unwrap());
+        assert!(first.may_tell() && other.may_tell());
+        tokio::time::advance(Duration::from_secs(9)).await;
+        assert!(!first.may_tell() && !second.may_tell());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(second.may_tell() && !first.may_tell());
+        let turn = first.turn().await;
+        assert!(turn.is_some());
+        let wait = Duration::from_secs(9);
+        assert!(tokio::time::timeout(wait, second.turn()).await.is_err());
+        assert!(tokio::time::timeout(wait, other.turn()).await.is_ok());
+        drop(turn);
+        assert!(tokio::time::timeout(wait, second.turn()).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]

@@ -2,11 +2,18 @@
 //!
 //! In: sockets that are listened on. Out: connections that are read until they end. Never here: what is read.
 
-use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use tokio::{
     sync::Semaphore,
     task::{AbortHandle, JoinSet},
+    time::Instant,
 };
 
 use super::{
@@ -22,6 +29,10 @@ use crate::{error_chain, export::otlp::OwnResource, reconcile::forwarding::Agent
 
 /// How long nothing is accepted when it fails: there may be no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// How long it is remembered which sandbox a guest is: one that connects again and again costs one look through all
+/// processes in that time. A virtual machine takes longer to start, so that nobody else can have its CID.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// What a forwarder is made of.
 pub struct ForwarderSettings {
@@ -49,6 +60,8 @@ struct Core {
     peers: Arc<Peers>,
     shared: Shared,
     proc: PathBuf,
+    /// The sandboxes of guests that connected a moment ago, and when they were looked for.
+    seen: Mutex<HashMap<u32, (Instant, Option<String>)>>,
 }
 
 impl fmt::Debug for ForwarderSettings {
@@ -80,6 +93,7 @@ impl Forwarder {
                 peers: Arc::new(Peers::new(settings.tally)),
                 shared,
                 proc: settings.proc,
+                seen: Mutex::default(),
             }),
             listeners: JoinSet::new(),
         }
@@ -132,6 +146,23 @@ async fn accept_all(core: Arc<Core>, listener: Listener) {
 }
 
 impl Core {
+    /// What was seen of a guest's sandbox a moment ago.
+    fn seen_of(&self, cid: u32) -> Option<Option<String>> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.retain(|_, (at, _)| at.elapsed() < LOOK_AGAIN);
+        seen.get(&cid).map(|(_, sandbox)| sandbox.clone())
+    }
+
+    /// Looks through all processes.
+    async fn look_for(&self, cid: u32) -> Option<String> {
+        let proc = self.proc.clone();
+        let looked = tokio::task::spawn_blocking(move || sandbox_of_cid(&proc, cid));
+        let sandbox = looked.await.ok().flatten();
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.insert(cid, (Instant::now(), sandbox.clone()));
+        sandbox
+    }
+
     fn refused(&self, peer: &Peer, error: AgentError) {
         self.peers.tally.error(error);
         tracing::debug!("a connection of {peer} is refused: there are too many");
@@ -148,8 +179,12 @@ async fn serve(core: Arc<Core>, stream: Stream, peer: Peer, admitted: Admitted) 
     };
     if let Err(failure) = connection.read(stream).await {
         core.peers.tally.error(failure.kind());
-        // As often as a guest may connect.
-        tracing::warn!("{peer} is disconnected: {}", error_chain(&failure));
+        let why = error_chain(&failure);
+        if admitted.may_tell() {
+            tracing::warn!("{peer} is disconnected: {why}");
+        } else {
+            tracing::debug!("{peer} is disconnected again: {why}");
+        }
     }
 }
 
@@ -161,11 +196,14 @@ async fn known(core: &Arc<Core>, peer: &Peer) -> Known {
             ..Known::default()
         },
         Peer::Cid(cid) => {
-            let (cid, proc) = (*cid, core.proc.clone());
-            let looked = tokio::task::spawn_blocking(move || sandbox_of_cid(&proc, cid));
+            let cid = *cid;
+            let sandbox = match core.seen_of(cid) {
+                Some(seen) => seen,
+                None => core.look_for(cid).await,
+            };
             Known {
                 cid: Some(cid),
-                sandbox: looked.await.ok().flatten(),
+                sandbox,
                 found: None,
             }
         }

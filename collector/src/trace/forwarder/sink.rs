@@ -11,15 +11,25 @@ use std::{
 
 use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
 
-use super::dump::line_of;
-use crate::export::otlp::Outbox;
+use super::{
+    dump::line_of,
+    peers::Peer,
+    room::{Load, Room},
+};
+use crate::{export::otlp::Outbox, reconcile::delivery::OtlpLoss};
 
 /// Where forwarded spans go.
 pub enum SpanSink {
     /// To the collector.
-    Outbox(Arc<Outbox<ResourceSpans>>),
+    Outbox(FairOutbox),
     /// A line of JSON each time.
     Dump(Mutex<Box<dyn Write + Send>>),
+}
+
+/// The queue to the collector, of which no guest gets all.
+pub struct FairOutbox {
+    outbox: Arc<Outbox<ResourceSpans>>,
+    room: Mutex<Room>,
 }
 
 impl fmt::Debug for SpanSink {
@@ -28,19 +38,44 @@ impl fmt::Debug for SpanSink {
     }
 }
 
+impl fmt::Debug for FairOutbox {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("FairOutbox").finish_non_exhaustive()
+    }
+}
+
+impl FairOutbox {
+    /// What finds no room is lost, and counted in the queue's account.
+    fn put(&self, spans: ResourceSpans, peer: &Peer) {
+        let load = Load::of(&spans);
+        let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
+        if !room.has(peer, load, &self.outbox.bounds(), &self.outbox.account()) {
+            self.outbox.refuse(&spans, OtlpLoss::QueueFull);
+        } else if self.outbox.put(spans) {
+            room.put(peer, load, &self.outbox.account());
+        }
+    }
+}
+
 impl SpanSink {
+    /// To the collector.
+    #[must_use]
+    pub fn to_collector(outbox: Arc<Outbox<ResourceSpans>>) -> Self {
+        Self::Outbox(FairOutbox {
+            outbox,
+            room: Mutex::default(),
+        })
+    }
+
     /// Lines on standard output.
     #[must_use]
     pub fn standard_output() -> Self {
         Self::Dump(Mutex::new(Box::new(std::io::stdout())))
     }
 
-    pub(super) fn give(&self, spans: ResourceSpans) {
+    pub(super) fn give(&self, spans: ResourceSpans, of: &Peer) {
         match self {
-            Self::Outbox(outbox) => {
-                // What finds no room is counted there.
-                outbox.put(spans);
-            }
+            Self::Outbox(outbox) => outbox.put(spans, of),
             Self::Dump(writer) => {
                 let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
                 let line = line_of(&spans);

@@ -507,7 +507,7 @@ impl Bench {
         let shared = Shared {
             said: Said::new("kata-agent", &Arc::new(OwnResource::default())),
             sandboxes: Arc::new(NoSandboxes),
-            sink: SpanSink::Outbox(Arc::clone(&outbox)),
+            sink: SpanSink::to_collector(Arc::clone(&outbox)),
             large_frames: Arc::new(Semaphore::new(LARGE_FRAMES / PERMIT)),
         };
         Self {
@@ -676,13 +676,16 @@ fn a_dump_is_a_line_in_which_nothing_moves_a_terminal() {
     );
     let page = Page::default();
     let sink = SpanSink::Dump(Mutex::new(Box::new(page.clone())));
-    sink.give(opentelemetry_proto::tonic::trace::v1::ResourceSpans {
-        scope_spans: vec![opentelemetry_proto::tonic::trace::v1::ScopeSpans {
-            spans: vec![read.span],
+    sink.give(
+        opentelemetry_proto::tonic::trace::v1::ResourceSpans {
+            scope_spans: vec![opentelemetry_proto::tonic::trace::v1::ScopeSpans {
+                spans: vec![read.span],
+                ..Default::default()
+            }],
             ..Default::default()
-        }],
-        ..Default::default()
-    });
+        },
+        &Peer::Cid(3),
+    );
     let text = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
     assert_eq!(text.matches(char::is_control).collect::<Vec<_>>(), ["\n"]);
     let line: serde_json::Value = serde_json::from_str(&text).unwrap();

@@ -25,7 +25,7 @@ pub(super) struct FileConfig {
 
 /// A context id, or any.
 #[derive(Debug, PartialEq, Eq, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a CID is a number of 32 bits, or \"any\"")]
 enum Cid {
     Number(u32),
     Any(Any),
@@ -143,6 +143,7 @@ mod tests {
             ("vsock_cid = 'some'", "vsock_cid"),
             ("socket_paths = ['']", "socket_paths"),
             ("enable_tracing = true\nvsock = false", "socket_paths"),
+            ("vsock_cid = -1", "a number of 32 bits, or \"any\""),
             ("port = 1", "port"),
         ] {
             let refused = decided(file).unwrap_err();
