@@ -52,6 +52,10 @@ const SUITES: [(&str, &[LeftOut]); 2] = [
                 why: "compares with a Prometheus that is installed here alone",
             },
             LeftOut {
+                module: "exemplars::",
+                why: "gives them to a Prometheus that is installed here alone",
+            },
+            LeftOut {
                 module: "witness::",
                 why: "compares with a runqlat that is installed here alone",
             },

@@ -61,7 +61,7 @@ struct Core {
     shared: Shared,
     proc: PathBuf,
     /// The sandboxes of guests that connected a moment ago, and when they were looked for.
-    seen: Mutex<HashMap<u32, (Instant, Option<String>)>>,
+    seen: Mutex<HashMap<u32, Seen>>,
 }
 
 impl fmt::Debug for ForwarderSettings {
@@ -108,6 +108,13 @@ impl Forwarder {
     }
 }
 
+/// What was found when a guest's sandbox was looked for.
+#[derive(Clone, Debug)]
+struct Seen {
+    at: Instant,
+    sandbox: Option<String>,
+}
+
 /// Counts a socket for as long as it is listened on.
 struct Listening<'a>(&'a Tally);
 
@@ -146,11 +153,11 @@ async fn accept_all(core: Arc<Core>, listener: Listener) {
 }
 
 impl Core {
-    /// What was seen of a guest's sandbox a moment ago.
-    fn seen_of(&self, cid: u32) -> Option<Option<String>> {
+    /// What was seen of a guest's sandbox a moment ago, if it was looked for.
+    fn seen_of(&self, cid: u32) -> Option<Seen> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.retain(|_, (at, _)| at.elapsed() < LOOK_AGAIN);
-        seen.get(&cid).map(|(_, sandbox)| sandbox.clone())
+        seen.retain(|_, of| of.at.elapsed() < LOOK_AGAIN);
+        seen.get(&cid).cloned()
     }
 
     /// Looks through all processes.
@@ -159,7 +166,12 @@ impl Core {
         let looked = tokio::task::spawn_blocking(move || sandbox_of_cid(&proc, cid));
         let sandbox = looked.await.ok().flatten();
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.insert(cid, (Instant::now(), sandbox.clone()));
+        let at = Instant::now();
+        let of = Seen {
+            at,
+            sandbox: sandbox.clone(),
+        };
+        seen.insert(cid, of);
         sandbox
     }
 
@@ -198,7 +210,7 @@ async fn known(core: &Arc<Core>, peer: &Peer) -> Known {
         Peer::Cid(cid) => {
             let cid = *cid;
             let sandbox = match core.seen_of(cid) {
-                Some(seen) => seen,
+                Some(seen) => seen.sandbox,
                 None => core.look_for(cid).await,
             };
             Known {
