@@ -118,7 +118,7 @@ fn one_that_is_throttled_waits_for_a_disk_of_a_set_speed_and_dies_of_oom_is_one_
     assert_eq!(status.code, 2, "{status:?}");
     assert!(status.message.contains("OOM killer"), "{status:?}");
     // Nobody tells how it exited.
-    assert_eq!(value(&life.attributes, "cgscope.exit_code"), None);
+    assert_eq!(value(&life.attributes, "process.exit.code"), None);
 
     // Each request took what the disk is set to, and what the interrupt adds.
     let path = disk.path();
@@ -153,7 +153,7 @@ fn one_that_is_throttled_waits_for_a_disk_of_a_set_speed_and_dies_of_oom_is_one_
         Some(told) => assert_eq!(told, expected, "{key}"),
         None => note(&format!("this kernel does not tell {key}")),
     };
-    told_by_kernel("process.command", "workload");
+    told_by_kernel("process.executable.name", "workload");
     told_by_kernel("cgscope.cgroup.path", &container.path);
     told_by_kernel("cgscope.oom.limit.cgroup.path", &container.path);
     assert_ne!(
