@@ -17,7 +17,7 @@ use crate::{
         LifeTotals,
         moments::LifeLoss,
         slow::SlowSample,
-        snapshot::{ExemplarOf, LastReading, SchedSums},
+        snapshot::{ExemplarOf, LastReading},
     },
     trace::lives::{Ending, Figures, LifeKey, Lives, LivesView, Now},
 };
@@ -137,8 +137,7 @@ impl<'a> LivesThread<'a> {
             return Ending {
                 figures: None,
                 how: LastReading::EventsOnly,
-                sched: SchedSums::default(),
-                throttled: Duration::ZERO,
+                sched: None,
                 wait_p99: None,
             };
         };
@@ -164,8 +163,7 @@ impl<'a> LivesThread<'a> {
         Ending {
             figures,
             how: if is_final { LastReading::Final } else { how },
-            sched,
-            throttled: Duration::from_nanos(throttled_ns),
+            sched: Some((sched, Duration::from_nanos(throttled_ns))),
             wait_p99: wait_p99_ns.map(Duration::from_nanos),
         }
     }

@@ -89,6 +89,16 @@ pub(super) struct Trace {
     pub(super) again: Ktime,
 }
 
+/// One that was told to its end: processes may come into its cgroup again.
+#[derive(Debug)]
+pub(super) struct ToldLife {
+    pub(super) key: LifeKey,
+    pub(super) identity: Arc<Identity>,
+    pub(super) container: ContainerRef,
+    pub(super) is_whole: bool,
+    pub(super) trace: Trace,
+}
+
 /// How a life ended, as far as that is to be looked up.
 #[derive(Clone, Copy, Debug)]
 pub struct Ending {
@@ -96,10 +106,9 @@ pub struct Ending {
     pub figures: Option<Figures>,
     /// How it was had.
     pub how: LastReading,
-    /// What its tasks ran and waited.
-    pub sched: SchedSums,
-    /// Part of the waits that was a CPU bandwidth limit.
-    pub throttled: Duration,
+    /// What its tasks ran and waited, and the part of the waits that was a CPU bandwidth limit; `None` where another
+    /// has begun at its place.
+    pub sched: Option<(SchedSums, Duration)>,
     /// The 99th percentile of the latest waits.
     pub wait_p99: Option<Duration>,
 }
@@ -144,6 +153,24 @@ impl Life {
             slow_samples: 0,
             looked: now.ktime,
         }
+    }
+
+    /// A process has come into one that was told to its end: it goes on in another trace.
+    pub(super) fn again(told: &ToldLife, settings: &LivesSettings, now: &Now) -> Self {
+        let ToldLife {
+            key,
+            identity,
+            container,
+            is_whole,
+            trace,
+        } = told;
+        let identity = Arc::clone(identity);
+        let mut life = Self::new(*key, identity, container.clone(), *is_whole, settings, now);
+        life.began = now.wall;
+        life.told_until = (now.ktime, now.wall);
+        life.episodes = Episodes::default();
+        life.trace = Some(trace.next_part(now));
+        life
     }
 
     /// A process is in it: it goes on.
@@ -298,17 +325,7 @@ impl Life {
     /// Begins the next trace.
     pub(super) fn begin_next_trace(&mut self, now: &Now) {
         if let Some(trace) = &mut self.trace {
-            let at_ns = super::attributes::unix_nanos(now.wall);
-            *trace = Trace {
-                life: trace.life,
-                root: trace.life.later_root(at_ns),
-                part: trace.part + 1,
-                previous: Some(trace.root),
-                began: (now.ktime, now.wall),
-                spans: 0,
-                is_sent: false,
-                again: Ktime::default(),
-            };
+            *trace = trace.next_part(now);
         }
     }
 
@@ -347,6 +364,21 @@ impl Life {
 }
 
 impl Trace {
+    /// The trace of the same life that follows.
+    fn next_part(&self, now: &Now) -> Self {
+        let at_ns = super::attributes::unix_nanos(now.wall);
+        Self {
+            life: self.life,
+            root: self.life.later_root(at_ns),
+            part: self.part + 1,
+            previous: Some(self.root),
+            began: (now.ktime, now.wall),
+            spans: 0,
+            is_sent: false,
+            again: Ktime::default(),
+        }
+    }
+
     /// A new span's id.
     pub(super) fn next(&mut self) -> SpanRef {
         self.spans += 1;

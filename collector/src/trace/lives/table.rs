@@ -11,7 +11,7 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, Span};
 
 use super::{
     Ending, Figures, LivesSettings, LivesView,
-    life::Life,
+    life::{Life, ToldLife},
     rates::Bucket,
     settings::{MAX_EARLY, MAX_LIVES},
     slow::Slow,
@@ -73,6 +73,8 @@ pub struct Lives {
     of_container: HashMap<ContainerRef, Vec<LifeKey>>,
     /// The latest life of an owner, also when it was told to its end.
     latest: HashMap<OwnerId, u32>,
+    /// The latest life of an owner, once it was told to its end.
+    told: HashMap<OwnerId, ToldLife>,
     bucket: Bucket,
 }
 
@@ -105,6 +107,7 @@ impl Lives {
             by_key: HashMap::new(),
             of_container: HashMap::new(),
             latest: HashMap::new(),
+            told: HashMap::new(),
             bucket: Bucket::new(settings.total, now),
         }
     }
@@ -117,6 +120,7 @@ impl Lives {
             let lives = &self.by_key;
             self.latest
                 .retain(|owner, life| lives.contains_key(&(*owner, *life)));
+            self.told.clear();
         }
         for moment in moments.of {
             match moment {
@@ -126,6 +130,7 @@ impl Lives {
                     is_new,
                 } => self.there(owner, identity, is_new, now),
                 Moment::Filled { owner } => {
+                    self.begin_again(owner, now);
                     if let Some(life) = self.latest_of(owner) {
                         life.fill();
                     }
@@ -142,6 +147,7 @@ impl Lives {
                 }
                 Moment::Forgotten { owner } => {
                     self.latest.remove(&owner);
+                    self.told.remove(&owner);
                     self.view.forget(owner);
                 }
                 Moment::ToldExit {
@@ -285,6 +291,16 @@ impl Lives {
                 self.view.put(owner, exemplar);
             }
         }
+        if self.latest.get(&key.0) == Some(&key.1) {
+            let told = ToldLife {
+                key,
+                identity: life.identity,
+                container: life.container,
+                is_whole: life.is_whole,
+                trace,
+            };
+            self.told.insert(key.0, told);
+        }
     }
 
     /// Tells what happened to those that run: nobody will, from now on.
@@ -324,8 +340,25 @@ impl Lives {
         let of = self.of_container.entry(container.clone()).or_default();
         of.push(key);
         self.latest.insert(owner, key.1);
+        self.told.remove(&owner);
         let life = Life::new(key, identity, container, is_new, &self.settings, now);
         self.by_key.insert(key, life);
+    }
+
+    /// A process came in where the life may have been told to its end.
+    fn begin_again(&mut self, owner: OwnerId, now: &Now) {
+        let Some(told) = self.told.get(&owner) else {
+            return;
+        };
+        if self.by_key.len() >= MAX_LIVES {
+            self.view.lose(LifeLoss::Containers, 1);
+            return;
+        }
+        let life = Life::again(told, &self.settings, now);
+        self.told.remove(&owner);
+        let of = self.of_container.entry(life.container.clone()).or_default();
+        of.push(life.key);
+        self.by_key.insert(life.key, life);
     }
 
     fn forget(&mut self, key: LifeKey) -> Option<Life> {

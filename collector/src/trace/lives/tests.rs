@@ -191,7 +191,16 @@ impl Told {
             self.lives.stand(key, standing.as_ref(), &now);
         }
         for key in self.lives.over(&now) {
-            let ending = self.ending();
+            let mut ending = self.ending();
+            if key.1 != generation {
+                // Another has begun at its place.
+                ending = Ending {
+                    figures: None,
+                    how: LastReading::EventsOnly,
+                    sched: None,
+                    wait_p99: None,
+                };
+            }
             self.lives.close(key, &ending, &now);
         }
         self.lives.tell_due(&now);
@@ -208,12 +217,14 @@ impl Told {
                 ..Figures::default()
             }),
             how: LastReading::Final,
-            sched: SchedSums {
-                ran_ns: 1,
-                waited_ns: 2_000_000,
-                waits: 3,
-            },
-            throttled: Duration::from_millis(1),
+            sched: Some((
+                SchedSums {
+                    ran_ns: 1,
+                    waited_ns: 2_000_000,
+                    waits: 3,
+                },
+                Duration::from_millis(1),
+            )),
             wait_p99: Some(Duration::from_millis(2)),
         }
     }
@@ -723,4 +734,70 @@ fn block_io_names_its_disk_and_its_operation() {
     assert_eq!(of_span("system.device"), text("sda"));
     assert_eq!(of_span("cgscope.operation"), text("write"));
     assert_eq!(of_span("cgscope.inside"), text("/docker/c0ffee/below"));
+}
+
+#[test]
+fn a_cgroup_that_is_filled_after_its_life_was_told_goes_on_in_a_linked_trace() {
+    let mut told = Told::new();
+    told.begins(0, 1, true);
+    told.look(50, 1, 0, Some(named()));
+    let at = told.ktime(100);
+    told.happens(100, Moment::Emptied { owner: OWNER, at });
+    told.look(4_000, 1, 0, Some(named()));
+    assert_eq!(told.names(), ["container started", "container"]);
+    told.happens(9_000, Moment::Filled { owner: OWNER });
+    told.look(9_100, 1, 0, Some(named()));
+    let at = told.ktime(9_500);
+    told.happens(9_500, Moment::Emptied { owner: OWNER, at });
+    told.exits(9_510, 4);
+    told.look(10_500, 1, 0, Some(named()));
+    let names = [
+        "container started",
+        "container",
+        "container goes on",
+        "container",
+    ];
+    assert_eq!(told.names(), names);
+    let [first, _, root, life] = &told.spans()[..] else {
+        panic!("{:?}", told.names());
+    };
+    assert_eq!(root.links[0].span_id, first.span_id);
+    assert_ne!(root.trace_id, first.trace_id);
+    assert_eq!(life.parent_span_id, root.span_id);
+    let times = (life.start_time_unix_nano, life.end_time_unix_nano);
+    assert_eq!(times, (told.nanos(9_000), told.nanos(9_500)));
+    let of_life = |key| attribute(&life.attributes, key);
+    assert_eq!(of_life("cgscope.exit_code"), Some(Value::IntValue(4)));
+    assert_eq!(of_life("cgscope.life.part"), Some(Value::IntValue(1)));
+    // Once it is forgotten, nothing is left to go on.
+    told.happens(11_000, Moment::Forgotten { owner: OWNER });
+    told.happens(12_000, Moment::Filled { owner: OWNER });
+    told.look(16_000, 1, 0, Some(named()));
+    assert_eq!(told.names(), names);
+}
+
+#[test]
+fn an_end_that_the_next_life_came_before_has_the_figures_that_were_seen_and_no_others() {
+    let mut told = Told::new();
+    told.begins(0, 1, true);
+    told.look(50, 1, 0, Some(named()));
+    let figures = Figures {
+        at: told.ktime(60),
+        cpu_ns: Some(250_000_000),
+        ..Figures::default()
+    };
+    let now = told.now(90);
+    told.lives.read(KEY, &figures, &now);
+    told.ends(100);
+    told.begins(250, 2, true);
+    told.look(4_000, 2, 250, Some(named()));
+    let [life] = &told.named("container")[..] else {
+        panic!("{:?}", told.names());
+    };
+    assert_eq!(life.start_time_unix_nano, told.nanos(0));
+    let of_life = |key| attribute(&life.attributes, key);
+    assert_eq!(of_life("cgscope.cpu.time"), Some(Value::DoubleValue(0.25)));
+    let earlier = Some(Value::StringValue("earlier".to_owned()));
+    assert_eq!(of_life("cgscope.last_reading"), earlier);
+    assert_eq!(of_life("cgscope.runqueue.waits"), None, "it is not known");
 }
