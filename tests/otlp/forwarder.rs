@@ -11,7 +11,8 @@ use std::{
 };
 
 use collector_tests::{
-    daemon::free_address,
+    daemon::{Daemon, free_address},
+    exposition::Exposition,
     kata_agent::{BEGIN_NS, TraceForwarder, frame, framed, is_closed, span, trace_id},
     otel_collector::OtelCollector,
 };
@@ -336,4 +337,108 @@ fn who_is_not_root_may_not_listen_in_the_directory_of_a_sandbox() {
     let (code, said) = TraceForwarder::launch(command, &arguments).expect_err("it may not");
     assert_eq!(code, Some(77), "{said}");
     assert!(said.contains("needs root"), "{said}");
+}
+
+/// A sandbox at the place where Kata puts it on this host, gone with the directories that were not there before.
+struct HostSandbox {
+    made: Vec<PathBuf>,
+}
+
+impl HostSandbox {
+    fn new(id: &str) -> Self {
+        let folder = Path::new("/run/vc/vm").join(id);
+        let missing = folder.ancestors().take_while(|of| !of.exists());
+        let made = missing.map(PathBuf::from).collect();
+        fs::create_dir_all(&folder).expect("a folder");
+        drop(std::os::unix::net::UnixListener::bind(folder.join("clh.sock")).expect("a socket"));
+        Self { made }
+    }
+
+    fn folder(&self) -> &Path {
+        &self.made[0]
+    }
+}
+
+impl Drop for HostSandbox {
+    fn drop(&mut self) {
+        drop(fs::remove_file(self.folder().join("clh.sock")));
+        drop(fs::remove_file(self.folder().join("clh.sock_10240")));
+        for folder in &self.made {
+            // One that another uses now stays.
+            drop(fs::remove_dir(folder));
+        }
+    }
+}
+
+/// Connects once somebody listens.
+fn connect_soon(path: &Path) -> UnixStream {
+    let start = Instant::now();
+    loop {
+        match UnixStream::connect(path) {
+            Ok(stream) => return stream,
+            Err(error) => assert!(start.elapsed() < SOON, "{path:?}: {error}"),
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn the_daemon_takes_spans_of_sandboxes_that_it_is_told_of_and_of_those_that_come() {
+    let collector = OtelCollector::start();
+    let told = Sandbox::new();
+    let config = told.folder.path().join("cgscope.toml");
+    let lines = format!(
+        "[export.otlp.traces]\nendpoint = {:?}\nprotocol = \"grpc\"\nbatch_delay = \"100ms\"\n\
+         [trace.forwarder]\nenable_tracing = true\nvsock = false\ndiscover_sockets = true\n\
+         socket_paths = [{:?}]\n",
+        collector.grpc_endpoint(),
+        told.socket(),
+    );
+    fs::write(&config, lines).expect("a file");
+    let config = config.display().to_string();
+    let daemon = Daemon::start(&["--config", &config, "--runtime-discovery=false"]);
+    let id = format!("cgscope-test-{}", std::process::id());
+    // It comes while the daemon runs.
+    let found = HostSandbox::new(&id);
+    let mut agents = [
+        connect_soon(&told.socket().with_file_name("clh.sock_10240")),
+        connect_soon(&found.folder().join("clh.sock_10240")),
+    ];
+    for (guest, agent) in (1..).zip(&mut agents) {
+        agent
+            .write_all(&frame(&span(guest, 2)))
+            .expect("it is read");
+    }
+    // And one that makes no sense.
+    let mut hostile = connect_soon(&told.socket().with_file_name("clh.sock_10240"));
+    hostile.write_all(&framed(b"{}")).expect("it is read");
+    assert!(is_closed(&mut hostile, SOON));
+    collector_wait(&collector, 2);
+    for (resource, _, of) in collector.spans() {
+        let guest = u64::from(of.trace_id[15]);
+        assert_is(&of, guest, 2);
+        let of_which = if guest == 1 { "abc" } else { id.as_str() };
+        let sandbox = text(&resource, "cgscope.kata.sandbox.id");
+        assert_eq!(sandbox.as_deref(), Some(of_which));
+    }
+    let value = |of: &Exposition, name: &str, labels: &[(&str, &str)]| {
+        of.sum(&format!("cgscope_trace_forwarder_{name}"), labels)
+    };
+    let _figures = daemon.scrape_until("what came of it", SOON, |of| {
+        let malformed = [("error", "malformed")];
+        value(of, "spans_total", &[]) == Some(2.0)
+            && value(of, "connections_total", &[]) == Some(3.0)
+            && value(of, "open_connections", &[]) == Some(2.0)
+            && value(of, "sockets", &[]) == Some(2.0)
+            && value(of, "errors_total", &malformed) == Some(1.0)
+            && value(of, "errors_total", &[]) == Some(1.0)
+    });
+    // A sandbox that goes is no longer listened for.
+    drop(found);
+    let _gone = daemon.scrape_until("one socket", SOON, |of| {
+        value(of, "sockets", &[]) == Some(1.0)
+    });
+    let (status, took, log) = daemon.stop();
+    assert!(status.success(), "{status}: {log}");
+    assert!(took < Duration::from_secs(2), "{took:?}");
 }

@@ -5,9 +5,14 @@
 //! `kata_<sandbox id>`; the shim serves Prometheus' text at `/metrics` of
 //! `/run/vc/sbs/<sandbox id>/shim-monitor.sock`. What runs within the machine has no cgroup here.
 
-use std::{fs, path::PathBuf, sync::Arc};
+use std::{fs, io::Write as _, os::unix::net::UnixStream, path::PathBuf, sync::Arc};
 
-use collector_tests::skipped;
+use collector_tests::{
+    kata_agent::{frame, span},
+    otel_collector::OtelCollector,
+    skipped,
+};
+use opentelemetry_proto::tonic::{common::v1::any_value::Value, resource::v1::Resource};
 
 use super::{
     Occupied,
@@ -134,4 +139,53 @@ fn what_the_shim_of_kata_tells_is_joined_to_the_pod() {
     }
     let calls = shim.server.calls();
     assert!(calls.iter().all(|call| only_reads(call)), "{calls:?}");
+}
+
+fn text(resource: &Resource, key: &str) -> Option<String> {
+    let found = resource.attributes.iter().find(|of| of.key == key)?;
+    match found.value.as_ref()?.value.as_ref()? {
+        Value::StringValue(text) => Some(text.clone()),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn spans_of_the_agent_in_a_sandbox_have_its_pod_in_their_resource() {
+    let _parents = Parents::of(&[]);
+    let (has, cgroup) = pod_of_kata();
+    let _occupied = Occupied::at(&[&cgroup]);
+    let server = CriServer::start("containerd", "1.7.24", has);
+    let collector = OtelCollector::start();
+    let folder = tempfile::tempdir().unwrap();
+    let of_sandbox = folder.path().join("vc/vm").join(SANDBOX);
+    fs::create_dir_all(&of_sandbox).unwrap();
+    let config = folder.path().join("cgscope.toml");
+    let lines = format!(
+        "[export.otlp.traces]\nendpoint = {:?}\nprotocol = \"grpc\"\nbatch_delay = \"100ms\"\n\
+         [trace.forwarder]\nenable_tracing = true\nvsock = false\nsocket_paths = [{:?}]\n",
+        collector.grpc_endpoint(),
+        of_sandbox.join("clh.sock"),
+    );
+    fs::write(&config, lines).unwrap();
+    let config = config.display().to_string();
+    let daemon = daemon_of(&[server.endpoint()], &["--config", &config]);
+    let _named = daemon.scrape_until("the sandbox", IN_TIME, |exposition| {
+        info(exposition, &cgroup).is_some_and(|info| info.labels["pod"] == "vm-0")
+    });
+    let mut agent = UnixStream::connect(of_sandbox.join("clh.sock_10240")).unwrap();
+    agent.write_all(&frame(&span(1, 2))).unwrap();
+    let resource = collector.wait_for("the span", IN_TIME * 5, |recorded| {
+        let mut spans = recorded.spans().into_iter();
+        let of_agent = spans.find(|(_, _, span)| span.name == "rpc 2");
+        of_agent.map(|(resource, _, _)| resource)
+    });
+    for (key, value) in [
+        ("service.name", "kata-agent"),
+        ("cgscope.kata.sandbox.id", SANDBOX),
+        ("k8s.pod.name", "vm-0"),
+        ("k8s.namespace.name", "shop"),
+        ("k8s.pod.uid", UID),
+    ] {
+        assert_eq!(text(&resource, key).as_deref(), Some(value), "{key}");
+    }
 }
