@@ -376,7 +376,7 @@ fn connect_soon(path: &Path) -> UnixStream {
     loop {
         match UnixStream::connect(path) {
             Ok(stream) => return stream,
-            Err(error) => assert!(start.elapsed() < SOON, "{path:?}: {error}"),
+            Err(error) => assert!(start.elapsed() < SOON, "{}: {error}", path.display()),
         }
         thread::sleep(Duration::from_millis(20));
     }
