@@ -11,7 +11,6 @@ mod drift;
 mod exemplars;
 mod kernel_types;
 mod life;
-mod lives;
 mod own_preemptions;
 mod peers;
 mod prometheus;

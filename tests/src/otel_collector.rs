@@ -2,7 +2,7 @@
 //!
 //! The collector is `rotel`, which the set-up installs. It has no exporter into a file, so it passes on what
 //! it took by OTLP to a recorder in the test: what is compared went through the collector's own decoder,
-//! pipeline and encoder. In a virtual machine, which has no `rotel`, the recorder takes what the daemon itself
+//! pipeline and encoder. Where there is no `rotel`, a recorder by itself can take what the daemon
 //! sends. Never here: an assertion about what was sent.
 
 use std::{
