@@ -6,7 +6,7 @@ use std::{
     collections::HashMap,
     fmt,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -56,12 +56,15 @@ pub struct Forwarder {
     listeners: JoinSet<()>,
 }
 
+/// When it was looked for a guest's sandbox, and which was found.
+type Seen = (Instant, Option<String>);
+
 struct Core {
     peers: Arc<Peers>,
     shared: Shared,
     proc: PathBuf,
     /// The sandboxes of guests that connected a moment ago, and when they were looked for.
-    seen: Mutex<HashMap<u32, (Instant, Option<String>)>>,
+    seen: Mutex<HashMap<u32, Seen>>,
 }
 
 impl fmt::Debug for ForwarderSettings {
@@ -146,21 +149,24 @@ async fn accept_all(core: Arc<Core>, listener: Listener) {
 }
 
 impl Core {
-    /// What was seen of a guest's sandbox a moment ago.
-    fn seen_of(&self, cid: u32) -> Option<Option<String>> {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.retain(|_, (at, _)| at.elapsed() < LOOK_AGAIN);
-        seen.get(&cid).map(|(_, sandbox)| sandbox.clone())
-    }
-
-    /// Looks through all processes.
-    async fn look_for(&self, cid: u32) -> Option<String> {
+    /// The sandbox of a guest: as was seen a moment ago, or by a look through all processes.
+    async fn sandbox_of(&self, cid: u32) -> Option<String> {
+        {
+            let mut seen = self.seen();
+            seen.retain(|_, (at, _)| at.elapsed() < LOOK_AGAIN);
+            if let Some((_, sandbox)) = seen.get(&cid) {
+                return sandbox.clone();
+            }
+        }
         let proc = self.proc.clone();
         let looked = tokio::task::spawn_blocking(move || sandbox_of_cid(&proc, cid));
         let sandbox = looked.await.ok().flatten();
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.insert(cid, (Instant::now(), sandbox.clone()));
+        self.seen().insert(cid, (Instant::now(), sandbox.clone()));
         sandbox
+    }
+
+    fn seen(&self) -> MutexGuard<'_, HashMap<u32, Seen>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn refused(&self, peer: &Peer, error: AgentError) {
@@ -196,13 +202,9 @@ async fn known(core: &Arc<Core>, peer: &Peer) -> Known {
             ..Known::default()
         },
         Peer::Cid(cid) => {
-            let cid = *cid;
-            let sandbox = match core.seen_of(cid) {
-                Some(seen) => seen,
-                None => core.look_for(cid).await,
-            };
+            let sandbox = core.sandbox_of(*cid).await;
             Known {
-                cid: Some(cid),
+                cid: Some(*cid),
                 sandbox,
                 found: None,
             }
