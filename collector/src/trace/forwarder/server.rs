@@ -6,7 +6,7 @@ use std::{
     collections::HashMap,
     fmt,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -55,6 +55,9 @@ pub struct Forwarder {
     core: Arc<Core>,
     listeners: JoinSet<()>,
 }
+
+/// When it was looked for a guest's sandbox, and which was found.
+type Seen = (Instant, Option<String>);
 
 struct Core {
     peers: Arc<Peers>,
@@ -153,6 +156,7 @@ async fn accept_all(core: Arc<Core>, listener: Listener) {
 }
 
 impl Core {
+<<<<<<< HEAD
     /// What was seen of a guest's sandbox a moment ago, if it was looked for.
     fn seen_of(&self, cid: u32) -> Option<Seen> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -172,7 +176,26 @@ impl Core {
             sandbox: sandbox.clone(),
         };
         seen.insert(cid, of);
+=======
+    /// The sandbox of a guest: as was seen a moment ago, or by a look through all processes.
+    async fn sandbox_of(&self, cid: u32) -> Option<String> {
+        {
+            let mut seen = self.seen();
+            seen.retain(|_, (at, _)| at.elapsed() < LOOK_AGAIN);
+            if let Some((_, sandbox)) = seen.get(&cid) {
+                return sandbox.clone();
+            }
+        }
+        let proc = self.proc.clone();
+        let looked = tokio::task::spawn_blocking(move || sandbox_of_cid(&proc, cid));
+        let sandbox = looked.await.ok().flatten();
+        self.seen().insert(cid, (Instant::now(), sandbox.clone()));
+>>>>>>> otel-forwarder-2
         sandbox
+    }
+
+    fn seen(&self) -> MutexGuard<'_, HashMap<u32, Seen>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn refused(&self, peer: &Peer, error: AgentError) {
@@ -208,13 +231,17 @@ async fn known(core: &Arc<Core>, peer: &Peer) -> Known {
             ..Known::default()
         },
         Peer::Cid(cid) => {
+<<<<<<< HEAD
             let cid = *cid;
             let sandbox = match core.seen_of(cid) {
                 Some(seen) => seen.sandbox,
                 None => core.look_for(cid).await,
             };
+=======
+            let sandbox = core.sandbox_of(*cid).await;
+>>>>>>> otel-forwarder-2
             Known {
-                cid: Some(cid),
+                cid: Some(*cid),
                 sandbox,
                 found: None,
             }

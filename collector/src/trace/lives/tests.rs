@@ -767,7 +767,7 @@ fn a_cgroup_that_is_filled_after_its_life_was_told_goes_on_in_a_linked_trace() {
     let times = (life.start_time_unix_nano, life.end_time_unix_nano);
     assert_eq!(times, (told.nanos(9_000), told.nanos(9_500)));
     let of_life = |key| attribute(&life.attributes, key);
-    assert_eq!(of_life("cgscope.exit_code"), Some(Value::IntValue(4)));
+    assert_eq!(of_life("process.exit.code"), Some(Value::IntValue(4)));
     assert_eq!(of_life("cgscope.life.part"), Some(Value::IntValue(1)));
     // Once it is forgotten, nothing is left to go on.
     told.happens(11_000, Moment::Forgotten { owner: OWNER });
