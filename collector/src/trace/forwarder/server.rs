@@ -111,13 +111,6 @@ impl Forwarder {
     }
 }
 
-/// What was found when a guest's sandbox was looked for.
-#[derive(Clone, Debug)]
-struct Seen {
-    at: Instant,
-    sandbox: Option<String>,
-}
-
 /// Counts a socket for as long as it is listened on.
 struct Listening<'a>(&'a Tally);
 
@@ -156,27 +149,6 @@ async fn accept_all(core: Arc<Core>, listener: Listener) {
 }
 
 impl Core {
-<<<<<<< HEAD
-    /// What was seen of a guest's sandbox a moment ago, if it was looked for.
-    fn seen_of(&self, cid: u32) -> Option<Seen> {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.retain(|_, of| of.at.elapsed() < LOOK_AGAIN);
-        seen.get(&cid).cloned()
-    }
-
-    /// Looks through all processes.
-    async fn look_for(&self, cid: u32) -> Option<String> {
-        let proc = self.proc.clone();
-        let looked = tokio::task::spawn_blocking(move || sandbox_of_cid(&proc, cid));
-        let sandbox = looked.await.ok().flatten();
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = Instant::now();
-        let of = Seen {
-            at,
-            sandbox: sandbox.clone(),
-        };
-        seen.insert(cid, of);
-=======
     /// The sandbox of a guest: as was seen a moment ago, or by a look through all processes.
     async fn sandbox_of(&self, cid: u32) -> Option<String> {
         {
@@ -190,7 +162,6 @@ impl Core {
         let looked = tokio::task::spawn_blocking(move || sandbox_of_cid(&proc, cid));
         let sandbox = looked.await.ok().flatten();
         self.seen().insert(cid, (Instant::now(), sandbox.clone()));
->>>>>>> otel-forwarder-2
         sandbox
     }
 
@@ -231,15 +202,7 @@ async fn known(core: &Arc<Core>, peer: &Peer) -> Known {
             ..Known::default()
         },
         Peer::Cid(cid) => {
-<<<<<<< HEAD
-            let cid = *cid;
-            let sandbox = match core.seen_of(cid) {
-                Some(seen) => seen.sandbox,
-                None => core.look_for(cid).await,
-            };
-=======
             let sandbox = core.sandbox_of(*cid).await;
->>>>>>> otel-forwarder-2
             Known {
                 cid: Some(*cid),
                 sandbox,
