@@ -75,6 +75,7 @@ fn check(config: &Config) {
                 discovery,
                 labels,
                 own_preemptions,
+                retries,
             },
         // What these say beyond being on has no flags.
         otlp,
@@ -126,6 +127,10 @@ fn check(config: &Config) {
         other => panic!("{words:?} is {other:?}"),
     };
     let by_flags = Config::load(&flags).map(|by_flags| Config {
+        catalog: CatalogConfig {
+            retries: *retries,
+            ..by_flags.catalog
+        },
         otlp: otlp.clone(),
         trace: trace.clone(),
         ..by_flags

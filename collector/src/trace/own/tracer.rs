@@ -8,7 +8,10 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::{
     Resource,
-    trace::{RandomIdGenerator, Sampler, SdkTracer, SdkTracerProvider},
+    trace::{
+        IdGenerator as _, RandomIdGenerator, Sampler, SamplingDecision, SdkTracer,
+        SdkTracerProvider, ShouldSample as _,
+    },
 };
 
 use super::{
@@ -20,15 +23,22 @@ use super::{
 
 /// Makes the tracers of all loops. There is no global one.
 #[derive(Clone, Debug, Default)]
-pub struct WorkTracer(Option<SdkTracer>);
+pub struct WorkTracer(Option<Sampled>);
 
 /// Makes the root spans of one loop.
 #[derive(Clone, Debug, Default)]
 pub struct LoopTracer(Option<Arc<Recorder>>);
 
+/// Makes spans of a part of all objects.
+#[derive(Clone, Debug)]
+struct Sampled {
+    sampler: Sampler,
+    tracer: SdkTracer,
+}
+
 #[derive(Debug)]
 struct Recorder {
-    tracer: SdkTracer,
+    of: Sampled,
     /// What is on every root span of the loop.
     attributes: Vec<KeyValue>,
 }
@@ -62,9 +72,8 @@ impl WorkTracer {
     #[must_use]
     pub fn new(ratio: f64, take: SpanTaker) -> Self {
         let provider = SdkTracerProvider::builder()
-            .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(
-                ratio,
-            ))))
+            // Of what is sampled everything is recorded.
+            .with_sampler(Sampler::AlwaysOn)
             .with_id_generator(RandomIdGenerator::default())
             // Whose spans these are, who takes them says.
             .with_resource(Resource::builder_empty().build())
@@ -73,7 +82,10 @@ impl WorkTracer {
         let scope = InstrumentationScope::builder(COMPONENT_NAME)
             .with_version(env!("CARGO_PKG_VERSION"))
             .build();
-        Self(Some(provider.tracer_with_scope(scope)))
+        Self(Some(Sampled {
+            sampler: Sampler::TraceIdRatioBased(ratio),
+            tracer: provider.tracer_with_scope(scope),
+        }))
     }
 
     /// Traces nothing.
@@ -89,12 +101,12 @@ impl WorkTracer {
         name: impl FnOnce() -> String,
         configuration: impl FnOnce() -> Vec<KeyValue>,
     ) -> LoopTracer {
-        let recorder = |tracer: &SdkTracer| {
+        let recorder = |of: &Sampled| {
             let mut attributes = configuration();
             attributes.push(KeyValue::new(key::COMPONENT, COMPONENT_NAME));
             attributes.push(KeyValue::new(key::CONTROLLER_NAME, name()));
             Arc::new(Recorder {
-                tracer: tracer.clone(),
+                of: of.clone(),
                 attributes,
             })
         };
@@ -119,6 +131,18 @@ impl LoopTracer {
     }
 }
 
+impl Sampled {
+    /// Whether the next object is in the part that is traced. Asked before its span is begun: one that is not
+    /// costs a random number and no span.
+    fn is_next_sampled(&self) -> bool {
+        let by = RandomIdGenerator::default().new_trace_id();
+        let asked = self
+            .sampler
+            .should_sample(None, by, "", &SpanKind::Consumer, &[], &[]);
+        asked.decision == SamplingDecision::RecordAndSample
+    }
+}
+
 impl Recorder {
     fn begin(&self, beginning: Beginning, object: impl FnOnce() -> Object) -> Processing {
         let Beginning {
@@ -126,13 +150,13 @@ impl Recorder {
             failures,
             at,
         } = beginning;
+        if !self.of.is_next_sampled() {
+            return Processing::unrecorded();
+        }
         let mut builder =
             SpanBuilder::from_name(span::PROCESS_OBJECT).with_kind(SpanKind::Consumer);
         builder.start_time = at;
-        let mut span = self.tracer.build_with_context(builder, &Context::new());
-        if !span.is_recording() {
-            return Processing::unrecorded();
-        }
+        let mut span = self.of.tracer.build_with_context(builder, &Context::new());
         let object = object();
         span.set_attributes(self.attributes.iter().cloned());
         span.set_attributes([
@@ -142,7 +166,7 @@ impl Recorder {
             KeyValue::new(key::OBJECT_IS_RETRY, failures > 0),
         ]);
         Processing::recorded(Recorded::new(
-            self.tracer.clone(),
+            self.of.tracer.clone(),
             span,
             object.name,
             beginning.at,
