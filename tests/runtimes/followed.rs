@@ -136,8 +136,8 @@ fn a_container_that_fails_and_is_started_again_is_counted() {
     let start = Instant::now();
     loop {
         let found = entry(&catalog(&daemon), &path).expect("it does not go");
-        if found["container"]["exit_code"] == json!(3) {
-            assert_eq!(found["generation"], 3, "{found}");
+        // Docker counts a restart when it decides on it: the life before may still be the latest.
+        if found["generation"] == json!(3) && found["container"]["exit_code"] == json!(3) {
             return;
         }
         assert!(start.elapsed() < IN_TIME, "{found}");
