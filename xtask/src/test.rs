@@ -13,7 +13,11 @@ use nix::unistd::Uid;
 
 use crate::{
     build,
-    setup::{self, Scope, cadvisor::Cadvisor, rotel::Rotel, victoria_metrics::VictoriaMetrics},
+    setup::{
+        self, Scope,
+        foreign_program::{CADVISOR, VICTORIA_METRICS},
+        rotel::Rotel,
+    },
     tally::Tally,
     vm,
     workspace::{self, HOST_PACKAGES},
@@ -36,8 +40,8 @@ pub(crate) fn all(arguments: &[String], machines: Option<&vm::Choice>) -> anyhow
         .args(HOST_PACKAGES)
         .arg("--no-fail-fast")
         .env("CGSCOPE_BIN", workspace::binary()?)
-        .env("CGSCOPE_TEST_CADVISOR", Cadvisor::program()?)
-        .env("CGSCOPE_TEST_VICTORIA_METRICS", VictoriaMetrics::program()?)
+        .env("CGSCOPE_TEST_CADVISOR", CADVISOR.program()?)
+        .env("CGSCOPE_TEST_VICTORIA_METRICS", VICTORIA_METRICS.program()?)
         .env("CGSCOPE_TEST_ROTEL", Rotel::program()?);
     if !arguments.is_empty() {
         // Arguments for libtest would confuse documentation tests and benches.

@@ -7,10 +7,18 @@
 use anyhow::bail;
 
 use self::{
-    apt::Apt, bpf_linker::BpfLinker, cadvisor::Cadvisor, cargo_fuzz::CargoFuzz,
-    host_compiler::HostCompiler, kernel_compiler::KernelCompiler, kernel_lints::KernelLints,
-    platform::Platform, programs::Programs, protocol_compiler::ProtocolCompiler, rotel::Rotel,
-    step::Step, victoria_metrics::VictoriaMetrics,
+    apt::Apt,
+    bpf_linker::BpfLinker,
+    cargo_fuzz::CargoFuzz,
+    foreign_program::{CADVISOR, VICTORIA_METRICS},
+    host_compiler::HostCompiler,
+    kernel_compiler::KernelCompiler,
+    kernel_lints::KernelLints,
+    platform::Platform,
+    programs::Programs,
+    protocol_compiler::ProtocolCompiler,
+    rotel::Rotel,
+    step::Step,
 };
 
 mod step;
@@ -22,15 +30,14 @@ mod cargo_install;
 mod service_policy;
 
 mod bpf_linker;
-pub(crate) mod cadvisor;
 mod cargo_fuzz;
+pub(crate) mod foreign_program;
 mod host_compiler;
 mod kernel_compiler;
 mod kernel_lints;
 mod programs;
 mod protocol_compiler;
 pub(crate) mod rotel;
-pub(crate) mod victoria_metrics;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scope {
@@ -61,8 +68,8 @@ pub(crate) fn ensure(scope: Scope) -> anyhow::Result<()> {
     if scope == Scope::Tests {
         steps.push(Box::new(KernelLints::new(&apt)));
         steps.push(Box::new(Programs::for_tests(&apt)));
-        steps.push(Box::new(Cadvisor));
-        steps.push(Box::new(VictoriaMetrics));
+        steps.push(Box::new(CADVISOR));
+        steps.push(Box::new(VICTORIA_METRICS));
         steps.push(Box::new(Rotel::new(&apt)));
     }
     if matches!(scope, Scope::Fuzz | Scope::Tests) {

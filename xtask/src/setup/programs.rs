@@ -17,7 +17,7 @@ const MACHINES: [Wanted; 6] = [
     ("zstd", "zstd"),
 ];
 
-const TESTS: [Wanted; 14] = [
+const TESTS: [Wanted; 17] = [
     // Runtimes whose containers cgscope must see, and what they start.
     ("containerd", "containerd"),
     ("ctr", "containerd"),
@@ -32,6 +32,10 @@ const TESTS: [Wanted; 14] = [
     ("prometheus", "prometheus"),
     ("promtool", "prometheus"),
     ("runqlat", "libbpf-tools"),
+    // A disk whose latency is set.
+    ("nbdfuse", "libnbd-bin"),
+    ("nbdkit", "nbdkit"),
+    ("losetup", "mount"),
     // What the tests look at the machine with.
     ("ip", "iproute2"),
     ("ps", "procps"),
