@@ -1,13 +1,13 @@
 //! How fast samples get into the windows, and quantiles out of them. One element is one sample (one
 //! context switch, or one completion).
 
-use std::{hint::black_box, time::Duration};
+use std::{hint::black_box, num::NonZeroU32, time::Duration};
 
 use collector::{
     host::{CgroupKey, HierarchyId},
     window::{
-        CgroupView, CgroupWindows, Cumulative, Operation, OperationCodes, Quantiles, SlowAbove,
-        SlowThresholds, WindowSettings, WindowSignal, WindowedHistogram,
+        CgroupView, CgroupWindows, Class, Cumulative, Operation, OperationCodes, Quantiles,
+        SlowAbove, SlowThresholds, WindowSettings, WindowSignal, WindowedHistogram,
     },
 };
 use collector_common::sample::{BLOCK_BATCH, BlockSample, SCHED_BATCH, SchedSample};
@@ -142,6 +142,10 @@ fn record_slow(criterion: &mut Criterion) {
         ("all slow", time(0)),
     ] {
         let mut windows = CgroupWindows::new(WindowSettings::default());
+        for id in 1..=100 {
+            let key = CgroupKey::new(HierarchyId::V2, id);
+            windows.set_class(key, Class::Container(NonZeroU32::MIN));
+        }
         windows.watch_slow(SlowThresholds {
             runqueue: above,
             block_io: above,

@@ -2,14 +2,13 @@
 //! `trace`.
 #![expect(unsafe_code, reason = "an allocator is unsafe by its interface")]
 
+mod counting;
 #[path = "../benches/trace/resync.rs"]
 mod resync;
 
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    cell::Cell,
-    sync::Arc,
-};
+use std::sync::Arc;
+
+use counting::ALLOCATIONS;
 
 use collector::{
     catalog::ContainerRef,
@@ -17,30 +16,6 @@ use collector::{
     export::otlp::{Bounds, Outbox, Outboxes, WhenFull},
     trace::own::{Action, Beginning, LoopTracer, Object, ObjectName, Steps, names::span},
 };
-
-/// The system's allocator, and how often this thread asked it.
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-// SAFETY: everything is the system allocator's; a thread-local number of plain data is added to.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.dealloc(place, layout) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
 
 /// What is allocated for one object, all steps of it.
 fn allocations(tracer: &LoopTracer) -> u64 {

@@ -2,20 +2,22 @@
 //! allocator of this test's own.
 #![expect(unsafe_code, reason = "an allocator is unsafe by its interface")]
 
+mod counting;
+
 use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    cell::Cell,
     fs,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
+use counting::ALLOCATIONS;
+
 use collector::{
     catalog::Recognizer,
-    drain::{Batch, Samples, Sink as _},
+    drain::{Batch, CgroupChange, Event, Samples, Sink as _},
     host::{
-        HierarchyId,
+        CgroupKey, HierarchyId,
         cgroup_mounts::{CgroupMounts, Hierarchy},
         cgroupfs::{
             CgroupReader, CgroupStatistics, ControllerDirs, DescriptorBudget, HierarchyRoots,
@@ -29,30 +31,6 @@ use collector::{
     window::Operation,
 };
 use collector_common::sample::{BatchHeader, BlockSample, SchedSample};
-
-/// The system's allocator, and how often this thread asked it.
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-// SAFETY: everything is the system allocator's; a thread-local number of plain data is added to.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.dealloc(place, layout) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
 
 /// Writes a dumped tree into a folder, and a key that no version of this program knows.
 fn write(folder: &Path, dump: &str) {
@@ -182,6 +160,15 @@ fn recording_samples_allocates_nothing_be_they_slow_or_not() {
         retention: Duration::from_mins(5),
     };
     let mut pipeline = Pipeline::new(settings, SystemTime::UNIX_EPOCH);
+    for id in 1..=3 {
+        pipeline.event(&Event::Cgroup {
+            change: CgroupChange::Made,
+            cgroup: CgroupKey::new(HierarchyId::V2, id),
+            path: format!("/docker/{id:064x}").as_bytes(),
+            cut: false,
+            ktime_ns: 1,
+        });
+    }
     let above = SlowAbove::Time(Duration::from_micros(1));
     let watched = SlowThresholds {
         runqueue: above,

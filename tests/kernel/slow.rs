@@ -117,7 +117,7 @@ fn compare(slow: &[SlowSample], gaps: &[[Duration; 2]]) -> (Vec<i128>, usize) {
 fn a_slow_wait_has_the_time_at_which_it_ended_and_whose_task_had_the_cpu() {
     let least = Duration::from_millis(2);
     let observation = Watcher::new(SlowAbove::Time(least)).watch();
-    let [hog, waiter] = ["cgscope-hog", "cgscope-waiter"].map(TestCgroup::new);
+    let [hog, waiter] = [TestCgroup::container(), TestCgroup::container()];
     hog.favor();
     waiter.favor();
     let start = |cgroup: &TestCgroup, work: &[&str]| {
@@ -173,7 +173,7 @@ fn a_slow_wait_has_the_time_at_which_it_ended_and_whose_task_had_the_cpu() {
 #[test]
 fn a_wait_after_a_wakeup_has_the_time_at_which_it_ended_on_an_idle_cpu_too() {
     let observation = Watcher::new(SlowAbove::Time(Duration::ZERO)).watch();
-    let waiter = TestCgroup::new("cgscope-sleeper");
+    let waiter = TestCgroup::container();
     waiter.favor();
     let sleeper = waiter.workload_to_its_end(&["gaps", "1", "3000", "--sleep", "20"]);
     let gaps = gaps({ sleeper }.spawn().expect("the workload starts"));

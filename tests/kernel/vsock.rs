@@ -3,6 +3,7 @@
 use std::{io::ErrorKind, time::Duration};
 
 use collector_tests::{
+    daemon::cgscope_binary,
     kata_agent::{BEGIN_NS, TraceForwarder, frame, span, trace_id},
     note, skipped,
 };
@@ -39,6 +40,7 @@ async fn agents_that_speak_at_once_over_vsock_are_heard_each_and_a_hostile_one_i
     let port = 20_240 + std::process::id() % 10_000;
     let forwarder = TraceForwarder::start(&["--dump-only", "--vsock-port", &port.to_string()])
         .expect("it runs");
+    assert_eq!(forwarder.status("CapEff"), "0000000000000000");
     let mut agents = Vec::new();
     for guest in 1..=4_u64 {
         agents.push((guest, agent(port).await));
@@ -108,4 +110,31 @@ async fn agents_that_speak_at_once_over_vsock_are_heard_each_and_a_hostile_one_i
         "{status} in {took:?}"
     );
     note("over AF_VSOCK, to the CID 1");
+}
+
+#[tokio::test]
+async fn root_without_capabilities_takes_spans_over_vsock_and_is_not_let_beside_a_sandbox() {
+    if VsockListener::bind(VsockAddr::new(VMADDR_CID_ANY, u32::MAX)).is_err() {
+        skipped("this kernel has no VSOCK");
+        return;
+    }
+    let bare = || {
+        let mut command = std::process::Command::new("setpriv");
+        command
+            .args(["--bounding-set=-all", "--inh-caps=-all"])
+            .arg(cgscope_binary());
+        command
+    };
+    let port = (30_240 + std::process::id() % 10_000).to_string();
+    let forwarder = TraceForwarder::launch(bare(), &["--dump-only", "--vsock-port", &port]);
+    let forwarder = forwarder.expect("it runs");
+    assert_eq!(forwarder.status("CapEff"), "0000000000000000");
+    let (status, took) = forwarder.stop();
+    assert!(status.success(), "{status} in {took:?}");
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = folder.path().join("clh.sock").display().to_string();
+    let refused = TraceForwarder::launch(bare(), &["--dump-only", "--socket-path", &socket]);
+    let (code, said) = refused.expect_err("its privileges cannot be dropped");
+    assert_eq!(code, Some(77), "{said}");
+    assert!(said.contains("CAP_SETUID"), "{said}");
 }

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     fs,
-    io::Write as _,
+    io::{BufRead as _, Write as _},
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     thread,
@@ -109,9 +109,30 @@ fn assert_is(of: &Span, guest: u64, number: u64) {
 #[test]
 fn spans_of_agents_that_speak_at_once_reach_a_real_collector_field_by_field_and_survive_its_restart()
  {
-    let mut collector = OtelCollector::start();
+    let collector = OtelCollector::start();
     let sandbox = Sandbox::new();
     let forwarder = start(&sandbox, &collector.grpc_endpoint()).expect("it runs");
+    assert_forwards(collector, &sandbox, forwarder);
+}
+
+#[test]
+fn over_http_as_the_environment_says_they_reach_it_too() {
+    let collector = OtelCollector::start();
+    let sandbox = Sandbox::new();
+    let mut command = collector_tests::daemon::cgscope();
+    command
+        .env("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
+        .env(
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+            format!("{}/v1/traces", collector.http_endpoint()),
+        );
+    let socket = sandbox.socket();
+    let arguments = ["--socket-path", socket.to_str().expect("text")];
+    let forwarder = TraceForwarder::launch(command, &arguments).expect("it runs");
+    assert_forwards(collector, &sandbox, forwarder);
+}
+
+fn assert_forwards(mut collector: OtelCollector, sandbox: &Sandbox, forwarder: TraceForwarder) {
     // Its socket is open, and it is nobody.
     for key in ["Uid", "Gid"] {
         let ids = forwarder.status(key);
@@ -319,6 +340,86 @@ fn without_a_collector_it_ends_with_an_error_and_what_is_in_the_way_is_said() {
         fs::read_to_string(&listening).expect("it is there"),
         "precious"
     );
+}
+
+/// With standard output there, and an agent.
+fn dump_into(sandbox: &Sandbox, output: std::io::PipeWriter) -> (TraceForwarder, UnixStream) {
+    let socket = sandbox.socket();
+    let arguments = [
+        "--dump-only",
+        "--socket-path",
+        socket.to_str().expect("text"),
+    ];
+    let command = collector_tests::daemon::cgscope();
+    let forwarder = TraceForwarder::launch_into(command, &arguments, output.into());
+    (forwarder.expect("it runs"), sandbox.connect())
+}
+
+#[test]
+fn an_agent_waits_for_who_reads_the_dump_and_sigterm_does_not() {
+    let sandbox = Sandbox::new();
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    let (forwarder, mut agent) = dump_into(&sandbox, writer);
+    let timeout = Some(Duration::from_secs(1));
+    agent.set_write_timeout(timeout).expect("a timeout");
+    // Until nothing has room any more; what is cut is ended below.
+    let mut written = 0;
+    let mut frames = (2..).map(|number| frame(&span(1, number)));
+    let rest = loop {
+        let next = frames.next().expect("endless");
+        let mut rest = next.as_slice();
+        while let Ok(count) = agent.write(rest)
+            && count > 0
+        {
+            rest = &rest[count..];
+        }
+        if !rest.is_empty() {
+            break rest.to_vec();
+        }
+        written += 1;
+        assert!(written < 100_000, "nobody reads, and nobody waits");
+    };
+    // Others are heard while it waits: one whose bytes make no sense is ended.
+    let mut hostile = sandbox.connect();
+    hostile.write_all(&framed(b"{}")).expect("it is read");
+    assert!(is_closed(&mut hostile, SOON));
+    // Who reads late reads all.
+    let mut lines = std::io::BufReader::new(reader).lines();
+    let mut next = || -> serde_json::Value {
+        let line = lines.next().expect("a line").expect("text");
+        serde_json::from_str(&line).expect("JSON")
+    };
+    let mut names = Vec::new();
+    while names.len() < written {
+        let line = next();
+        let spans = line["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array();
+        let spans = spans.expect("a list").iter();
+        names.extend(spans.map(|of| of["name"].as_str().expect("text").to_owned()));
+    }
+    let expected: Vec<_> = (2..).take(written).map(|of| format!("rpc {of}")).collect();
+    assert_eq!(names, expected);
+    agent.write_all(&rest).expect("it is read again");
+    let line = next();
+    let name = &line["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["name"];
+    assert_eq!(name, &format!("rpc {}", written + 2));
+    // Full again: then it ends all the same.
+    agent.set_write_timeout(timeout).expect("a timeout");
+    while agent.write_all(&frame(&span(1, 2))).is_ok() {}
+    let (status, took) = forwarder.stop();
+    assert!(status.success(), "{status}");
+    assert!(took < Duration::from_secs(4), "{took:?}");
+}
+
+#[test]
+fn where_the_dump_goes_to_nobody_it_ends_with_an_error() {
+    let sandbox = Sandbox::new();
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    let (forwarder, mut agent) = dump_into(&sandbox, writer);
+    drop(reader);
+    agent.write_all(&frame(&span(1, 2))).expect("it is read");
+    let (code, said) = forwarder.ended();
+    assert_eq!(code, Some(69), "{said}");
+    assert!(said.contains("cannot print spans"), "{said}");
 }
 
 #[test]

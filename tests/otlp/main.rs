@@ -6,4 +6,6 @@
 
 mod forwarder;
 mod metrics;
+mod points;
+mod scrape;
 mod transport;

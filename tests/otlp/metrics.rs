@@ -17,10 +17,9 @@ use collector_tests::{
     daemon::{Daemon, cgscope, free_address},
     exposition::Exposition,
 };
-use prometheus_client::encoding::prometheus_protobuf::prometheus_data_model::{
-    Histogram, MetricFamily,
-};
-use prost::Message as _;
+use prometheus_client::encoding::prometheus_protobuf::prometheus_data_model::Histogram;
+
+use crate::scrape::{families, of_cgroup};
 
 /// Where the set-up has put it.
 const PROGRAM: &str = "CGSCOPE_TEST_VICTORIA_METRICS";
@@ -136,31 +135,12 @@ fn instance(path: &str) -> String {
 
 /// A histogram of a cgroup, from a scrape with native buckets.
 fn scraped(daemon: &Daemon, name: &str, path: &str) -> Histogram {
-    let protobuf = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;\
-                    encoding=delimited";
-    let bytes = ureq::get(format!("http://{}/metrics", daemon.address))
-        .header("Accept", protobuf)
-        .call()
-        .expect("an answer")
-        .body_mut()
-        .with_config()
-        .limit(1 << 30)
-        .read_to_vec()
-        .expect("a body");
-    let mut rest = bytes.as_slice();
-    while !rest.is_empty() {
-        let family = MetricFamily::decode_length_delimited(&mut rest).expect("a family");
-        if family.name != name {
-            continue;
-        }
-        let mut series = family.metric.into_iter().filter(|series| {
-            let mut labels = series.label.iter();
-            labels.any(|label| label.name == "id" && label.value == path)
-        });
-        let of_cgroup = series.next().and_then(|series| series.histogram);
-        return of_cgroup.expect("the cgroup's histogram");
-    }
-    panic!("no {name}");
+    let families = families(daemon);
+    let mut of_name = families.iter().filter(|family| family.name == name);
+    let family = of_name.next().unwrap_or_else(|| panic!("no {name}"));
+    let series = of_cgroup(family, path).into_iter().next();
+    let histogram = series.and_then(|series| series.histogram);
+    histogram.expect("the cgroup's histogram")
 }
 
 /// The bucket that a quantile is in: its edges.

@@ -11,6 +11,7 @@ mod drift;
 mod exemplars;
 mod kernel_types;
 mod life;
+mod lives;
 mod own_preemptions;
 mod peers;
 mod prometheus;

@@ -4,11 +4,17 @@ use std::{fs, thread, time::Duration};
 
 use collector_tests::{
     daemon::Daemon,
+    delayed_disk::DelayedDisk,
     note,
-    otel_collector::OtelCollector,
-    trace_of::{Told, event, ms, of_container, one_trace, only, text, value},
+    otel_collector::{OtelCollector, Recorded},
+    trace_of::{
+        Told, disk_waits, event, is_whole, ms, note_times, of_container, one_trace, only, text,
+        value,
+    },
 };
-use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::{
+    common::v1::any_value::Value, metrics::v1::metric::Data, trace::v1::Span,
+};
 
 use crate::{
     commands::{docker, docker_run},
@@ -44,7 +50,8 @@ impl Traced {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("cgscope.toml");
         let text = format!(
-            "[export.otlp.traces]\nendpoint = {:?}\nprotocol = \"grpc\"\nbatch_delay = \"100ms\"\n\
+            "[export.otlp]\nenabled = true\nendpoint = {:?}\nprotocol = \"grpc\"\n\
+             [export.otlp.traces]\nbatch_delay = \"100ms\"\n\
              [trace.containers]\nenable_tracing = true\n{more}",
             collector.grpc_endpoint()
         );
@@ -87,9 +94,9 @@ impl Traced {
         })
     }
 
-    /// What the collector has of a container, once its life is among it.
+    /// What the collector has of a container, once it has all of its life.
     fn life_of(&self, id: &str) -> Vec<Told> {
-        self.once(id, |told| told.iter().any(|of| of.span.name == "container"))
+        self.once(id, is_whole)
     }
 
     /// What the collector has of a container, once it is enough.
@@ -119,37 +126,25 @@ impl Drop for Traced {
 
 #[test]
 fn one_that_is_throttled_waits_for_its_disk_and_dies_of_oom_is_one_trace_of_all_that() {
+    let set = Duration::from_millis(20);
+    let disk = DelayedDisk::new(set);
     let traced = Traced::start(
-        "runqueue_latency = \"20ms\"\nblock_io = \"1us\"\ncontainer_per_second = 20\n",
+        "runqueue_latency = \"20ms\"\nblock_io = \"10ms\"\ncontainer_per_second = 50\n",
     );
-    let files = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let volume = format!("{}:/data", files.path().display());
-    let limits = [
-        "--cpus=0.2",
-        "--memory=24m",
-        "--memory-swap=24m",
-        "--volume",
-        &volume,
-    ];
-    // It works for some of its CPU time, writes what it waits for, and takes more memory than it may.
+    let device = format!("--device={}:/dev/disk", disk.path());
+    let limits = ["--cpus=0.2", "--memory=24m", "--memory-swap=24m", &device];
+    // It works for some of its CPU time, waits for its disk, and takes more memory than it may.
     let (id, [started, finished]) = traced.run(
         "sufferer",
         &limits,
         "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; \
-         /bin/busybox dd if=/dev/zero of=/data/file bs=64k count=20 oflag=direct; \
+         /bin/busybox dd if=/dev/zero of=/dev/disk bs=64k count=10 oflag=direct; \
+         /bin/busybox dd if=/dev/disk of=/dev/null bs=64k count=10 skip=64 iflag=direct; \
          exec /bin/busybox dd if=/dev/zero of=/dev/null bs=100M count=1",
     );
     let told = traced.life_of(&id);
     let (root, others) = one_trace(&told);
-    for span in others.iter().chain([&root]) {
-        note(&format!(
-            "{} {:.3} ms to {:.3} ms after its start: {:?}",
-            span.name,
-            ms(root.start_time_unix_nano, span.start_time_unix_nano),
-            ms(root.start_time_unix_nano, span.end_time_unix_nano),
-            span.events.iter().map(|of| &of.name).collect::<Vec<_>>()
-        ));
-    }
+    note_times(root, &others);
     assert_eq!(root.name, "container started");
     assert_eq!(
         text(&told[0].resource, "container.name").as_deref(),
@@ -169,21 +164,29 @@ fn one_that_is_throttled_waits_for_its_disk_and_dies_of_oom_is_one_trace_of_all_
         text(&life.attributes, "cgscope.last_reading").as_deref(),
         Some("final")
     );
+    // Each request took what the disk is set to, and what the way through its server adds.
+    let set = set.as_secs_f64() * 1e3;
+    let [writes, reads] =
+        ["write", "read"].map(|operation| disk_waits(&others, disk.name(), operation));
+    for waits in [&writes, &reads] {
+        let took: Vec<f64> = waits.iter().map(|(_, took)| *took).collect();
+        note(&format!("set {set} ms, told {took:?}"));
+        assert_eq!(took.len(), 10, "one for each 64 KiB");
+        let least = took.iter().copied().fold(f64::INFINITY, f64::min);
+        assert!((set..set * 1.5).contains(&least), "{took:?}");
+    }
+    clocks_agree(&writes, &disk.requests("Write"));
+    clocks_agree(&reads, &disk.requests("Read"));
     // All three, in the order of time.
-    let waits = others
-        .iter()
-        .filter(|span| span.name.starts_with("block i/o"));
-    let writes: Vec<_> = waits
-        .filter(|span| text(&span.attributes, "cgscope.operation").as_deref() == Some("write"))
-        .collect();
-    let first_write = writes.iter().map(|span| span.start_time_unix_nano).min();
+    let first = |waits: &[(&Span, f64)]| waits[0].0.start_time_unix_nano;
     let throttled = event(&others, "cgscope.throttled");
     let killed = event(&others, "cgscope.oom_kill");
     let (began, ended) = (life.start_time_unix_nano, life.end_time_unix_nano);
     let order = [
         began,
         throttled,
-        first_write.expect("a slow write"),
+        first(&writes),
+        first(&reads),
         killed,
         ended,
     ];
@@ -205,12 +208,44 @@ fn one_that_is_throttled_waits_for_its_disk_and_dies_of_oom_is_one_trace_of_all_
     ));
     assert!((0.0..2_000.0).contains(&ms(began, started)));
     assert!((-1.0..500.0).contains(&ms(ended, finished)));
-    assert!((0.0..200.0).contains(&ms(killed, ended)));
-    let lost = traced.daemon.scrape();
-    assert_eq!(
-        lost.sum("cgscope_trace_dropped_total", &[("reason", "queue_full")]),
-        Some(0.0)
-    );
+    assert!((0.0..1_000.0).contains(&ms(killed, ended)));
+    let scraped = traced.daemon.scrape();
+    let dropped = scraped.sum("cgscope_trace_dropped_total", &[]);
+    let reasons: Vec<_> = scraped.find("cgscope_trace_dropped_total", &[]).collect();
+    assert_eq!(dropped, Some(0.0), "{reasons:?}");
+}
+
+/// Each wait for the disk is around the time in which its server had the request, by the clock of that, and in the
+/// middle no millisecond longer at either end.
+fn clocks_agree(waits: &[(&Span, f64)], requests: &[[u64; 2]]) {
+    const DAY: u64 = 86_400_000_000_000;
+    let off = |from: u64, to: u64| {
+        (ms(from % DAY, to) + 43_200_000.0).rem_euclid(86_400_000.0) - 43_200_000.0
+    };
+    let mut ends = [Vec::new(), Vec::new()];
+    for (span, _) in waits {
+        let offs = requests.iter().map(|[came, answered]| {
+            [
+                off(span.start_time_unix_nano, *came),
+                -off(span.end_time_unix_nano, *answered),
+            ]
+        });
+        let nearest = offs.min_by(|[one, _], [other, _]| one.abs().total_cmp(&other.abs()));
+        for (end, off) in ends.iter_mut().zip(nearest.expect("a request")) {
+            end.push(off);
+        }
+    }
+    for (end, what) in ends
+        .iter_mut()
+        .zip(["before it came", "after it was answered"])
+    {
+        end.sort_by(f64::total_cmp);
+        let (least, middle, most) = (end[0], end[end.len() / 2], end[end.len() - 1]);
+        note(&format!(
+            "the wait's end is {middle:.3} ms {what} ({least:.3} to {most:.3})"
+        ));
+        assert!(least > -1.0 && middle < 1.0, "{end:?}");
+    }
 }
 
 #[test]
@@ -292,21 +327,51 @@ fn of_two_that_fight_for_a_cpu_each_wait_names_the_other_and_leads_from_its_hist
         .filter_map(|line| exemplar(line, &ids))
         .collect();
     assert!(!exemplars.is_empty(), "no exemplar in:\n{scraped}");
-    traced
-        .collector
-        .wait_for("the exemplars' spans", IN_TIME, |recorded| {
-            let spans = recorded.spans();
-            let is_there = |(trace, span): &(String, String)| {
-                spans.iter().any(|(_, _, of)| {
-                    hexadecimal(&of.trace_id) == *trace && hexadecimal(&of.span_id) == *span
-                })
-            };
-            exemplars.iter().all(is_there).then_some(())
-        });
+    let are_spans = |recorded: &Recorded, exemplars: &[(String, String)]| {
+        let spans = recorded.spans();
+        let is_there = |(trace, span): &(String, String)| {
+            spans.iter().any(|(_, _, of)| {
+                hexadecimal(&of.trace_id) == *trace && hexadecimal(&of.span_id) == *span
+            })
+        };
+        exemplars.iter().all(is_there)
+    };
+    let collector = &traced.collector;
+    collector.wait_for("the exemplars' spans", IN_TIME, |recorded| {
+        are_spans(recorded, &exemplars).then_some(())
+    });
+    let sent = collector.wait_for("exemplars on data points", IN_TIME, |recorded| {
+        let sent = exemplars_of_points(recorded);
+        (!sent.is_empty() && are_spans(recorded, &sent)).then_some(sent)
+    });
     note(&format!(
-        "{} exemplars, all of spans that the collector has",
-        exemplars.len()
+        "{} exemplars of a scrape and {} of data points, all of spans that the collector has",
+        exemplars.len(),
+        sent.len()
     ));
+}
+
+/// The traces and spans of the exemplars that the latest data points of run-queue latencies have.
+fn exemplars_of_points(recorded: &Recorded) -> Vec<(String, String)> {
+    let metrics = recorded.metrics().into_iter().rev();
+    let mut latencies = metrics.filter_map(|(_, _, metric)| match metric.data {
+        Some(Data::ExponentialHistogram(of))
+            if metric.name == "cgscope.container.runqueue.latency" =>
+        {
+            Some(of)
+        }
+        _ => None,
+    });
+    let with = latencies.find_map(|of| {
+        let points = of.data_points.into_iter();
+        points
+            .map(|point| point.exemplars)
+            .find(|of| !of.is_empty())
+    });
+    let exemplars = with.into_iter().flatten();
+    exemplars
+        .map(|of| (hexadecimal(&of.trace_id), hexadecimal(&of.span_id)))
+        .collect()
 }
 
 /// The trace and span of an exemplar of one of these containers' run-queue latencies.

@@ -32,13 +32,31 @@ pub fn mounts() -> CgroupMounts {
     CgroupMounts::read(Path::new("/"), Path::new("/sys/fs/cgroup")).expect("cgroups are mounted")
 }
 
+/// One that no other of this process has.
+fn number() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
 impl TestCgroup {
     /// Makes one whose name begins with `name`.
     #[must_use]
     pub fn new(name: &str) -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self::make(format!("/{name}-{}-{number}", std::process::id()), true)
+        Self::make(format!("/{name}-{}-{}", std::process::id(), number()), true)
+    }
+
+    /// Makes one where systemd puts Docker's, so that it is taken for a container.
+    #[must_use]
+    pub fn container() -> Self {
+        let id = u64::from(std::process::id()) << 32 | u64::from(number());
+        Self::make(format!("/docker-{id:064x}.scope"), true)
+    }
+
+    /// The id of a [`container`](Self::container).
+    #[must_use]
+    pub fn container_id(&self) -> Option<&str> {
+        let name = self.path.strip_prefix("/docker-")?;
+        name.strip_suffix(".scope")
     }
 
     /// Makes one below this, which must not have processes of its own.

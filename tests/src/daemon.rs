@@ -112,7 +112,11 @@ impl Daemon {
             if let Some(status) = daemon.child.try_wait().expect("its status") {
                 panic!("cgscope ended with {status}: {}", daemon.log());
             }
-            assert!(start.elapsed() < Duration::from_secs(20), "not ready");
+            if start.elapsed() > Duration::from_secs(20) {
+                let page = daemon.get(page);
+                let (status, log) = (daemon.child.kill(), daemon.log());
+                panic!("not ready; its answer: {page:?}; its log ({status:?}): {log}");
+            }
             thread::sleep(Duration::from_millis(50));
         }
         daemon

@@ -104,6 +104,7 @@ pub fn framed(payload: &[u8]) -> Vec<u8> {
 pub struct TraceForwarder {
     child: Child,
     lines: mpsc::Receiver<String>,
+    log: mpsc::Receiver<String>,
 }
 
 impl TraceForwarder {
@@ -113,37 +114,55 @@ impl TraceForwarder {
     }
 
     /// The same by another command.
+    pub fn launch(command: Command, arguments: &[&str]) -> Result<Self, (Option<i32>, String)> {
+        Self::launch_into(command, arguments, Stdio::piped())
+    }
+
+    /// The same, whose lines go there.
     #[expect(clippy::print_stderr, reason = "a test's output")]
-    pub fn launch(mut command: Command, arguments: &[&str]) -> Result<Self, (Option<i32>, String)> {
+    pub fn launch_into(
+        mut command: Command,
+        arguments: &[&str],
+        output: Stdio,
+    ) -> Result<Self, (Option<i32>, String)> {
         let mut child = command
             .arg("trace-forwarder")
             .args(arguments)
             .env_remove("OTEL_EXPORTER_OTLP_ENDPOINT")
-            .stdout(Stdio::piped())
+            .stdout(output)
             .stderr(Stdio::piped())
             .spawn()
             .expect("cgscope starts");
+        // The other end of what it was given stays open in it.
+        drop(command);
         let log = BufReader::new(child.stderr.take().expect("its log"));
-        let output = BufReader::new(child.stdout.take().expect("its output"));
         let (printed, lines) = mpsc::sync_channel(MAX_LINES);
-        thread::spawn(move || {
-            output
-                .lines()
-                .map_while(Result::ok)
-                .try_for_each(|line| printed.send(line))
-        });
-        let (told, log_lines) = mpsc::sync_channel(MAX_LINES);
+        if let Some(output) = child.stdout.take() {
+            thread::spawn(move || {
+                BufReader::new(output)
+                    .lines()
+                    .map_while(Result::ok)
+                    .try_for_each(|line| printed.send(line))
+            });
+        }
+        let (told, log_of_it) = mpsc::sync_channel(MAX_LINES);
         thread::spawn(move || {
             for line in log.lines().map_while(Result::ok) {
                 eprintln!("{line}");
-                // After the start nobody asks any more.
-                drop(told.send(line));
+                // Nobody may ask any more.
+                drop(told.try_send(line));
             }
         });
         let mut said = String::new();
         loop {
-            match log_lines.recv_timeout(Duration::from_mins(1)) {
-                Ok(line) if line.contains("takes spans") => return Ok(Self { child, lines }),
+            match log_of_it.recv_timeout(Duration::from_mins(1)) {
+                Ok(line) if line.contains("takes spans") => {
+                    return Ok(Self {
+                        child,
+                        lines,
+                        log: log_of_it,
+                    });
+                }
                 Ok(line) => said.push_str(&line),
                 Err(mpsc::RecvTimeoutError::Disconnected) => {
                     let status = child.wait().expect("it ended");
@@ -179,6 +198,20 @@ impl TraceForwarder {
             .recv_timeout(Duration::from_mins(1))
             .expect("a line");
         serde_json::from_str(&line).expect("JSON")
+    }
+
+    /// Waits until it ends by itself: how, and what it said.
+    #[must_use]
+    pub fn ended(mut self) -> (Option<i32>, String) {
+        let mut said = String::new();
+        loop {
+            match self.log.recv_timeout(Duration::from_mins(1)) {
+                Ok(line) => said.push_str(&line),
+                Err(mpsc::RecvTimeoutError::Disconnected) => break,
+                Err(mpsc::RecvTimeoutError::Timeout) => panic!("it does not end: {said}"),
+            }
+        }
+        (self.child.wait().expect("it ended").code(), said)
     }
 
     /// Ends it as an init system would.

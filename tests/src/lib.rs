@@ -13,6 +13,8 @@ pub mod cgroup;
 
 pub mod daemon;
 
+pub mod delayed_disk;
+
 pub mod exposition;
 
 pub mod kata_agent;

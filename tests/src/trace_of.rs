@@ -8,7 +8,7 @@ use opentelemetry_proto::tonic::{
     trace::v1::Span,
 };
 
-use crate::otel_collector::Recorded;
+use crate::{note, otel_collector::Recorded};
 
 /// A span, and the attributes of whose it is.
 #[derive(Clone, Debug)]
@@ -49,6 +49,22 @@ pub fn text(attributes: &[KeyValue], key: &str) -> Option<String> {
     }
 }
 
+/// Whether a life has ended and all is there that it says is: its span, and one for each slow sample.
+#[must_use]
+pub fn is_whole(told: &[Told]) -> bool {
+    let life = told.iter().find(|told| told.span.name == "container");
+    let Some(Told { span: life, .. }) = life else {
+        return false;
+    };
+    let is_wait = |span: &Span| {
+        span.trace_id == life.trace_id
+            && (span.name == "runqueue wait" || span.name.starts_with("block i/o"))
+    };
+    let waits = told.iter().filter(|told| is_wait(&told.span)).count();
+    let said = value(&life.attributes, "cgscope.slow_samples");
+    said == Some(Value::IntValue(waits.try_into().unwrap_or(i64::MAX)))
+}
+
 /// The spans of one trace: its root, and the others, all of which are below it.
 #[must_use]
 pub fn one_trace(told: &[Told]) -> (&Span, Vec<&Span>) {
@@ -64,6 +80,19 @@ pub fn one_trace(told: &[Told]) -> (&Span, Vec<&Span>) {
         assert_eq!(span.parent_span_id, root.span_id, "{span:?}");
     }
     (root, others)
+}
+
+/// Says when the spans of a trace were, from its root's start on.
+pub fn note_times(root: &Span, others: &[&Span]) {
+    for span in others.iter().chain([&root]) {
+        note(&format!(
+            "{} {:.3} ms to {:.3} ms after its start: {:?}",
+            span.name,
+            ms(root.start_time_unix_nano, span.start_time_unix_nano),
+            ms(root.start_time_unix_nano, span.end_time_unix_nano),
+            span.events.iter().map(|of| &of.name).collect::<Vec<_>>()
+        ));
+    }
 }
 
 /// The only span of that name.
@@ -94,4 +123,24 @@ pub fn event(spans: &[&Span], name: &str) -> u64 {
     *times
         .first()
         .unwrap_or_else(|| panic!("no {name}: {spans:#?}"))
+}
+
+/// The waits for this disk that are of this operation, in the order of time, and how long they took, in
+/// milliseconds.
+#[must_use]
+pub fn disk_waits<'a>(spans: &[&'a Span], disk: &str, operation: &str) -> Vec<(&'a Span, f64)> {
+    let is_it = |span: &&&Span| {
+        let of_span = |key| text(&span.attributes, key);
+        span.name == "block i/o in device"
+            && of_span("cgscope.operation").as_deref() == Some(operation)
+            && of_span("system.device").as_deref() == Some(disk)
+    };
+    let took = |span: &Span| ms(span.start_time_unix_nano, span.end_time_unix_nano);
+    let mut waits: Vec<_> = spans
+        .iter()
+        .filter(is_it)
+        .map(|span| (*span, took(span)))
+        .collect();
+    waits.sort_by_key(|(span, _)| span.start_time_unix_nano);
+    waits
 }

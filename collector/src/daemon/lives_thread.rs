@@ -64,18 +64,26 @@ impl<'a> LivesThread<'a> {
         Some(Self { state, view, lives })
     }
 
-    /// Works until the daemon stops; then tells what was not told yet.
-    pub fn run(mut self) {
+    /// Works until the daemon stops; then there is more to tell ([`finish`](Self::finish)).
+    #[must_use]
+    pub fn run(mut self) -> Self {
         while !self.state.is_stopping() {
             self.look();
             self.state.sleep(PAUSE);
         }
+        self
+    }
+
+    /// Tells what was not told yet, once the rings were emptied for the last time.
+    pub fn finish(mut self) {
+        self.look();
+        // Those that have just begun are looked at now.
         self.look();
         // Nobody waits for their exit codes any more.
         let now = now();
         for key in self.lives.ended() {
-            let ending = self.ending(key);
-            self.lives.close(key, &ending, &now);
+            self.keep_ending(key);
+            self.lives.close(key, &now);
         }
         self.lives.stop(&now);
     }
@@ -87,14 +95,17 @@ impl<'a> LivesThread<'a> {
             let mut pipeline = state.pipeline();
             let slow = pipeline.take_slow();
             let around = |sample: SlowSample| {
-                // What is no container's has no trace.
                 let container = pipeline.container_around(sample.owner)?;
                 let inside = (container != sample.owner)
                     .then(|| pipeline.identity(sample.owner))
                     .flatten();
                 Some((sample, container, inside))
             };
+            let all = slow.samples.len();
             let samples: Vec<OfContainer> = slow.samples.into_iter().filter_map(around).collect();
+            // Of a container whose own cgroup is not known, or no longer.
+            self.view
+                .lose(LifeLoss::Containers, (all - samples.len()) as u64);
             let standings = pipeline.standings(&awaited);
             (pipeline.take_moments(), (samples, slow.dropped), standings)
         };
@@ -110,12 +121,13 @@ impl<'a> LivesThread<'a> {
         self.view.lose(LifeLoss::TotalRate, dropped.of_all);
         self.view.lose(LifeLoss::Containers, dropped.ownerless);
         for (sample, container, inside) in samples {
-            let disk = disk_of(&sample);
-            self.lives.slow(sample, container, inside, disk, &now);
+            self.lives.slow(sample, container, inside, disk_of, &now);
+        }
+        for key in self.lives.ending(&now) {
+            self.keep_ending(key);
         }
         for key in self.lives.over(&now) {
-            let ending = self.ending(key);
-            self.lives.close(key, &ending, &now);
+            self.lives.close(key, &now);
         }
         self.lives.tell_due(&now);
     }
@@ -129,24 +141,21 @@ impl<'a> LivesThread<'a> {
         }
     }
 
-    /// How a life ended.
-    fn ending(&self, (owner, generation): LifeKey) -> Ending {
-        let totals = self.state.pipeline().life_totals(owner, generation);
-        let Some(totals) = totals else {
-            // Another has begun at its place: its figures are gone.
-            return Ending {
-                figures: None,
-                how: LastReading::EventsOnly,
-                sched: None,
-                wait_p99: None,
-            };
-        };
+    /// Looks up how a life ended.
+    fn keep_ending(&mut self, key: LifeKey) {
+        if let Some(ending) = self.ending(key) {
+            self.lives.keep(key, ending);
+        }
+    }
+
+    /// How a life ended; `None` where another has begun at its place.
+    fn ending(&self, (owner, generation): LifeKey) -> Option<Ending> {
         let LifeTotals {
             life,
             sched,
             throttled_ns,
             wait_p99_ns,
-        } = totals;
+        } = self.state.pipeline().life_totals(owner, generation)?;
         let readings = &self.state.readings;
         let reading = readings.of(&life);
         let (figures, how) = match &reading.statistics {
@@ -160,12 +169,12 @@ impl<'a> LivesThread<'a> {
         let entry = readings.entry(owner);
         let last = entry.and_then(|entry| entry.last_figures(generation));
         let is_final = how == LastReading::Running && last.is_some();
-        Ending {
+        Some(Ending {
             figures,
             how: if is_final { LastReading::Final } else { how },
-            sched: Some((sched, Duration::from_nanos(throttled_ns))),
+            sched: (sched, Duration::from_nanos(throttled_ns)),
             wait_p99: wait_p99_ns.map(Duration::from_nanos),
-        }
+        })
     }
 }
 

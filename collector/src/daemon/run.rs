@@ -36,7 +36,7 @@ use super::{
 use crate::{
     attach::{Attached, ProgramState, SignalState},
     catalog::{MAX_CROWD, Recognizer},
-    drain::Drainer,
+    drain::{DrainError, Drainer},
     error_chain,
     export::{self, otlp::OwnResource},
     host::{
@@ -151,20 +151,30 @@ pub fn run(config: &Config) -> Result<(), Failure> {
         });
         state.stop();
         runtime.shutdown_timeout(HTTP_GRACE);
-        let outcome = drain.join().ok().ok_or_else(|| {
-            Failure::Internal("the drain thread panicked; see the log".to_owned())
-        })?;
-        for other in others.into_iter().chain(lives).chain(forwarder) {
-            // One that panicked has said so, and has ended the daemon.
-            drop(other.join());
+        let outcome = drain.join();
+        if let Some(Ok(lives)) = lives.map(ScopedJoinHandle::join) {
+            lives.finish();
         }
+        others.into_iter().chain(forwarder).for_each(end);
         // Nobody has anything more to send.
         drop(last_call);
         served?;
-        outcome.map_err(|error| Failure::internal(&error))
+        drained(outcome)
     })?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// How draining ended.
+fn drained(outcome: thread::Result<Result<(), DrainError>>) -> Result<(), Failure> {
+    let outcome = outcome
+        .map_err(|_panic| Failure::Internal("the drain thread panicked; see the log".to_owned()))?;
+    outcome.map_err(|error| Failure::internal(&error))
+}
+
+/// Waits for a thread's end. One that panicked has said so, and has ended the daemon.
+fn end<T>(thread: ScopedJoinHandle<'_, T>) {
+    drop(thread.join());
 }
 
 /// What became of each signal; tells it, too.

@@ -12,7 +12,7 @@ mod in_flight;
 mod sample_time;
 
 pub use accounts::{Accounts, SignalAccount};
-pub use decode::{Batch, Event, Malformed, Samples};
+pub use decode::{Batch, CgroupChange, Event, Malformed, Samples};
 pub use drainer::{DrainError, Drainer, Sink};
 pub use in_flight::{InFlight, Running};
 pub use sample_time::{SampleTimes, TakenAt};

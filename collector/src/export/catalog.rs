@@ -684,8 +684,8 @@ families! {
         help: "Slow samples, events and spans of containers' lives that are in no trace: above the rate of one \
                container (container_rate) or of all (total_rate), more events than one span may have \
                (span_full), of more containers than are followed (containers), more happened at once than \
-               could be noted (missed), or too much waited for the collector (queue_full). Absent unless the \
-               lives of containers are traced.",
+               could be noted (missed), too much waited for the collector (queue_full), or its life was told \
+               to its end already (late). Absent unless the lives of containers are traced.",
         source: "counted by the daemon",
         since: V0_1,
     },

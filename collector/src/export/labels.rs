@@ -344,6 +344,7 @@ pub const LIFE_LOSS: Label = closed(
         LifeLoss::Containers.name(),
         LifeLoss::Missed.name(),
         LifeLoss::QueueFull.name(),
+        LifeLoss::Late.name(),
     ],
 );
 /// A kernel program.

@@ -191,17 +191,20 @@ pub enum LifeLoss {
     Missed = 4,
     /// What waits for the collector is full.
     QueueFull = 5,
+    /// Its container's life was told to its end already.
+    Late = 6,
 }
 
 impl LifeLoss {
     /// Every one, in the order of their numbers.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::ContainerRate,
         Self::TotalRate,
         Self::SpanFull,
         Self::Containers,
         Self::Missed,
         Self::QueueFull,
+        Self::Late,
     ];
 
     /// The name in the label `reason`.
@@ -214,6 +217,7 @@ impl LifeLoss {
             Self::Containers => "containers",
             Self::Missed => "missed",
             Self::QueueFull => "queue_full",
+            Self::Late => "late",
         }
     }
 }

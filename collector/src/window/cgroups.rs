@@ -107,10 +107,7 @@ impl CgroupWindows {
         };
         Self {
             settings,
-            slots: vec![Slot::empty(
-                settings.windows,
-                SlowWatch::OFF.limits_of_new(),
-            )],
+            slots: vec![Slot::empty(settings.windows)],
             free: Vec::new(),
             index: HashMap::default(),
             new: Vec::new(),
@@ -129,7 +126,9 @@ impl CgroupWindows {
             (None, Class::Container(_) | Class::Own(_)) => self.admit(key),
         };
         if slot != OVERFLOW {
-            self.slots[slot as usize].class = class;
+            let slot = &mut self.slots[slot as usize];
+            slot.class = class;
+            self.slow.limit(slot);
         }
     }
 
@@ -174,7 +173,7 @@ impl CgroupWindows {
         let slot = self.index.remove(&key)?;
         self.free.push(slot);
         self.new.retain(|new| *new != key);
-        let empty = Slot::empty(self.settings.windows, self.slow.limits_of_new());
+        let empty = Slot::empty(self.settings.windows);
         Some(mem::replace(&mut self.slots[slot as usize], empty).into_totals())
     }
 
@@ -192,7 +191,7 @@ impl CgroupWindows {
     /// How many values are marked as slow in a round.
     pub const MAX_SLOW: usize = SlowWatch::MAX_KEPT as usize;
 
-    /// Marks values as slow from now on, or no longer.
+    /// Marks values of containers as slow from now on, or no longer.
     pub fn watch_slow(&mut self, thresholds: SlowThresholds) {
         self.slow.watch(thresholds);
         self.limit_all();
@@ -215,9 +214,8 @@ impl CgroupWindows {
     }
 
     fn limit_all(&mut self) {
-        // What has no place of its own shares one with strangers: nothing is usual there.
-        let of_one = self.slots.iter_mut().skip(OVERFLOW as usize + 1);
-        of_one.for_each(|slot| self.slow.limit(slot));
+        let slots = self.slots.iter_mut();
+        slots.for_each(|slot| self.slow.limit(slot));
     }
 
     /// The cgroups that have a slot, in no order.
@@ -273,8 +271,7 @@ impl CgroupWindows {
             return OVERFLOW;
         }
         let slot = self.free.pop().unwrap_or_else(|| {
-            let slow = self.slow.limits_of_new();
-            self.slots.push(Slot::empty(self.settings.windows, slow));
+            self.slots.push(Slot::empty(self.settings.windows));
             // `max_cgroups` is below `u32::MAX`.
             u32::try_from(self.slots.len() - 1).unwrap_or(OVERFLOW)
         });
@@ -284,11 +281,11 @@ impl CgroupWindows {
 }
 
 impl Slot {
-    fn empty(windows: usize, slow: SlowLimits) -> Self {
+    fn empty(windows: usize) -> Self {
         Self {
             class: Class::System,
             oom: OomTotals::default(),
-            slow,
+            slow: SlowLimits::NONE,
             sched: SchedWindows::new(windows),
             block: None,
         }

@@ -1,6 +1,6 @@
 //! Which values are slow, and the few of them that are kept to be looked at.
 //!
-//! In: thresholds, and values that are above them. Out: [`SlowMark`]s. Never here: a name, a clock, or an allocation
+//! In: thresholds, and values of containers that are above them. Out: [`SlowMark`]s. Never here: a name, a clock, or an allocation
 //! on the way of a value: there is one comparison for each, with a number that no value is above while nothing
 //! is watched for.
 
@@ -105,7 +105,7 @@ pub(super) struct SlowWatch {
 }
 
 impl SlowLimits {
-    const NONE: Self = Self {
+    pub(super) const NONE: Self = Self {
         wait: u64::MAX,
         block_queue: u64::MAX,
         block_device: u64::MAX,
@@ -177,24 +177,13 @@ impl SlowWatch {
         }
     }
 
-    /// The limits of a cgroup that has no window yet.
-    pub(super) fn limits_of_new(&self) -> SlowLimits {
-        let of_new = |above| match above {
-            SlowAbove::Time(time) => nanoseconds(time),
-            SlowAbove::Off | SlowAbove::Quantile { .. } => u64::MAX,
-        };
-        let block = of_new(self.thresholds.block_io);
-        SlowLimits {
-            wait: of_new(self.thresholds.runqueue),
-            block_queue: block,
-            block_device: block,
-            ..SlowLimits::NONE
-        }
-    }
-
-    /// Sets a cgroup's limits by what its windows have.
+    /// Sets a cgroup's limits by what its windows have. What is no container's has none: it would take the room
+    /// of those that somebody looks at.
     pub(super) fn limit(&mut self, slot: &mut Slot) {
-        let SlowThresholds { runqueue, block_io } = self.thresholds;
+        let SlowThresholds { runqueue, block_io } = match slot.class.container() {
+            Some(_) => self.thresholds,
+            None => SlowThresholds::OFF,
+        };
         slot.slow.wait = self.limit_of(runqueue, Some(&slot.sched.wait.windowed));
         let block = slot.block.as_deref();
         slot.slow.block_queue = self.limit_of(block_io, block.map(|block| &block.queue));

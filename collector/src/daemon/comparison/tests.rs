@@ -8,7 +8,7 @@ use super::*;
 use crate::{
     catalog::Recognizer,
     daemon::cgroup_files::FileSources,
-    drain::{Batch, Event, InFlight, Samples, Sink as _, decode::CgroupChange},
+    drain::{Batch, CgroupChange, Event, InFlight, Samples, Sink as _},
     export::{NameSets, otlp::Outboxes},
     host::{
         CgroupKey, HierarchyId,

@@ -6,30 +6,27 @@
 pub mod options;
 mod privileges;
 pub mod thread;
+mod way;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{io, path::Path, sync::Arc, time::Duration};
 
-use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
 use tokio::{
     signal::unix::{SignalKind, signal},
     time::{MissedTickBehavior, interval},
 };
 
-use self::options::{DEFAULT_ENDPOINT, ForwarderArgs};
-use super::{
-    config::otlp::{OtelEnvironment, OtlpOptions, settings_of},
-    exit::Failure,
-    logging,
-};
+use self::{options::ForwarderArgs, way::Way};
+use super::{config::otlp::OtelEnvironment, exit::Failure, logging};
 use crate::{
     error_chain,
-    export::otlp::{OtlpProtocol, Outbox, OwnResource, Sender},
+    export::otlp::OwnResource,
     reconcile::{
-        delivery::{OtlpAccount, OtlpLoss, OtlpSignal},
+        delivery::{OtlpAccount, OtlpLoss},
         forwarding::{AgentError, ForwarderFigures},
     },
     trace::forwarder::{
-        Forwarder, ForwarderSettings, ListenError, Listener, NoSandboxes, SpanSink, Tally,
+        Forwarder, ForwarderSettings, ListenError, Listener, NoSandboxes, Printer, Printing,
+        SpanSink, Tally,
     },
 };
 
@@ -38,6 +35,9 @@ const TELL_EVERY: Duration = Duration::from_secs(30);
 
 /// How long what waits may be sent at the end.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// How long what waits may be printed then, to a program that may not read at all.
+const PRINT_GRACE: Duration = Duration::from_secs(2);
 
 /// Works until SIGTERM or SIGINT.
 pub fn run(args: &ForwarderArgs) -> Result<(), Failure> {
@@ -50,12 +50,6 @@ pub fn run(args: &ForwarderArgs) -> Result<(), Failure> {
     runtime.block_on(forward(args))
 }
 
-/// The way to the collector.
-struct Way {
-    outbox: Arc<Outbox<ResourceSpans>>,
-    sender: Sender<ResourceSpans>,
-}
-
 async fn forward(args: &ForwarderArgs) -> Result<(), Failure> {
     let internal = |error| Failure::internal(&error);
     let mut terminate = signal(SignalKind::terminate()).map_err(internal)?;
@@ -66,7 +60,8 @@ async fn forward(args: &ForwarderArgs) -> Result<(), Failure> {
     let way = if args.dump_only {
         None
     } else {
-        Some(way(args, &environment, &mut warnings)?)
+        let endpoint = args.otlp_endpoint.as_deref();
+        Some(Way::new(endpoint, &environment, &mut warnings)?)
     };
     for warning in &warnings {
         tracing::warn!("{warning}");
@@ -85,11 +80,16 @@ async fn forward(args: &ForwarderArgs) -> Result<(), Failure> {
             ))
         })?;
     }
+    let listeners = listeners(args).await?;
     let tally = Arc::new(Tally::default());
-    let sink = way.as_ref().map_or_else(SpanSink::standard_output, |way| {
-        SpanSink::to_collector(Arc::clone(&way.outbox))
-    });
-    let mut forwarder = Forwarder::new(ForwarderSettings {
+    let (sink, mut printing) = if let Some(way) = &way {
+        (SpanSink::to_collector(Arc::clone(&way.outbox)), None)
+    } else {
+        let started = Printer::start(Box::new(io::stdout()));
+        let (printer, printing) = started.map_err(internal)?;
+        (SpanSink::Dump(printer), Some(printing))
+    };
+    let forwarder = Forwarder::new(ForwarderSettings {
         trace_name: args.trace_name.clone(),
         own: Arc::new(OwnResource::detect(Path::new("/"), &told)),
         sandboxes: Arc::new(NoSandboxes),
@@ -97,62 +97,54 @@ async fn forward(args: &ForwarderArgs) -> Result<(), Failure> {
         sink,
         tally: Arc::clone(&tally),
     });
-    for listener in listeners(args).await? {
-        forwarder.listen(listener);
+    for listener in listeners {
+        drop(forwarder.listen(listener));
     }
 
     let outbox = way.as_ref().map(|way| Arc::clone(&way.outbox));
     let account = || outbox.as_ref().map(|outbox| outbox.account());
     let sending = way.map(|way| tokio::spawn(async move { way.sender.run(GRACE).await }));
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-        () = tell(&tally, account) => {}
-    }
+    let failed = tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+        () = tell(&tally, account) => Ok(()),
+        error = failed(printing.as_mut()) => Err(not_printed(&error)),
+    };
     // Guests first: then nothing more comes.
     drop(forwarder);
     if let (Some(outbox), Some(sending)) = (&outbox, sending) {
         outbox.close();
         sending.await.map_err(|error| Failure::internal(&error))?;
     }
+    let printed = match (failed, printing) {
+        (Ok(()), Some(printing)) => finish(printing).await,
+        (failed, _) => failed,
+    };
     tracing::info!("stopped: {}", told_of(&tally.figures(), account().as_ref()));
+    printed
+}
+
+/// Waits until spans cannot be printed; for ever where none are.
+async fn failed(printing: Option<&mut Printing>) -> io::Error {
+    match printing {
+        Some(printing) => printing.failed().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn finish(printing: Printing) -> Result<(), Failure> {
+    let left = printing.finish(PRINT_GRACE).await;
+    let left = left.map_err(|error| not_printed(&error))?;
+    if left > 0 {
+        tracing::warn!("{left} spans are not printed: what reads standard output did not in time");
+    }
     Ok(())
 }
 
-fn way(
-    args: &ForwarderArgs,
-    environment: &OtelEnvironment,
-    warnings: &mut Vec<String>,
-) -> Result<Way, Failure> {
-    if let Some(why) = environment.off(OtlpSignal::Traces) {
-        return Err(Failure::Usage(format!(
-            "nothing would be sent: {why}; unset it, or print spans with --dump-only"
-        )));
-    }
-    let is_told = |what: &str| {
-        ["", "TRACES_"].iter().any(|of| {
-            let name = format!("OTEL_EXPORTER_OTLP_{of}{what}");
-            environment.get(&name).is_some()
-        })
-    };
-    // Kata's own forwarder speaks gRPC, and nothing else.
-    let endpoint = args.otlp_endpoint.clone();
-    let options = OtlpOptions {
-        protocol: (!is_told("PROTOCOL")).then(|| OtlpProtocol::Grpc.name().to_owned()),
-        endpoint: endpoint.or_else(|| (!is_told("ENDPOINT")).then(|| DEFAULT_ENDPOINT.to_owned())),
-        ..OtlpOptions::default()
-    };
-    let settings = settings_of(
-        OtlpSignal::Traces,
-        [&OtlpOptions::default(), &options],
-        environment,
-        warnings,
-    )
-    .map_err(|error| Failure::Usage(error_chain(&error)))?;
-    let outbox = Arc::new(Outbox::new(settings.queue));
-    let sender = Sender::new(&settings, Arc::clone(&outbox))
-        .map_err(|error| Failure::Usage(error_chain(&error)))?;
-    Ok(Way { outbox, sender })
+fn not_printed(error: &io::Error) -> Failure {
+    Failure::Unavailable(format!(
+        "cannot print spans: {error}; keep standard output open, and what it goes to reading"
+    ))
 }
 
 /// Opens the sockets, and gives up the privileges that were needed for it.
@@ -165,25 +157,32 @@ async fn listeners(args: &ForwarderArgs) -> Result<Vec<Listener>, Failure> {
             Failure::Unavailable(text)
         }
     };
+    let is_root = privileges::is_root();
+    let mut listeners = Vec::new();
     if args.socket_paths.is_empty() {
-        let listener = Listener::vsock(args.vsock_cid.0, args.vsock_port).map_err(unavailable)?;
-        return Ok(vec![listener]);
-    }
-    if !privileges::is_root() {
+        let listener = Listener::vsock(args.vsock_cid.0, args.vsock_port);
+        listeners.push(listener.map_err(unavailable)?);
+    } else if !is_root {
         return Err(Failure::NotPermitted(
             "--socket-path needs root, as the sockets of virtual machines are in root's directories; \
              run it as root: privileges are dropped once the socket is open"
                 .to_owned(),
         ));
     }
-    let mut listeners = Vec::new();
     for path in &args.socket_paths {
         // The directory is another, once privileges are dropped.
         let path = std::path::absolute(path).map_err(|error| Failure::internal(&error))?;
         let listener = Listener::hybrid(&path, args.vsock_port).await;
         listeners.push(listener.map_err(unavailable)?);
     }
-    privileges::drop_all().map_err(|error| Failure::NotPermitted(error_chain(&error)))?;
+    if is_root && let Err(error) = privileges::drop_all() {
+        let why = error_chain(&error);
+        if !args.socket_paths.is_empty() {
+            return Err(Failure::NotPermitted(why));
+        }
+        // AF_VSOCK took none: who starts it in a container without capabilities has dropped them.
+        tracing::warn!("{why}; goes on with {}", privileges::kept());
+    }
     Ok(listeners)
 }
 

@@ -10,9 +10,6 @@ pub const DEFAULT_TRACE_NAME: &str = "kata-agent";
 /// The port that agents connect to.
 pub const DEFAULT_PORT: u32 = 10_240;
 
-/// Where a collector is, unless told otherwise.
-pub const DEFAULT_ENDPOINT: &str = "http://localhost:4317";
-
 /// Stands for any context id.
 const ANY: &str = "any";
 
@@ -33,7 +30,8 @@ pub struct ForwarderArgs {
     #[arg(long, value_name = "NAME", default_value = DEFAULT_TRACE_NAME, value_parser = parse_trace_name)]
     pub trace_name: String,
     /// Where the OpenTelemetry collector is. How it is spoken to is in OpenTelemetry's environment variables
-    /// (`OTEL_EXPORTER_OTLP_…`), as is this; the flag goes before [default: `http://localhost:4317`].
+    /// (`OTEL_EXPORTER_OTLP_…`), as is this; the flag goes before [default: `http://localhost:4317`, or port 4318
+    /// where they say HTTP].
     #[arg(long, value_name = "URL", value_parser = parse_endpoint)]
     pub otlp_endpoint: Option<String>,
     /// The port to listen on.

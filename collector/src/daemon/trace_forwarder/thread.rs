@@ -13,10 +13,10 @@ use crate::{
         config::{Config, ForwarderConfig},
         state::State,
     },
-    error_chain,
     export::otlp::Outbox,
     trace::forwarder::{
-        Discovery, Forwarder, ForwarderSettings, KnownSandbox, Listener, Sandboxes, SpanSink, Tally,
+        Discovery, Forwarder, ForwarderSettings, KnownSandbox, Place, Sandboxes, SpanSink, Tally,
+        listen_on,
     },
 };
 
@@ -74,7 +74,7 @@ impl ForwarderThread {
 
     async fn forward(&self) {
         let config = &self.config;
-        let mut forwarder = Forwarder::new(ForwarderSettings {
+        let forwarder = Forwarder::new(ForwarderSettings {
             trace_name: config.trace_name.clone(),
             own: Arc::clone(&self.state.otlp.own),
             sandboxes: Arc::new(ToldSandboxes(Arc::clone(&self.state))),
@@ -82,22 +82,21 @@ impl ForwarderThread {
             sink: SpanSink::to_collector(Arc::clone(&self.outbox)),
             tally: Arc::clone(&self.tally),
         });
-        if config.vsock {
-            match Listener::vsock(config.vsock_cid, config.vsock_port) {
-                Ok(listener) => drop(forwarder.listen(listener)),
-                Err(error) => tracing::warn!("{}", error_chain(&error)),
+        let port = config.vsock_port;
+        let vsock = config.vsock.then_some(Place::Vsock {
+            cid: config.vsock_cid,
+            port,
+        });
+        let paths = config.socket_paths.iter().cloned();
+        let hybrid = paths.map(|socket_path| Place::Hybrid { socket_path, port });
+        let places = vsock.into_iter().chain(hybrid).collect();
+        let discovery = async {
+            if config.discover_sockets {
+                let discovery = Discovery::new(self.host_root.clone(), port);
+                discovery.run(&forwarder).await;
             }
-        }
-        for path in &config.socket_paths {
-            match Listener::hybrid(path, config.vsock_port).await {
-                Ok(listener) => drop(forwarder.listen(listener)),
-                Err(error) => tracing::warn!("{}", error_chain(&error)),
-            }
-        }
-        if config.discover_sockets {
-            let discovery = Discovery::new(self.host_root.clone(), config.vsock_port);
-            discovery.run(&mut forwarder).await;
-        }
+        };
+        tokio::join!(listen_on(places, &forwarder), discovery);
         std::future::pending::<()>().await;
     }
 

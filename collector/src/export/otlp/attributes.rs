@@ -6,7 +6,7 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Valu
 
 /// A value that is text.
 #[must_use]
-pub fn text(key: &str, value: impl Into<String>) -> KeyValue {
+pub fn text(key: impl Into<String>, value: impl Into<String>) -> KeyValue {
     attribute(key, Value::StringValue(value.into()))
 }
 
@@ -38,9 +38,9 @@ pub fn unix_nanos(time: SystemTime) -> u64 {
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
-fn attribute(key: &str, value: Value) -> KeyValue {
+fn attribute(key: impl Into<String>, value: Value) -> KeyValue {
     KeyValue {
-        key: key.to_owned(),
+        key: key.into(),
         value: Some(AnyValue { value: Some(value) }),
         ..KeyValue::default()
     }

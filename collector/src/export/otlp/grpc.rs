@@ -1,6 +1,9 @@
 //! Requests over gRPC.
 
-use std::marker::PhantomData;
+use std::{
+    marker::PhantomData,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use hyper::body::Bytes;
 use prost::{Message, bytes::BufMut as _};
@@ -14,8 +17,8 @@ use tonic::{
 
 use super::{
     attempt::Attempt,
+    error::SenderError,
     request::{MAX_ANSWER, Sendable, Taken},
-    sender::SenderError,
     settings::OtlpSettings,
     tls,
 };
@@ -24,9 +27,10 @@ use super::{
 const MAX_HEADERS: u32 = 16 << 10;
 
 /// A connection to a collector, made when it is needed, and again when it is lost.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct GrpcTransport {
-    channel: Channel,
+    endpoint: Endpoint,
+    channel: Mutex<Channel>,
     headers: MetadataMap,
     is_compressed: bool,
 }
@@ -48,10 +52,21 @@ impl GrpcTransport {
             endpoint = endpoint.tls_config(config).map_err(unusable)?;
         }
         Ok(Self {
-            channel: endpoint.connect_lazy(),
+            channel: Mutex::new(endpoint.connect_lazy()),
+            endpoint,
             headers: MetadataMap::from_headers(settings.headers.iter().cloned().collect()),
             is_compressed: settings.is_compressed,
         })
+    }
+
+    /// Connects anew for the next request. A connection whose other end has vanished without a word is as good as
+    /// any to the kernel for a quarter of an hour.
+    pub(super) fn reconnect(&self) {
+        *self.channel() = self.endpoint.connect_lazy();
+    }
+
+    fn channel(&self) -> MutexGuard<'_, Channel> {
+        self.channel.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sends it once.
@@ -65,7 +80,7 @@ impl GrpcTransport {
     async fn call<P: Sendable>(&self, body: Bytes) -> Result<P::Answer, Status> {
         let mut request = Request::new(body);
         *request.metadata_mut() = self.headers.clone();
-        let mut client = Grpc::new(self.channel.clone())
+        let mut client = Grpc::new(self.channel().clone())
             .max_decoding_message_size(MAX_ANSWER)
             .max_encoding_message_size(usize::MAX);
         if self.is_compressed {

@@ -21,8 +21,8 @@ use prost::Message as _;
 
 use super::{
     attempt::{Attempt, innermost, quoted},
+    error::SenderError,
     request::{MAX_ANSWER, Sendable, Taken},
-    sender::SenderError,
     settings::OtlpSettings,
     tls,
 };

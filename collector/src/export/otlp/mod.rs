@@ -19,6 +19,7 @@ mod scope;
 mod settings;
 
 mod attempt;
+mod error;
 mod grpc;
 mod http;
 mod request;
@@ -32,12 +33,13 @@ use std::sync::Arc;
 
 use opentelemetry_proto::tonic::{metrics::v1::ResourceMetrics, trace::v1::ResourceSpans};
 
+pub use error::{NoAnswer, SenderError};
 pub use metrics::MetricsEncoder;
 pub use outbox::{Bounds, Outbox, Parcel, Sending, WhenFull};
 pub use request::Sendable;
 pub use resource::{OwnResource, resource_of};
 pub use scope::spans_of;
-pub use sender::{NoAnswer, Sender, SenderError};
+pub use sender::Sender;
 pub use settings::{BatchBounds, OtlpProtocol, OtlpSettings, TemporalityPreference, TlsFiles};
 pub use tls::TlsError;
 

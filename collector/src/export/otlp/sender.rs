@@ -12,12 +12,12 @@ use tokio::time::{Instant, sleep, timeout};
 use super::{
     Outbox,
     attempt::{Attempt, quoted},
+    error::{NoAnswer, SenderError},
     grpc::GrpcTransport,
     http::HttpTransport,
     outbox::Sending,
     request::{Sendable, Taken},
     settings::{OtlpProtocol, OtlpSettings},
-    tls::TlsError,
 };
 use crate::reconcile::delivery::OtlpLoss;
 
@@ -30,34 +30,6 @@ const LONGEST_DELAY: Duration = Duration::from_secs(10);
 /// A collector that wants to be left alone for longer is asked after this.
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
-/// There can be no sender with such settings.
-#[derive(Debug, thiserror::Error)]
-pub enum SenderError {
-    /// Files of TLS.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// The endpoint.
-    #[error("cannot send to {endpoint}; name an endpoint like http://localhost:4317")]
-    Endpoint {
-        /// Which.
-        endpoint: String,
-        /// Why.
-        #[source]
-        source: tonic::transport::Error,
-    },
-}
-
-/// No collector took an empty request.
-#[derive(Debug, thiserror::Error)]
-#[error("{endpoint} takes no {signal} over {protocol}: {why}")]
-pub struct NoAnswer {
-    endpoint: String,
-    signal: &'static str,
-    protocol: &'static str,
-    /// What went wrong.
-    pub why: String,
-}
-
 /// Sends what waits in an outbox.
 #[derive(Debug)]
 pub struct Sender<P: Sendable> {
@@ -66,9 +38,9 @@ pub struct Sender<P: Sendable> {
     transport: Transport,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 enum Transport {
-    Grpc(GrpcTransport),
+    Grpc(Box<GrpcTransport>),
     Http(Box<HttpTransport>),
 }
 
@@ -84,7 +56,7 @@ impl<P: Sendable> Sender<P> {
     /// Reads the files that it needs, and connects to nobody yet. Within a tokio runtime.
     pub fn new(settings: &OtlpSettings, outbox: Arc<Outbox<P>>) -> Result<Self, SenderError> {
         let transport = match settings.protocol {
-            OtlpProtocol::Grpc => Transport::Grpc(GrpcTransport::new(settings)?),
+            OtlpProtocol::Grpc => Transport::Grpc(Box::new(GrpcTransport::new(settings)?)),
             OtlpProtocol::HttpProtobuf => Transport::Http(Box::new(HttpTransport::new(settings)?)),
         };
         Ok(Self {
@@ -110,6 +82,8 @@ impl<P: Sendable> Sender<P> {
     /// Sends until the outbox is closed and empty, or it has been closed for `grace`. What is not sent
     /// then is lost.
     pub async fn run(&self, grace: Duration) {
+        let lost = || self.outbox.account().lost[OtlpLoss::Shutdown as usize];
+        let before = lost();
         let too_late = async {
             self.outbox.wait_for_close().await;
             sleep(grace).await;
@@ -119,15 +93,15 @@ impl<P: Sendable> Sender<P> {
             () = too_late => {}
         }
         // The daemon ends: what still waits has nobody to send it.
-        let mut lost = 0;
         loop {
             let rest = self.outbox.take(u64::MAX, u64::MAX);
             if rest.items() == 0 {
                 break;
             }
-            lost += rest.items();
             rest.lost(OtlpLoss::Shutdown);
         }
+        // Those too that were just being sent.
+        let lost = lost() - before;
         if lost > 0 {
             tracing::warn!("{self}: {lost} were not sent before the end");
         }
@@ -199,9 +173,14 @@ impl<P: Sendable> Sender<P> {
             }
         };
         let answered = timeout(self.settings.timeout, answered).await;
-        answered.unwrap_or_else(|_| Attempt::Again {
-            after: None,
-            why: format!("no answer in {:?}", self.settings.timeout),
+        answered.unwrap_or_else(|_| {
+            if let Transport::Grpc(grpc) = &self.transport {
+                grpc.reconnect();
+            }
+            Attempt::Again {
+                after: None,
+                why: format!("no answer in {:?}", self.settings.timeout),
+            }
         })
     }
 

@@ -189,7 +189,7 @@ pub(super) fn full_snapshot() -> Snapshot {
             waiting: 5,
             lost: [5, 4, 3, 2, 1],
         }],
-        life_losses: Some([1, 2, 3, 4, 5, 6]),
+        life_losses: Some([1, 2, 3, 4, 5, 6, 7]),
         forwarder: Some(ForwarderFigures {
             spans: 7,
             accepted: 5,

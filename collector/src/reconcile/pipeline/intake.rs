@@ -10,7 +10,7 @@ use crate::{
         LifeNote, Owner, OwnerId,
         cgroup_table::{Change, Moment},
     },
-    drain::{Batch, Event, Samples, Sink, decode::CgroupChange},
+    drain::{Batch, CgroupChange, Event, Samples, Sink},
     host::{
         CgroupKey,
         clock::{Ktime, TimeAnchor},

@@ -28,7 +28,7 @@ pub(super) struct Slow {
 }
 
 impl Pipeline {
-    /// Looks out for samples that take unusually long, from now on, or no longer. While nothing is looked out
+    /// Looks out for containers' samples that take unusually long, from now on, or no longer. While nothing is looked out
     /// for, it costs one comparison for each value.
     ///
     /// Call [`take_slow`](Self::take_slow) after each pass: there are bounds on what is kept until then.

@@ -19,7 +19,7 @@ use collector_common::{
 use super::{Pipeline, PipelineSettings, snapshot::CgroupStats};
 use crate::{
     catalog::Recognizer,
-    drain::{Batch, Event, Samples, Sink as _, decode::CgroupChange},
+    drain::{Batch, CgroupChange, Event, Samples, Sink as _},
     host::{
         CgroupId, CgroupKey, HierarchyId,
         cgroup_mounts::{CgroupMounts, Hierarchy},

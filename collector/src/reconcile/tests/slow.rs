@@ -20,10 +20,15 @@ const OVER_10_MS: SlowThresholds = SlowThresholds {
     block_io: SlowAbove::Time(Duration::from_millis(10)),
 };
 
+/// Where Docker puts a container.
+fn container(id: u64) -> String {
+    format!("/docker/{id:064x}")
+}
+
 fn watching() -> Pipeline {
     let mut pipeline = pipeline();
-    for (id, path) in [(1, "/a"), (2, "/b"), (3, "/c")] {
-        make(&mut pipeline, id, path, 1);
+    for id in 1..=3 {
+        make(&mut pipeline, id, &container(id), 1);
     }
     pipeline.watch_slow(OVER_10_MS);
     pipeline
@@ -64,8 +69,8 @@ fn taken(pipeline: &mut Pipeline) -> Vec<SlowSample> {
     slow.samples
 }
 
-fn path(sample: &SlowSample) -> Option<&str> {
-    Some(&sample.meanwhile.as_ref()?.path)
+fn path(sample: &SlowSample) -> Option<String> {
+    Some(sample.meanwhile.as_ref()?.path.clone())
 }
 
 fn at(ns: u64) -> Ktime {
@@ -98,21 +103,21 @@ fn a_wait_above_the_threshold_has_its_owner_its_time_and_who_had_the_cpu() {
             (
                 Duration::from_millis(30),
                 wait,
-                Some("/a"),
+                Some(container(1)),
                 at(534 * MS),
                 none
             ),
             (Duration::from_millis(11), wait, None, at(555 * MS), none),
         ]
     );
-    let mut owner_of = |path| {
+    let mut owner_of = |path: String| {
         let Scrape { cgroups, lives, .. } = pipeline.scrape();
         let mut rows = cgroups.iter().zip(&lives);
         let (_, life) = rows.find(|(row, _)| row.identity.path == path).unwrap();
         life.as_ref().unwrap().owner
     };
-    assert_eq!(slow[0].owner, owner_of("/c"));
-    assert_eq!(slow[1].owner, owner_of("/b"));
+    assert_eq!(slow[0].owner, owner_of(container(3)));
+    assert_eq!(slow[1].owner, owner_of(container(2)));
     assert_eq!((slow[0].generation, slow[1].generation), (1, 1));
     assert!(taken(&mut pipeline).is_empty(), "told once");
 }
@@ -120,7 +125,7 @@ fn a_wait_above_the_threshold_has_its_owner_its_time_and_who_had_the_cpu() {
 #[test]
 fn nothing_is_slow_unless_it_is_watched_for() {
     let mut pipeline = pipeline();
-    make(&mut pipeline, 1, "/a", 1);
+    make(&mut pipeline, 1, &container(1), 1);
     submit(&mut pipeline, &[switch(1, MS, 1, 1 << 38)], 0, MS);
     assert!(taken(&mut pipeline).is_empty());
     pipeline.watch_slow(OVER_10_MS);
@@ -214,10 +219,21 @@ fn what_one_cgroup_may_have_leaves_room_for_the_others() {
 }
 
 #[test]
+fn what_is_no_containers_takes_no_room_and_is_not_told() {
+    let mut pipeline = watching();
+    make(&mut pipeline, 9, "/system.slice/backup.service", 1);
+    for _ in 0..100 {
+        submit(&mut pipeline, &[switch(1, MS, 9, 20 * MS); 64], 0, 64 * MS);
+    }
+    submit(&mut pipeline, &[switch(9, MS, 1, 20 * MS)], 0, MS);
+    assert_eq!(taken(&mut pipeline).len(), 1);
+}
+
+#[test]
 fn no_more_are_kept_in_a_pass_than_there_is_room_for() {
     let mut pipeline = watching();
     for id in 10..50 {
-        make(&mut pipeline, id, &format!("/{id}"), 1);
+        make(&mut pipeline, id, &container(id), 1);
         submit(&mut pipeline, &[switch(2, MS, id, 20 * MS); 50], 0, 50 * MS);
     }
     let slow = pipeline.take_slow();

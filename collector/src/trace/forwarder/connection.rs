@@ -5,7 +5,7 @@
 //! An agent may be silent for as long as it likes: between frames nothing is waited for. A frame that has begun has to
 //! end.
 
-use std::{sync::Arc, time::Duration};
+use std::{mem, sync::Arc, time::Duration};
 
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans};
 use tokio::{
@@ -94,6 +94,17 @@ pub(super) struct Connection<'a> {
     pub(super) looked: Option<Instant>,
 }
 
+/// The span whose frame ends next in these bytes, and the bytes of that; `None` where none does yet.
+fn next_span(
+    decoder: &mut FrameDecoder,
+    bytes: &mut &[u8],
+) -> Result<Option<(ForwardedSpan, usize)>, GuestFailure> {
+    let Some(frame) = decoder.take(bytes)? else {
+        return Ok(None);
+    };
+    Ok(Some((ForwardedSpan::read(&frame)?, frame.len())))
+}
+
 impl Connection<'_> {
     /// Reads until the agent ends it, or it has to be ended. What was whole before that has gone to the sink.
     pub(super) async fn read(
@@ -119,14 +130,8 @@ impl Connection<'_> {
                     Err(GuestFailure::Truncated)
                 };
             }
-            let mut batch = Vec::new();
             let had_turn = turn.is_some();
-            let taken = self
-                .take(&mut decoder, &buffer[..count], &mut turn, &mut batch)
-                .await;
-            let had_frames = !batch.is_empty();
-            self.give(batch);
-            taken?;
+            let had_frames = self.take(&mut decoder, &buffer[..count], &mut turn).await?;
             if decoder.is_between_frames() {
                 deadline = None;
             } else if had_frames || deadline.is_none() || !had_turn && turn.is_some() {
@@ -136,29 +141,48 @@ impl Connection<'_> {
         }
     }
 
+    /// Takes the frames that end in these bytes, and says whether there were any. What is read is given on before
+    /// anything is waited for.
     async fn take(
-        &self,
+        &mut self,
         decoder: &mut FrameDecoder,
         mut bytes: &[u8],
         turn: &mut Option<Turn>,
-        batch: &mut Vec<ForwardedSpan>,
-    ) -> Result<(), GuestFailure> {
+    ) -> Result<bool, GuestFailure> {
+        let mut batch = Vec::new();
+        let mut had_frames = false;
+        let mut owed = Duration::ZERO;
         while !bytes.is_empty() {
-            let frame = decoder.take(&mut bytes)?;
-            if let Some(frame) = frame {
-                batch.push(ForwardedSpan::read(&frame)?);
-                let length = frame.len();
-                drop(frame);
-                *turn = None;
-                self.wait(self.admitted.pay(length)).await;
-            } else if let Some(length) = decoder.announced()
-                && length > SMALL_FRAME
-                && turn.is_none()
-            {
-                *turn = Some(self.turn(length).await);
+            match next_span(decoder, &mut bytes) {
+                Ok(Some((span, length))) => {
+                    batch.push(span);
+                    had_frames = true;
+                    owed = self.admitted.pay(length);
+                    if turn.is_some() {
+                        // Memory that was asked for is had until the span is gone, too.
+                        self.give(mem::take(&mut batch)).await;
+                        *turn = None;
+                    }
+                }
+                Ok(None) => {
+                    if let Some(length) = decoder.announced()
+                        && length > SMALL_FRAME
+                        && turn.is_none()
+                    {
+                        self.give(mem::take(&mut batch)).await;
+                        self.wait(mem::take(&mut owed)).await;
+                        *turn = Some(self.turn(length).await);
+                    }
+                }
+                Err(failure) => {
+                    self.give(batch).await;
+                    return Err(failure);
+                }
             }
         }
-        Ok(())
+        self.give(batch).await;
+        self.wait(owed).await;
+        Ok(had_frames)
     }
 
     /// Waits until a large frame may be read: until the guest has no other, and there is memory for one more.
@@ -180,7 +204,7 @@ impl Connection<'_> {
     }
 
     /// Gives spans to the sink, those together that one resource has.
-    fn give(&mut self, batch: Vec<ForwardedSpan>) {
+    async fn give(&mut self, batch: Vec<ForwardedSpan>) {
         if batch.is_empty() {
             return;
         }
@@ -200,7 +224,7 @@ impl Connection<'_> {
                 }],
                 ..ResourceSpans::default()
             };
-            self.shared.sink.give(spans, self.admitted.peer());
+            self.shared.sink.give(spans, self.admitted.peer()).await;
         }
     }
 

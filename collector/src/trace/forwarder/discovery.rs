@@ -5,16 +5,14 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
+    fs, io,
     os::unix::fs::FileTypeExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use tokio::task::AbortHandle;
-
-use super::{Forwarder, Listener};
-use crate::{catalog::runtimes::told_json::is_id, error_chain};
+use super::{Accepting, Forwarder, Place, attempt::Attempt};
+use crate::catalog::runtimes::told_json::is_id;
 
 /// Where there is a directory for each sandbox, and a monitor's socket in it: Cloud Hypervisor's, Firecracker's, and
 /// those that the shim in Rust starts.
@@ -37,7 +35,13 @@ const INTERVAL: Duration = Duration::from_millis(100);
 pub struct Discovery {
     host_root: PathBuf,
     port: u32,
-    listening: BTreeMap<PathBuf, Option<AbortHandle>>,
+    sockets: BTreeMap<PathBuf, Socket>,
+}
+
+#[derive(Debug)]
+enum Socket {
+    Listening(Accepting),
+    Missing(Attempt),
 }
 
 impl Discovery {
@@ -47,72 +51,82 @@ impl Discovery {
         Self {
             host_root,
             port,
-            listening: BTreeMap::new(),
+            sockets: BTreeMap::new(),
         }
     }
 
     /// Looks again and again; never ends.
-    pub async fn run(mut self, forwarder: &mut Forwarder) {
+    pub async fn run(mut self, forwarder: &Forwarder) {
         loop {
             self.look(forwarder).await;
             tokio::time::sleep(INTERVAL).await;
         }
     }
 
-    /// Looks once.
-    pub async fn look(&mut self, forwarder: &mut Forwarder) {
-        let there = sockets(&self.host_root);
-        self.listening.retain(|path, handle| {
-            let stays = there.contains(path);
-            if !stays && let Some(handle) = handle {
-                handle.abort();
+    /// Looks once. Where it cannot look, what was there stays.
+    pub async fn look(&mut self, forwarder: &Forwarder) {
+        let (there, unseen) = sockets(&self.host_root);
+        self.sockets.retain(|path, socket| {
+            let is_unseen = || unseen.iter().any(|directory| path.starts_with(directory));
+            let stays = there.contains(path) || is_unseen();
+            if !stays && let Socket::Listening(accepting) = socket {
+                // What its agent said last may not be read yet.
+                accepting.end();
             }
             stays
         });
         for path in there {
-            if self.listening.contains_key(&path) {
-                continue;
+            let socket = self.sockets.entry(path).or_insert_with_key(|path| {
+                Socket::Missing(Attempt::new(Place::Hybrid {
+                    socket_path: path.clone(),
+                    port: self.port,
+                }))
+            });
+            if let Socket::Missing(attempt) = socket
+                && let Some(accepting) = attempt.listen(forwarder).await
+            {
+                *socket = Socket::Listening(accepting);
             }
-            let handle = match Listener::hybrid(&path, self.port).await {
-                Ok(listener) => Some(forwarder.listen(listener)),
-                Err(error) => {
-                    // Once: it is tried again when the sandbox is another.
-                    tracing::warn!("{}", error_chain(&error));
-                    None
-                }
-            };
-            self.listening.insert(path, handle);
         }
     }
 }
 
-/// The sockets that are there.
-fn sockets(host_root: &Path) -> BTreeSet<PathBuf> {
-    let places = PLACES.iter().flat_map(|(directory, socket)| {
-        let entries = fs::read_dir(host_root.join(directory))
-            .into_iter()
-            .flatten();
+/// The sockets that are there, and the directories that cannot be looked into.
+fn sockets(host_root: &Path) -> (BTreeSet<PathBuf>, Vec<PathBuf>) {
+    let (mut there, mut unseen) = (BTreeSet::new(), Vec::new());
+    for (directory, socket) in PLACES {
+        let directory = host_root.join(directory);
+        let entries = match fs::read_dir(&directory) {
+            Ok(entries) => entries,
+            Err(error) => {
+                if error.kind() != io::ErrorKind::NotFound {
+                    unseen.push(directory);
+                }
+                continue;
+            }
+        };
         let sandboxes = entries.take(MAX_SANDBOXES).filter_map(Result::ok);
-        sandboxes.filter_map(move |entry| {
+        let sockets = sandboxes.filter_map(|entry| {
             let is_sandbox = entry.file_name().to_str().is_some_and(is_id);
             let path = entry.path().join(socket);
             let is_socket =
                 fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.file_type().is_socket());
             (is_sandbox && is_socket).then_some(path)
-        })
-    });
-    places.take(MAX_SANDBOXES).collect()
+        });
+        there.extend(sockets.take(MAX_SANDBOXES - there.len()));
+    }
+    (there, unseen)
 }
 
 #[cfg(test)]
 mod tests {
     use std::{
+        io::Write as _,
         os::unix::net::{UnixListener, UnixStream},
-        sync::Arc,
     };
 
     use super::*;
-    use crate::trace::forwarder::{ForwarderSettings, NoSandboxes, SpanSink, Tally, hybrid_path};
+    use crate::trace::forwarder::{hybrid_path, tests::forwarder};
 
     const PORT: u32 = 9;
 
@@ -131,18 +145,10 @@ mod tests {
     async fn sandboxes_are_listened_for_while_they_are_there_and_nothing_else_is() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
-        let tally = Arc::new(Tally::default());
-        let mut forwarder = Forwarder::new(ForwarderSettings {
-            trace_name: "kata-agent".to_owned(),
-            own: Arc::default(),
-            sandboxes: Arc::new(NoSandboxes),
-            proc: "/proc".into(),
-            sink: SpanSink::standard_output(),
-            tally: Arc::clone(&tally),
-        });
+        let (forwarder, tally) = forwarder();
         let mut discovery = Discovery::new(root.to_owned(), PORT);
-        discovery.look(&mut forwarder).await;
-        assert!(discovery.listening.is_empty(), "there is no such place yet");
+        discovery.look(&forwarder).await;
+        assert!(discovery.sockets.is_empty(), "there is no such place yet");
         let sockets = [
             "run/vc/vm/a/clh.sock",
             "run/vc/firecracker/b/root/kata.hvsock",
@@ -160,7 +166,7 @@ mod tests {
         let taken = monitor(root, "run/vc/vm/h/clh.sock");
         fs::write(root.join("run/vc/vm/h/clh.sock_9"), "precious").unwrap();
         for _ in 0..2 {
-            discovery.look(&mut forwarder).await;
+            discovery.look(&forwarder).await;
         }
         assert!(sockets.iter().all(|socket| takes_spans(socket)));
         assert!(!others.iter().chain([&taken]).any(|of| takes_spans(of)));
@@ -170,14 +176,98 @@ mod tests {
         assert_eq!(left.unwrap(), "precious");
 
         fs::remove_file(&sockets[0]).unwrap();
-        discovery.look(&mut forwarder).await;
+        discovery.look(&forwarder).await;
         while tally.figures().sockets == 4 {
             tokio::task::yield_now().await;
         }
         assert!(!takes_spans(&sockets[0]) && takes_spans(&sockets[1]));
         // One that comes again is another.
         monitor(root, "run/vc/vm/a/clh.sock");
-        discovery.look(&mut forwarder).await;
+        discovery.look(&forwarder).await;
         assert!(takes_spans(&sockets[0]));
+        // What is in the way no more is not for ever.
+        fs::remove_file(root.join("run/vc/vm/h/clh.sock_9")).unwrap();
+        discovery.look(&forwarder).await;
+        assert!(!takes_spans(&taken), "it was tried a moment ago");
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(10)).await;
+        discovery.look(&forwarder).await;
+        assert!(takes_spans(&taken));
+    }
+
+    #[tokio::test]
+    async fn where_nobody_can_look_what_was_there_stays_and_other_places_are_looked_at() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        let (forwarder, tally) = forwarder();
+        let mut discovery = Discovery::new(root.to_owned(), PORT);
+        let known = monitor(root, "run/vc/vm/a/clh.sock");
+        fs::write(root.join("run/vc/firecracker"), "no directory").unwrap();
+        discovery.look(&forwarder).await;
+        assert!(takes_spans(&known));
+        fs::rename(root.join("run/vc/vm"), root.join("run/vc/moved")).unwrap();
+        fs::write(root.join("run/vc/vm"), "no directory").unwrap();
+        discovery.look(&forwarder).await;
+        tokio::task::yield_now().await;
+        assert_eq!((discovery.sockets.len(), tally.figures().sockets), (1, 1));
+        fs::remove_file(root.join("run/vc/vm")).unwrap();
+        discovery.look(&forwarder).await;
+        assert!(discovery.sockets.is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_an_agent_said_before_its_sandbox_went_is_read_to_the_end() {
+        const EACH: u64 = 50;
+        let span = include_str!("fixtures/kata-agent-spans.jsonl")
+            .lines()
+            .next()
+            .unwrap();
+        let mut frame = (span.len() as u64).to_be_bytes().to_vec();
+        frame.extend_from_slice(span.as_bytes());
+        let folder = tempfile::tempdir().unwrap();
+        let (forwarder, tally) = forwarder();
+        let mut discovery = Discovery::new(folder.path().to_owned(), PORT);
+        let socket = monitor(folder.path(), "run/vc/vm/a/clh.sock");
+        discovery.look(&forwarder).await;
+        let agent = || UnixStream::connect(hybrid_path(&socket, PORT)).unwrap();
+        let figures_soon = async |is_so: &dyn Fn() -> bool| {
+            let soon = Duration::from_secs(20);
+            let so = async {
+                while !is_so() {
+                    tokio::task::yield_now().await;
+                }
+            };
+            let waited = tokio::time::timeout(soon, so).await;
+            assert!(waited.is_ok(), "{:?}", tally.figures());
+        };
+        // One that is read already, and one that the forwarder has not accepted when its monitor goes.
+        let mut known = agent();
+        known.write_all(&frame).unwrap();
+        figures_soon(&|| tally.figures().spans == 1).await;
+        let mut late = agent();
+        for _ in 0..EACH {
+            known.write_all(&frame).unwrap();
+            late.write_all(&frame).unwrap();
+        }
+        drop(late);
+        fs::remove_file(&socket).unwrap();
+        discovery.look(&forwarder).await;
+        figures_soon(&|| tally.figures().sockets == 0).await;
+        assert!(!takes_spans(&socket));
+        figures_soon(&|| tally.figures().spans == 2 * EACH + 1).await;
+        // It may even go on.
+        known.write_all(&frame).unwrap();
+        drop(known);
+        figures_soon(&|| tally.figures().open == 0).await;
+        let figures = tally.figures();
+        assert_eq!((figures.accepted, figures.spans), (2, 2 * EACH + 2));
+        assert_eq!(figures.errors.iter().sum::<u64>(), 0);
+        // What is left ends with the forwarder.
+        let socket = monitor(folder.path(), "run/vc/vm/b/clh.sock");
+        discovery.look(&forwarder).await;
+        let _silent = UnixStream::connect(hybrid_path(&socket, PORT)).unwrap();
+        figures_soon(&|| tally.figures().open == 1).await;
+        drop(forwarder);
+        figures_soon(&|| (tally.figures().open, tally.figures().sockets) == (0, 0)).await;
     }
 }

@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 
 use opentelemetry_proto::tonic::{
-    common::v1::{AnyValue, ArrayValue, KeyValue, KeyValueList, any_value},
+    common::v1::{AnyValue, ArrayValue, KeyValue, any_value},
     trace::v1::{ResourceSpans, Span, span},
 };
 use serde_json::{Value, json};
@@ -88,19 +88,18 @@ fn key_values(attributes: &[KeyValue]) -> Vec<Value> {
 fn value_of(value: &AnyValue) -> Value {
     use any_value::Value as Of;
     match &value.value {
-        None | Some(Of::StringValueStrindex(_)) => json!({}),
+        // An agent's spans have neither bytes nor maps, and no table of strings.
+        None | Some(Of::StringValueStrindex(_) | Of::BytesValue(_) | Of::KvlistValue(_)) => {
+            json!({})
+        }
         Some(Of::StringValue(value)) => json!({ "stringValue": value }),
         Some(Of::BoolValue(value)) => json!({ "boolValue": value }),
         // As protobuf's JSON has them: not every reader's numbers have 64 bits.
         Some(Of::IntValue(value)) => json!({ "intValue": value.to_string() }),
         Some(Of::DoubleValue(value)) if value.is_finite() => json!({ "doubleValue": value }),
         Some(Of::DoubleValue(value)) => json!({ "doubleValue": not_finite(*value) }),
-        Some(Of::BytesValue(value)) => json!({ "bytesValue": hexadecimal(value) }),
         Some(Of::ArrayValue(ArrayValue { values })) => {
             json!({ "arrayValue": { "values": values.iter().map(value_of).collect::<Vec<_>>() } })
-        }
-        Some(Of::KvlistValue(KeyValueList { values })) => {
-            json!({ "kvlistValue": { "values": key_values(values) } })
         }
     }
 }

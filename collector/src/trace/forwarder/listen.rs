@@ -19,6 +19,9 @@ use tokio_vsock::{VMADDR_CID_ANY, VsockAddr, VsockListener};
 
 use super::peers::Peer;
 
+/// The most connections that wait to be accepted where a socket ends: as many as the system keeps for one.
+const MAX_WAITING: usize = 1024;
+
 /// A connection that can be read.
 pub(super) type Stream = Pin<Box<dyn AsyncRead + Send>>;
 
@@ -125,6 +128,29 @@ impl Listener {
         Ok(Self {
             place: path.display().to_string(),
             socket: Socket::Hybrid(socket, SocketFile(path.into())),
+        })
+    }
+
+    /// Listens no more; what comes out are the connections that nobody accepted yet.
+    pub(super) fn close(self) -> impl Iterator<Item = (Stream, Peer)> {
+        let closed = match self.socket {
+            // It ends with the forwarder alone, and so do its connections.
+            Socket::Vsock(_) => None,
+            Socket::Hybrid(socket, file) => {
+                let path = Arc::clone(&file.0);
+                // First: then nobody can connect any more.
+                drop(file);
+                // What has come is there at once; tokio would have to be told of it.
+                socket.into_std().ok().map(|socket| (socket, path))
+            }
+        };
+        closed.into_iter().flat_map(|(socket, path)| {
+            (0..MAX_WAITING).map_while(move |_| {
+                let (stream, _) = socket.accept().ok()?;
+                stream.set_nonblocking(true).ok()?;
+                let stream: Stream = Box::pin(UnixStream::from_std(stream).ok()?);
+                Some((stream, Peer::Socket(Arc::clone(&path))))
+            })
         })
     }
 

@@ -7,6 +7,7 @@
 //! A guest whose bytes make no sense is disconnected, and counted: after a frame that is not understood, what follows is
 //! not either.
 
+mod attempt;
 mod connection;
 mod conversion;
 mod discovery;
@@ -17,6 +18,7 @@ mod kata_span;
 mod listen;
 mod monitor;
 mod peers;
+mod printer;
 mod room;
 mod server;
 mod sink;
@@ -26,6 +28,7 @@ mod tally;
 mod tests;
 
 pub use self::{
+    attempt::{Place, listen_on},
     connection::MAX_FRAME,
     conversion::{ForwardedSpan, MAX_TEXT, MAX_VALUES, SpanError},
     discovery::Discovery,
@@ -33,7 +36,8 @@ pub use self::{
     guest::{KnownSandbox, NoSandboxes, Sandboxes},
     listen::{ListenError, Listener, hybrid_path},
     peers::Peer,
-    server::{Forwarder, ForwarderSettings},
+    printer::{Printer, Printing},
+    server::{Accepting, Forwarder, ForwarderSettings},
     sink::{FairOutbox, SpanSink},
     tally::Tally,
 };

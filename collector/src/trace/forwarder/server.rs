@@ -6,13 +6,13 @@ use std::{
     collections::HashMap,
     fmt,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
 use tokio::{
-    sync::Semaphore,
-    task::{AbortHandle, JoinSet},
+    sync::{Notify, Semaphore},
+    task::JoinSet,
     time::Instant,
 };
 
@@ -53,8 +53,15 @@ pub struct ForwarderSettings {
 /// Takes spans from agents. What it has begun ends when it is dropped.
 pub struct Forwarder {
     core: Arc<Core>,
-    listeners: JoinSet<()>,
+    /// Of sockets and of connections alike: a connection outlives the socket by which it came.
+    tasks: Arc<Mutex<Tasks>>,
 }
+
+type Tasks = JoinSet<()>;
+
+/// A socket that is listened on; it goes on being so when this is dropped.
+#[derive(Debug)]
+pub struct Accepting(Arc<Notify>);
 
 /// When it was looked for a guest's sandbox, and which was found.
 type Seen = (Instant, Option<String>);
@@ -98,17 +105,35 @@ impl Forwarder {
                 proc: settings.proc,
                 seen: Mutex::default(),
             }),
-            listeners: JoinSet::new(),
+            tasks: Arc::default(),
         }
     }
 
-    /// Takes connections from a socket too, until the handle is used.
-    pub fn listen(&mut self, listener: Listener) -> AbortHandle {
-        while self.listeners.try_join_next().is_some() {}
+    /// Takes connections from a socket too, until that is ended.
+    pub fn listen(&self, listener: Listener) -> Accepting {
         tracing::info!("takes spans of Kata's agents at {}", listener.place);
-        self.listeners
-            .spawn(accept_all(Arc::clone(&self.core), listener))
+        let end = Arc::new(Notify::new());
+        let accept = Accept {
+            core: Arc::clone(&self.core),
+            tasks: Arc::downgrade(&self.tasks),
+        };
+        spawn(&self.tasks, accept.all(listener, Arc::clone(&end)));
+        Accepting(end)
     }
+}
+
+impl Accepting {
+    /// Takes no more connections; those that were made before are read to their ends.
+    pub fn end(&self) {
+        self.0.notify_one();
+    }
+}
+
+/// Begins something that ends with the forwarder, and forgets what has ended.
+fn spawn(tasks: &Mutex<Tasks>, task: impl Future<Output = ()> + Send + 'static) {
+    let mut tasks = tasks.lock().unwrap_or_else(PoisonError::into_inner);
+    while tasks.try_join_next().is_some() {}
+    tasks.spawn(task);
 }
 
 /// Counts a socket for as long as it is listened on.
@@ -127,23 +152,46 @@ impl Drop for Listening<'_> {
     }
 }
 
-async fn accept_all(core: Arc<Core>, listener: Listener) {
-    let _listening = Listening::new(&core.peers.tally);
-    let mut connections = JoinSet::new();
-    loop {
-        while connections.try_join_next().is_some() {}
-        match listener.accept().await {
-            Ok((stream, peer)) => match core.peers.admit(&peer) {
-                Ok(admitted) => {
-                    connections.spawn(serve(Arc::clone(&core), stream, peer, admitted));
+/// One socket's connections.
+struct Accept {
+    core: Arc<Core>,
+    /// Of the forwarder, which is not kept by what it began.
+    tasks: Weak<Mutex<Tasks>>,
+}
+
+impl Accept {
+    async fn all(self, listener: Listener, end: Arc<Notify>) {
+        let _listening = Listening::new(&self.core.peers.tally);
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = end.notified() => break,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => self.admit(stream, peer),
+                Err(error) => {
+                    self.core.peers.tally.error(AgentError::Connection);
+                    tracing::warn!("cannot accept a connection at {}: {error}", listener.place);
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
-                Err(error) => core.refused(&peer, error),
-            },
-            Err(error) => {
-                core.peers.tally.error(AgentError::Connection);
-                tracing::warn!("cannot accept a connection at {}: {error}", listener.place);
-                tokio::time::sleep(ACCEPT_PAUSE).await;
             }
+        }
+        // An agent may have connected, said all and gone by now.
+        for (stream, peer) in listener.close() {
+            self.admit(stream, peer);
+        }
+    }
+
+    fn admit(&self, stream: Stream, peer: Peer) {
+        match self.core.peers.admit(&peer) {
+            Ok(admitted) => {
+                if let Some(tasks) = self.tasks.upgrade() {
+                    let core = Arc::clone(&self.core);
+                    spawn(&tasks, serve(core, stream, peer, admitted));
+                }
+            }
+            Err(error) => self.core.refused(&peer, error),
         }
     }
 }

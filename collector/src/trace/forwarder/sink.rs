@@ -1,19 +1,18 @@
 //! Where forwarded spans go.
 //!
-//! In: spans of one resource. Out: the queue to the collector, or lines for people. Never here: who is waited for; a
-//! full queue counts what it does not take.
+//! In: spans of one resource. Out: the queue to the collector, or lines for people. Never here: a collector that is
+//! waited for; a full queue counts what it does not take.
 
 use std::{
     fmt,
-    io::Write,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
 
 use super::{
-    dump::line_of,
     peers::Peer,
+    printer::Printer,
     room::{Load, Room},
 };
 use crate::{export::otlp::Outbox, reconcile::delivery::OtlpLoss};
@@ -23,7 +22,7 @@ pub enum SpanSink {
     /// To the collector.
     Outbox(FairOutbox),
     /// A line of JSON each time.
-    Dump(Mutex<Box<dyn Write + Send>>),
+    Dump(Printer),
 }
 
 /// The queue to the collector, of which no guest gets all.
@@ -67,23 +66,11 @@ impl SpanSink {
         })
     }
 
-    /// Lines on standard output.
-    #[must_use]
-    pub fn standard_output() -> Self {
-        Self::Dump(Mutex::new(Box::new(std::io::stdout())))
-    }
-
-    pub(super) fn give(&self, spans: ResourceSpans, of: &Peer) {
+    /// A queue takes or refuses them at once; lines may have to wait.
+    pub(super) async fn give(&self, spans: ResourceSpans, of: &Peer) {
         match self {
             Self::Outbox(outbox) => outbox.put(spans, of),
-            Self::Dump(writer) => {
-                let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
-                let line = line_of(&spans);
-                let written = writer.write_all(line.as_bytes());
-                if let Err(error) = written.and_then(|()| writer.flush()) {
-                    tracing::warn!("cannot print spans: {error}");
-                }
-            }
+            Self::Dump(printer) => printer.print(&spans).await,
         }
     }
 }

@@ -38,6 +38,8 @@ use super::{
     guest::{Known, NoSandboxes, Said},
     kata_span::MAX_ITEMS,
     peers::{Peer, Peers},
+    printer::Printer,
+    server::{Forwarder, ForwarderSettings},
     sink::SpanSink,
     tally::Tally,
 };
@@ -47,6 +49,25 @@ use crate::{
 };
 
 const FIXTURES: &str = include_str!("fixtures/kata-agent-spans.jsonl");
+
+/// One that sends to nobody, and what it counts.
+pub(super) fn forwarder() -> (Forwarder, Arc<Tally>) {
+    let tally = Arc::new(Tally::default());
+    let outbox = Outbox::new(Bounds {
+        items: 1000,
+        bytes: 1 << 20,
+        when_full: WhenFull::DropNew,
+    });
+    let forwarder = Forwarder::new(ForwarderSettings {
+        trace_name: "kata-agent".to_owned(),
+        own: Arc::default(),
+        sandboxes: Arc::new(NoSandboxes),
+        proc: "/proc".into(),
+        sink: SpanSink::to_collector(Arc::new(outbox)),
+        tally: Arc::clone(&tally),
+    });
+    (forwarder, tally)
+}
 
 fn key_value(key: &str, value: Value) -> KeyValue {
     KeyValue {
@@ -611,6 +632,27 @@ async fn a_hostile_guest_is_disconnected_and_what_it_said_before_counts() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_read_is_given_on_before_anything_is_waited_for() {
+    let bench = Bench::new();
+    let frame = framed(FIXTURES.lines().next().unwrap().as_bytes());
+    // Another connection of the same guest has the turn for large frames, and keeps it.
+    let busy = bench.peers.admit(&Peer::Cid(3)).unwrap();
+    let turn = busy.turn().await;
+    let (mut guest, ended) = bench.connect(3);
+    let spaces = " ".repeat(100_000);
+    let large = framed((FIXTURES.lines().next().unwrap().to_owned() + &spaces).as_bytes());
+    let bytes = [frame.as_slice(), &frame, &large].concat();
+    guest.write_all(&bytes[..10_000]).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(bench.spans(), 2);
+    drop(turn);
+    guest.write_all(&bytes[10_000..]).await.unwrap();
+    drop(guest);
+    assert_eq!(kind_of(ended).await, None);
+    assert_eq!(bench.spans(), 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn frames_of_guests_that_speak_at_once_are_not_mixed_up() {
     let bench = Bench::new();
     let frames: Vec<_> = FIXTURES.lines().map(|of| framed(of.as_bytes())).collect();
@@ -666,8 +708,8 @@ impl Write for Page {
     }
 }
 
-#[test]
-fn a_dump_is_a_line_in_which_nothing_moves_a_terminal() {
+#[tokio::test]
+async fn a_dump_is_a_line_in_which_nothing_moves_a_terminal() {
     let name = r#""name":"a\u001b[2J\u009b31m\nb""#;
     let read = altered(r#""name":"root-span""#, name).unwrap();
     assert_eq!(
@@ -675,7 +717,8 @@ fn a_dump_is_a_line_in_which_nothing_moves_a_terminal() {
         "the span is as it was"
     );
     let page = Page::default();
-    let sink = SpanSink::Dump(Mutex::new(Box::new(page.clone())));
+    let (printer, printing) = Printer::start(Box::new(page.clone())).unwrap();
+    let sink = SpanSink::Dump(printer);
     sink.give(
         opentelemetry_proto::tonic::trace::v1::ResourceSpans {
             scope_spans: vec![opentelemetry_proto::tonic::trace::v1::ScopeSpans {
@@ -685,7 +728,10 @@ fn a_dump_is_a_line_in_which_nothing_moves_a_terminal() {
             ..Default::default()
         },
         &Peer::Cid(3),
-    );
+    )
+    .await;
+    drop(sink);
+    assert_eq!(printing.finish(Duration::from_secs(20)).await.unwrap(), 0);
     let text = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
     assert_eq!(text.matches(char::is_control).collect::<Vec<_>>(), ["\n"]);
     let line: serde_json::Value = serde_json::from_str(&text).unwrap();

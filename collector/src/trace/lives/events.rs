@@ -107,7 +107,7 @@ pub(super) fn who(prefix: &str, identity: &Identity) -> Vec<KeyValue> {
     ];
     let known = known.into_iter().filter(|(_, value)| !value.is_empty());
     known
-        .map(|(key, value)| text(&format!("{prefix}.{key}"), value))
+        .map(|(key, value)| text(format!("{prefix}.{key}"), value))
         .collect()
 }
 

@@ -41,7 +41,11 @@ impl LivesView {
     pub fn put(&self, owner: OwnerId, exemplar: Exemplar) {
         let mut all = self.exemplars();
         if all.len() >= MAX_CGROUPS && !all.contains_key(&owner) {
-            return;
+            // Those of whose end nothing was heard.
+            all.retain(|_, of| of.iter().any(|known| is_recent(known, exemplar.at)));
+            if all.len() >= MAX_CGROUPS {
+                return;
+            }
         }
         let of_cgroup = all.entry(owner).or_default();
         of_cgroup.retain(|known| {

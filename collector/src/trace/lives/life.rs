@@ -11,7 +11,7 @@ use super::{
     events::{Event, Events},
     ids::{LifeId, span_id},
     rates::Bucket,
-    settings::{EVENT_WAIT, EXIT_WAIT, LOOK, MAX_SPANS, NAME_WAIT, SETTLE},
+    settings::{ARRIVAL, EVENT_WAIT, EXIT_WAIT, LOOK, MAX_SPANS, NAME_WAIT, SETTLE},
     slow::Slow,
 };
 use crate::{
@@ -41,6 +41,8 @@ pub(super) struct Life {
     pub(super) started: Option<SystemTime>,
     pub(super) end: Option<End>,
     pub(super) exit: Option<Exit>,
+    /// How it ended, as it was known before the last samples came: another may begin at its place until then.
+    pub(super) ending: Option<Ending>,
     pub(super) trace: Option<Trace>,
     /// Up to then a checkpoint told of it.
     pub(super) told_until: (Ktime, SystemTime),
@@ -106,9 +108,8 @@ pub struct Ending {
     pub figures: Option<Figures>,
     /// How it was had.
     pub how: LastReading,
-    /// What its tasks ran and waited, and the part of the waits that was a CPU bandwidth limit; `None` where another
-    /// has begun at its place.
-    pub sched: Option<(SchedSums, Duration)>,
+    /// What its tasks ran and waited, and the part of the waits that was a CPU bandwidth limit.
+    pub sched: (SchedSums, Duration),
     /// The 99th percentile of the latest waits.
     pub wait_p99: Option<Duration>,
 }
@@ -141,6 +142,7 @@ impl Life {
             started: None,
             end: None,
             exit: None,
+            ending: None,
             trace: None,
             told_until: (now.ktime, began),
             events: Events::default(),
@@ -176,7 +178,10 @@ impl Life {
     /// A process is in it: it goes on.
     pub(super) const fn fill(&mut self) {
         self.was_filled = true;
-        self.end = None;
+        if self.end.take().is_some() {
+            // These were of what has ended.
+            (self.ending, self.exit) = (None, None);
+        }
     }
 
     /// Its last process left, perhaps in one more hierarchy.
@@ -287,13 +292,18 @@ impl Life {
         is_new || self.end.is_some() || now.since(self.looked) >= LOOK
     }
 
+    /// Whether how it ended can be looked up: anew at each look, as it becomes more exact.
+    pub(super) fn is_ending_due(&self, now: &Now) -> bool {
+        self.end.is_some_and(|end| now.since(end.heard) >= SETTLE)
+    }
+
     /// Whether all is known that will be, after its end.
     pub(super) fn is_over(&self, now: &Now) -> bool {
         let Some(end) = self.end else { return false };
-        let is_settled = now.since(end.heard) >= SETTLE;
+        let has_arrived = now.since(end.heard) >= ARRIVAL;
         let is_exit_settled = |exit: Exit| now.since(exit.heard) >= SETTLE;
         let is_named = self.identity.told.is_some();
-        is_settled
+        has_arrived
             && (now.since(end.heard) >= EXIT_WAIT
                 || is_named && self.exit.is_some_and(is_exit_settled))
     }
@@ -305,13 +315,19 @@ impl Life {
 
     /// Whether a checkpoint is due.
     pub(super) fn is_checkpoint_due(&self, settings: &LivesSettings, now: &Now) -> bool {
-        let is_sent = self.trace.is_some_and(|trace| trace.is_sent);
+        self.is_told() && now.since(self.told_until.0) >= settings.checkpoint
+    }
+
+    /// Whether one is due because of what happened.
+    pub(super) fn are_events_due(&self, settings: &LivesSettings, now: &Now) -> bool {
         let wait = EVENT_WAIT.min(settings.checkpoint);
         let has_waited = |since: Ktime| now.since(since) >= wait;
-        is_sent
-            && self.end.is_none()
-            && (now.since(self.told_until.0) >= settings.checkpoint
-                || self.events.since().is_some_and(has_waited))
+        self.is_told() && self.events.since().is_some_and(has_waited)
+    }
+
+    /// Whether it is told of while it goes on.
+    fn is_told(&self) -> bool {
+        self.end.is_none() && self.trace.is_some_and(|trace| trace.is_sent)
     }
 
     /// Whether its next span is of another trace.
@@ -351,7 +367,21 @@ impl Life {
         }
         self.figures = Some(*figures);
         let over = self.episodes.read(figures, is_last, settings, &now.clocks);
-        self.push(over, now)
+        self.push_episodes(over, now)
+    }
+
+    /// Takes the episodes that are not over, as far as they were. How many found no room.
+    pub(super) fn tell_episodes(&mut self, goes_on: bool, now: &Now) -> u64 {
+        let open = self.episodes.so_far(goes_on, &now.clocks);
+        self.push_episodes(open, now)
+    }
+
+    fn push_episodes(&mut self, mut episodes: Vec<Event>, now: &Now) -> u64 {
+        for episode in &mut episodes {
+            // The clocks are compared at each look, and one that began with the life may seem some ns earlier.
+            episode.at = episode.at.max(self.began);
+        }
+        self.push(episodes, now)
     }
 
     /// Takes events. How many found no room.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::drain::Drainer;
+
 /// How much is told.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LivesSettings {
@@ -13,9 +15,9 @@ pub struct LivesSettings {
     pub checkpoint: Duration,
     /// How long one trace of a life is at most.
     pub trace: Duration,
-    /// Slow samples and OOM kills of one container.
+    /// Slow samples of one container.
     pub container: Rate,
-    /// Those of all.
+    /// Those of all; and as many checkpoints that tell what happened.
     pub total: Rate,
 }
 
@@ -37,7 +39,11 @@ pub(super) const NAME_WAIT: Duration = Duration::from_secs(2);
 /// So long the last one waits for the runtime to tell of the exit.
 pub(super) const EXIT_WAIT: Duration = Duration::from_secs(3);
 
-/// So long what a runtime told of an exit can become more exact, and the last reading be had.
+/// So long the last sample can take to here, and the last reading: a CPU that fell silent keeps its samples for
+/// two of these, and then they wait for a pass over the rings and for a look.
+pub(super) const ARRIVAL: Duration = Drainer::REFRESH.saturating_mul(4);
+
+/// So long what a runtime told of an exit can become more exact.
 pub(super) const SETTLE: Duration = Duration::from_millis(400);
 
 /// What happened is told no later than so long afterwards, and with it what happened meanwhile.

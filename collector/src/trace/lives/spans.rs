@@ -137,7 +137,7 @@ pub(super) fn whole(
     life: &mut Life,
     id: SpanRef,
     trace: &Trace,
-    ending: &Ending,
+    ending: Option<&Ending>,
     ended: SystemTime,
     now: &Now,
 ) -> Span {
@@ -150,24 +150,25 @@ pub(super) fn whole(
     attributes.push(int("cgscope.oom_kills", life.oom_kills));
     attributes.push(int("cgscope.slow_samples", life.slow_samples));
     // Where another has begun at its place, what was read of it is gone, but for what was looked at before.
-    let seen_before = life.figures.filter(|_| ending.figures.is_none());
-    let how = match ending.how {
+    let figures = ending.and_then(|ending| ending.figures);
+    let seen_before = life.figures.filter(|_| figures.is_none());
+    let how = match ending.map_or(LastReading::EventsOnly, |ending| ending.how) {
         // Its cgroup is still there, and was not read after its end.
         LastReading::Running => LastReading::Earlier,
         LastReading::EventsOnly if seen_before.is_some() => LastReading::Earlier,
         how => how,
     };
     attributes.push(text("cgscope.last_reading", how.name()));
-    if let Some(figures) = ending.figures.or(seen_before) {
+    if let Some(figures) = figures.or(seen_before) {
         attributes.extend(figures.attributes());
     }
-    if let Some((sched, throttled)) = ending.sched {
+    if let Some((sched, throttled)) = ending.map(|ending| ending.sched) {
         let waited = std::time::Duration::from_nanos(sched.waited_ns);
         attributes.push(int("cgscope.runqueue.waits", sched.waits));
         attributes.push(seconds("cgscope.runqueue.waited", waited));
         attributes.push(seconds("cgscope.runqueue.throttled", throttled));
     }
-    let p99 = ending.wait_p99;
+    let p99 = ending.and_then(|ending| ending.wait_p99);
     attributes.extend(p99.map(|p99| seconds("cgscope.runqueue.p99", p99)));
     for (name, at) in [
         ("cgscope.runtime.started", life.started),

@@ -76,6 +76,8 @@ pub struct Lives {
     /// The latest life of an owner, once it was told to its end.
     told: HashMap<OwnerId, ToldLife>,
     bucket: Bucket,
+    /// For checkpoints: those who are slow all the time leave none of the other.
+    checkpoints: Bucket,
 }
 
 impl fmt::Debug for Lives {
@@ -109,6 +111,7 @@ impl Lives {
             latest: HashMap::new(),
             told: HashMap::new(),
             bucket: Bucket::new(settings.total, now),
+            checkpoints: Bucket::new(settings.total, now),
         }
     }
 
@@ -187,13 +190,13 @@ impl Lives {
     }
 
     /// Takes a slow sample. `container` is the owner whose container it is of, and `inside` whose cgroup it was if
-    /// that is another's; `disk` the kernel's name of its disk.
+    /// that is another's; `disk` tells the kernel's name of its disk.
     pub fn slow(
         &mut self,
         sample: SlowSample,
         container: OwnerId,
         inside: Option<Arc<Identity>>,
-        disk: Option<String>,
+        disk: impl FnOnce(&SlowSample) -> Option<String>,
         now: &Now,
     ) {
         let key = if container == sample.owner {
@@ -203,7 +206,8 @@ impl Lives {
             (container, latest.unwrap_or_default())
         };
         if !self.by_key.contains_key(&key) {
-            self.view.lose(LifeLoss::Containers, 1);
+            let told = self.told.get(&key.0);
+            self.lose_of(told.is_some_and(|told| told.key == key));
             return;
         }
         if !self.is_within_rate(key, now) {
@@ -213,9 +217,9 @@ impl Lives {
             return;
         };
         let slow = Slow {
+            disk: disk(&sample),
             sample,
             inside,
-            disk,
         };
         if life.trace.is_some_and(|trace| trace.is_sent) {
             self.tell_slow(key, &slow, now);
@@ -234,14 +238,37 @@ impl Lives {
             if self.by_key.get(&key).is_some_and(is_due) {
                 self.tell_root(key, now);
             }
-            let is_due = |life: &Life| life.is_checkpoint_due(&self.settings, now);
-            if self.by_key.get(&key).is_some_and(is_due) {
+            let Some(life) = self.by_key.get(&key) else {
+                continue;
+            };
+            if life.is_checkpoint_due(&self.settings, now) {
+                self.tell_checkpoint(key, now);
+            } else if life.are_events_due(&self.settings, now)
+                && self.checkpoints.has(self.settings.total, now.ktime)
+            {
+                // What finds no token waits, with what happens meanwhile.
+                self.checkpoints.take();
                 self.tell_checkpoint(key, now);
             }
         }
     }
 
-    /// The lives that are over, of which the end is to be looked up.
+    /// The lives that have ended, of which the end is to be looked up and [kept](Self::keep): another may begin at
+    /// their place before they are told.
+    #[must_use]
+    pub fn ending(&self, now: &Now) -> Vec<LifeKey> {
+        let ending = self.by_key.values().filter(|life| life.is_ending_due(now));
+        ending.map(|life| life.key).collect()
+    }
+
+    /// Keeps how a life ended, so far.
+    pub fn keep(&mut self, key: LifeKey, ending: Ending) {
+        if let Some(life) = self.by_key.get_mut(&key) {
+            life.ending = Some(ending);
+        }
+    }
+
+    /// The lives that are over, of which the end was kept, if it could be.
     #[must_use]
     pub fn over(&self, now: &Now) -> Vec<LifeKey> {
         let over = self.by_key.values().filter(|life| life.is_over(now));
@@ -256,20 +283,25 @@ impl Lives {
     }
 
     /// Tells a whole life, and forgets it.
-    pub fn close(&mut self, key: LifeKey, ending: &Ending, now: &Now) {
+    pub fn close(&mut self, key: LifeKey, now: &Now) {
         let Some(mut life) = self.forget(key) else {
             return;
         };
         if !life.is_real() {
             return;
         }
-        let Some(mut trace) = life.trace else { return };
-        if let Some(figures) = &ending.figures {
-            let refused = life.read(figures, true, &self.settings, now);
+        let Some(mut trace) = life.trace else {
+            // Another came to its place before it was looked at once.
+            self.view
+                .lose(LifeLoss::Missed, 1 + life.early.len() as u64);
+            return;
+        };
+        let ending = life.ending;
+        if let Some(figures) = ending.and_then(|ending| ending.figures) {
+            let refused = life.read(&figures, true, &self.settings, now);
             self.view.lose(LifeLoss::SpanFull, refused);
         }
-        let open = life.episodes.so_far(false, &now.clocks);
-        let refused = life.push(open, now);
+        let refused = life.tell_episodes(false, now);
         self.view.lose(LifeLoss::SpanFull, refused);
         let mut told = Vec::new();
         if !trace.is_sent {
@@ -285,7 +317,14 @@ impl Lives {
         }
         let ended = life.end.map_or(now.wall, |end| end.at);
         let id = trace.next();
-        told.push(spans::whole(&mut life, id, &trace, ending, ended, now));
+        told.push(spans::whole(
+            &mut life,
+            id,
+            &trace,
+            ending.as_ref(),
+            ended,
+            now,
+        ));
         if self.send(&life.identity, told) {
             for (owner, exemplar) in exemplars {
                 self.view.put(owner, exemplar);
@@ -308,9 +347,14 @@ impl Lives {
         let keys: Vec<_> = self.by_key.keys().copied().collect();
         for key in keys {
             self.tell_root(key, now);
-            let is_sent = |life: &Life| life.trace.is_some_and(|trace| trace.is_sent);
-            if self.by_key.get(&key).is_some_and(is_sent) {
+            let Some(life) = self.by_key.get(&key) else {
+                continue;
+            };
+            if life.trace.is_some_and(|trace| trace.is_sent) {
                 self.tell_checkpoint(key, now);
+            } else if life.is_real() {
+                let lost = 1 + life.early.len() as u64;
+                self.view.lose(LifeLoss::QueueFull, lost);
             }
         }
     }
@@ -401,18 +445,35 @@ impl Lives {
         };
         let key = (*owner, identity.generation);
         let key = if self.by_key.contains_key(&key) {
-            Some(key)
+            key
         } else {
-            let of = identity.container.as_ref().and_then(Container::key);
-            let lives = of.and_then(|of| self.of_container.get(&of));
-            lives.and_then(|lives| lives.last().copied())
+            // What is no container's has no trace.
+            let Some(of) = identity.container.as_ref().and_then(Container::key) else {
+                return;
+            };
+            let lives = self.of_container.get(&of);
+            let Some(key) = lives.and_then(|lives| lives.last().copied()) else {
+                let was_told = self.told.values().any(|told| told.container == of);
+                self.lose_of(was_told);
+                return;
+            };
+            key
         };
-        let Some(key) = key else { return };
         if let Some(life) = self.by_key.get_mut(&key)
             && !life.oom_kill(kill, now)
         {
             self.view.lose(LifeLoss::SpanFull, 1);
         }
+    }
+
+    /// Something is of a life that is not followed, or no longer.
+    fn lose_of(&self, was_told: bool) {
+        let loss = if was_told {
+            LifeLoss::Late
+        } else {
+            LifeLoss::Containers
+        };
+        self.view.lose(loss, 1);
     }
 
     fn is_within_rate(&mut self, key: LifeKey, now: &Now) -> bool {
@@ -445,7 +506,8 @@ impl Lives {
         };
         let root = spans::root(life, &trace);
         let identity = Arc::clone(&life.identity);
-        let is_sent = self.send(&identity, vec![root]);
+        // It is tried again: nothing is lost of it yet.
+        let is_sent = (self.send)(spans::of_container(&identity, &self.own, vec![root]));
         let Some(life) = self.by_key.get_mut(&key) else {
             return;
         };
@@ -472,10 +534,12 @@ impl Lives {
         };
         let (id, parent) = (trace.next(), trace.root);
         let (span, exemplar) = slow.span(id, parent, now);
-        life.slow_samples += 1;
         let identity = Arc::clone(&life.identity);
         if self.send(&identity, vec![span]) {
             self.view.put(slow.sample.owner, exemplar);
+            if let Some(life) = self.by_key.get_mut(&key) {
+                life.slow_samples += 1;
+            }
         }
     }
 
@@ -484,8 +548,7 @@ impl Lives {
         let Some(life) = self.by_key.get_mut(&key) else {
             return;
         };
-        let open = life.episodes.so_far(true, &now.clocks);
-        let refused = life.push(open, now);
+        let refused = life.tell_episodes(true, now);
         self.view.lose(LifeLoss::SpanFull, refused);
         let Some(mut trace) = life.trace.filter(|trace| trace.is_sent) else {
             return;

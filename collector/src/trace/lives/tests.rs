@@ -190,18 +190,14 @@ impl Told {
             });
             self.lives.stand(key, standing.as_ref(), &now);
         }
-        for key in self.lives.over(&now) {
-            let mut ending = self.ending();
-            if key.1 != generation {
-                // Another has begun at its place.
-                ending = Ending {
-                    figures: None,
-                    how: LastReading::EventsOnly,
-                    sched: None,
-                    wait_p99: None,
-                };
+        // Of one at whose place another has begun nothing can be looked up.
+        for key in self.lives.ending(&now) {
+            if key.1 == generation {
+                self.lives.keep(key, self.ending());
             }
-            self.lives.close(key, &ending, &now);
+        }
+        for key in self.lives.over(&now) {
+            self.lives.close(key, &now);
         }
         self.lives.tell_due(&now);
     }
@@ -217,14 +213,14 @@ impl Told {
                 ..Figures::default()
             }),
             how: LastReading::Final,
-            sched: Some((
+            sched: (
                 SchedSums {
                     ran_ns: 1,
                     waited_ns: 2_000_000,
                     waits: 3,
                 },
                 Duration::from_millis(1),
-            )),
+            ),
             wait_p99: Some(Duration::from_millis(2)),
         }
     }
@@ -253,7 +249,7 @@ impl Told {
             meanwhile: Some(self.identity(1, 0, None)),
         };
         let now = self.now(ms);
-        self.lives.slow(sample, OWNER, None, None, &now);
+        self.lives.slow(sample, OWNER, None, |_| None, &now);
     }
 
     fn spans(&self) -> Vec<Span> {
@@ -332,7 +328,7 @@ fn a_short_life_is_one_whole_trace_with_its_own_beginning_and_end() {
     };
     told.look(200, 1, 0, Some(runtime.clone()));
     assert_eq!(told.spans(), [], "what is told of it may change yet");
-    told.look(700, 1, 0, Some(runtime));
+    told.look(1_900, 1, 0, Some(runtime));
     let spans = told.spans();
     let [root, life] = &spans[..] else {
         panic!("{spans:?}");
@@ -381,7 +377,7 @@ fn a_good_end_is_no_error_and_an_end_that_nobody_tells_of_is_told_without_a_code
     told.look(50, 1, 0, Some(named()));
     told.ends(100);
     told.exits(101, 0);
-    told.look(700, 1, 0, Some(named()));
+    told.look(1_900, 1, 0, Some(named()));
     let [life] = &told.named("container")[..] else {
         panic!("{:?}", told.names());
     };
@@ -561,7 +557,8 @@ fn an_exit_is_of_the_life_that_it_ended_also_when_the_next_one_has_begun() {
     told.look(800, 2, 250, Some(running.clone()));
     told.ends(900);
     told.exits(902, 2);
-    told.look(2_000, 2, 250, Some(running));
+    told.look(1_800, 2, 250, Some(running.clone()));
+    told.look(2_700, 2, 250, Some(running));
     let lives = told.named("container");
     let codes: Vec<_> = lives
         .iter()
@@ -571,6 +568,47 @@ fn an_exit_is_of_the_life_that_it_ended_also_when_the_next_one_has_begun() {
     let ends: Vec<_> = lives.iter().map(|life| life.end_time_unix_nano).collect();
     assert_eq!(ends, [told.nanos(100), told.nanos(900)]);
     assert_ne!(lives[0].trace_id, lives[1].trace_id);
+}
+
+#[test]
+fn how_one_ended_is_known_also_when_another_began_at_its_place_before_that_was_told() {
+    let mut told = Told::new();
+    told.begins(0, 1, true);
+    told.look(50, 1, 0, Some(named()));
+    told.ends(100);
+    told.exits(102, 0);
+    told.look(600, 1, 0, Some(named()));
+    assert!(told.named("container").is_empty());
+    told.begins(700, 2, true);
+    told.look(2_000, 2, 700, Some(named()));
+    let [life] = &told.named("container")[..] else {
+        panic!("{:?}", told.names());
+    };
+    let of_life = |key| attribute(&life.attributes, key);
+    assert_eq!(of_life("cgscope.cpu.time"), Some(Value::DoubleValue(1.5)));
+    assert_eq!(of_life("cgscope.runqueue.waits"), Some(Value::IntValue(3)));
+}
+
+#[test]
+fn what_a_silent_cpu_kept_until_after_the_end_is_told_and_what_comes_later_is_counted() {
+    let mut told = Told::new();
+    told.begins(0, 1, true);
+    told.look(900, 1, 0, Some(named()));
+    told.ends(1_000);
+    told.exits(1_002, 0);
+    told.look(1_900, 1, 0, Some(named()));
+    told.slow(2_000, 20);
+    assert!(told.named("container").is_empty(), "there may be more");
+    told.look(3_000, 1, 0, Some(named()));
+    let lives = told.named("container");
+    assert_eq!(lives.len(), 1);
+    let samples = attribute(&lives[0].attributes, "cgscope.slow_samples");
+    assert_eq!(samples, Some(Value::IntValue(1)));
+    assert_eq!(told.named("runqueue wait").len(), 1);
+    told.slow(3_100, 20);
+    assert_eq!(told.named("runqueue wait").len(), 1);
+    assert_eq!(told.lost(LifeLoss::Late), 1);
+    assert_eq!(told.lost(LifeLoss::Containers), 0);
 }
 
 #[test]
@@ -724,8 +762,13 @@ fn block_io_names_its_disk_and_its_operation() {
         ..Identity::clone(&told.identity(4, 0, None))
     });
     let now = told.now(1_010);
-    told.lives
-        .slow(sample, OWNER, Some(inside), Some("sda".to_owned()), &now);
+    told.lives.slow(
+        sample,
+        OWNER,
+        Some(inside),
+        |_| Some("sda".to_owned()),
+        &now,
+    );
     let [span] = &told.named("block i/o in device")[..] else {
         panic!("{:?}", told.names());
     };
@@ -750,7 +793,7 @@ fn a_cgroup_that_is_filled_after_its_life_was_told_goes_on_in_a_linked_trace() {
     let at = told.ktime(9_500);
     told.happens(9_500, Moment::Emptied { owner: OWNER, at });
     told.exits(9_510, 4);
-    told.look(10_500, 1, 0, Some(named()));
+    told.look(11_300, 1, 0, Some(named()));
     let names = [
         "container started",
         "container",

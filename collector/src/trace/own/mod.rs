@@ -6,8 +6,10 @@
 //! The model is a control loop's: an *object* is a container, a *controller* is the loop that follows one
 //! runtime. `docs/tracing.md` has the table of names, and a test compares spans with it.
 //!
-//! Off is a comparison with nothing. An object that is not sampled is two random numbers: its key, its
+//! Off is a comparison with nothing. An object that is not sampled is one subtraction: its key, its
 //! attributes and its context are made when its span is recorded, and not before.
+
+mod gaps;
 
 pub mod names;
 

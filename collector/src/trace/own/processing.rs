@@ -110,7 +110,6 @@ impl Recorded {
     ) -> Self {
         let key = name.key();
         let of_key = || vec![KeyValue::new(key::OBJECT_KEY, key.clone())];
-        span.set_attributes(of_key());
         span.add_event(event::BAGGAGE, of_key());
         span.add_event(event::PROCESS_OBJECT, of_key());
         let context = Context::new().with_baggage(of_key()).with_span(span);

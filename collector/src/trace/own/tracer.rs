@@ -4,17 +4,15 @@ use std::{sync::Arc, time::SystemTime};
 
 use opentelemetry::{
     Context, InstrumentationScope, KeyValue,
-    trace::{Span as _, SpanBuilder, SpanKind, Tracer as _, TracerProvider as _},
+    trace::{SpanBuilder, SpanKind, Tracer as _, TracerProvider as _},
 };
 use opentelemetry_sdk::{
     Resource,
-    trace::{
-        IdGenerator as _, RandomIdGenerator, Sampler, SamplingDecision, SdkTracer,
-        SdkTracerProvider, ShouldSample as _,
-    },
+    trace::{RandomIdGenerator, Sampler, SdkTracer, SdkTracerProvider},
 };
 
 use super::{
+    gaps::Gaps,
     names::{COMPONENT_NAME, key, span},
     object::Object,
     processing::{Processing, Recorded},
@@ -32,7 +30,7 @@ pub struct LoopTracer(Option<Arc<Recorder>>);
 /// Makes spans of a part of all objects.
 #[derive(Clone, Debug)]
 struct Sampled {
-    sampler: Sampler,
+    gaps: Arc<Gaps>,
     tracer: SdkTracer,
 }
 
@@ -42,6 +40,9 @@ struct Recorder {
     /// What is on every root span of the loop.
     attributes: Vec<KeyValue>,
 }
+
+/// Attributes of the root span of an object beyond those of its loop, at its end.
+const OF_OBJECT: usize = 9;
 
 /// How the processing of an object begins.
 #[derive(Clone, Copy, Debug)]
@@ -83,7 +84,7 @@ impl WorkTracer {
             .with_version(env!("CARGO_PKG_VERSION"))
             .build();
         Self(Some(Sampled {
-            sampler: Sampler::TraceIdRatioBased(ratio),
+            gaps: Arc::new(Gaps::new(ratio)),
             tracer: provider.tracer_with_scope(scope),
         }))
     }
@@ -131,18 +132,6 @@ impl LoopTracer {
     }
 }
 
-impl Sampled {
-    /// Whether the next object is in the part that is traced. Asked before its span is begun: one that is not
-    /// costs a random number and no span.
-    fn is_next_sampled(&self) -> bool {
-        let by = RandomIdGenerator::default().new_trace_id();
-        let asked = self
-            .sampler
-            .should_sample(None, by, "", &SpanKind::Consumer, &[], &[]);
-        asked.decision == SamplingDecision::RecordAndSample
-    }
-}
-
 impl Recorder {
     fn begin(&self, beginning: Beginning, object: impl FnOnce() -> Object) -> Processing {
         let Beginning {
@@ -150,26 +139,26 @@ impl Recorder {
             failures,
             at,
         } = beginning;
-        if !self.of.is_next_sampled() {
+        // Asked before a span is begun: an object that is not traced costs none.
+        if !self.of.gaps.is_over() {
             return Processing::unrecorded();
         }
-        let mut builder =
-            SpanBuilder::from_name(span::PROCESS_OBJECT).with_kind(SpanKind::Consumer);
-        builder.start_time = at;
-        let mut span = self.of.tracer.build_with_context(builder, &Context::new());
-        let object = object();
-        span.set_attributes(self.attributes.iter().cloned());
-        span.set_attributes([
-            KeyValue::new(key::CONTAINER_ID, object.id),
+        let Object { id, name } = object();
+        let mut attributes = Vec::with_capacity(self.attributes.len() + OF_OBJECT);
+        attributes.extend_from_slice(&self.attributes);
+        attributes.extend([
+            KeyValue::new(key::CONTAINER_ID, id),
             KeyValue::new(key::OBJECT_ORIGIN, origin),
             KeyValue::new(key::OBJECT_TIMES_PROCESSED, i64::from(failures) + 1),
             KeyValue::new(key::OBJECT_IS_RETRY, failures > 0),
+            KeyValue::new(key::OBJECT_KEY, name.key()),
         ]);
-        Processing::recorded(Recorded::new(
-            self.of.tracer.clone(),
-            span,
-            object.name,
-            beginning.at,
-        ))
+        let mut builder = SpanBuilder::from_name(span::PROCESS_OBJECT)
+            .with_kind(SpanKind::Consumer)
+            .with_attributes(attributes);
+        builder.start_time = at;
+        let tracer = self.of.tracer.clone();
+        let span = tracer.build_with_context(builder, &Context::new());
+        Processing::recorded(Recorded::new(tracer, span, name, at))
     }
 }

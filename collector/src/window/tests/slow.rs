@@ -18,6 +18,9 @@ fn both(above: SlowAbove) -> SlowThresholds {
 
 fn watching(above: SlowAbove) -> CgroupWindows {
     let mut windows = windows();
+    for id in 1..=20 {
+        windows.set_class(key(id), container(1));
+    }
     windows.watch_slow(both(above));
     windows
 }
@@ -173,6 +176,9 @@ fn strangers_in_the_overflow_slot_have_no_usual_time() {
         ..WindowSettings::default()
     });
     windows.watch_slow(both(TEN_MS));
+    for id in [1, 2] {
+        windows.set_class(key(id), container(1));
+    }
     windows.record_sched(HierarchyId::V2, &[switch(1, 1, 5, 20 * MS, 0)]);
     windows.clear_slow_marks();
     windows.rotate();

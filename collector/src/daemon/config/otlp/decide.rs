@@ -224,12 +224,19 @@ impl Said<'_> {
         Ok(())
     }
 
-    fn endpoint(&self, protocol: OtlpProtocol) -> Result<Uri, ConfigError> {
+    fn endpoint(&mut self, protocol: OtlpProtocol) -> Result<Uri, ConfigError> {
         let is_insecure = self.file("insecure", |of| of.insecure);
-        let is_insecure = is_insecure.map(|(_, value, _)| value).or_else(|| {
-            let said = self.variable("INSECURE");
-            said.map(|(_, text, _)| text.eq_ignore_ascii_case("true"))
-        });
+        let is_insecure = match (is_insecure, self.variable("INSECURE")) {
+            (Some((_, value, _)), _) => Some(value),
+            (None, Some((name, text, _))) => {
+                let value = text.to_ascii_lowercase().parse().ok();
+                if value.is_none() {
+                    self.leave_out(&name, &text, "write true or false");
+                }
+                value
+            }
+            (None, None) => None,
+        };
         let said = self.file("endpoint", |of| of.endpoint.clone());
         let said = said.or_else(|| self.variable("ENDPOINT"));
         let (name, text, is_own) = said.unwrap_or_else(|| {

@@ -20,7 +20,8 @@ use crate::export::otlp::attributes::text;
 /// Whose series were exported before.
 #[derive(Debug, Default)]
 pub(super) struct Entity {
-    series: HashMap<Key, Series, RandomState>,
+    /// By their [keys](write_key).
+    series: HashMap<Box<str>, Series, RandomState>,
     /// Of the export that there was last.
     round: u64,
     /// When that was.
@@ -29,16 +30,11 @@ pub(super) struct Entity {
     began: Option<u64>,
 }
 
-/// A series: the name of its metric, and its attributes.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Key {
-    name: &'static str,
-    attributes: Box<str>,
-}
-
 /// A series that was exported.
 #[derive(Debug)]
 struct Series {
+    /// Of its metric.
+    name: &'static str,
     /// The last export that it was in.
     round: u64,
     /// Since when it counts.
@@ -91,6 +87,8 @@ pub(super) struct Points<'a> {
     temporality: TemporalityPreference,
     time: u64,
     metrics: Vec<Metric>,
+    /// The key that was looked for last: few are new.
+    key: String,
 }
 
 impl<'a> Points<'a> {
@@ -106,6 +104,7 @@ impl<'a> Points<'a> {
             temporality,
             time,
             metrics: Vec::new(),
+            key: String::new(),
         }
     }
 
@@ -140,14 +139,10 @@ impl<'a> Points<'a> {
 
     /// Notes a gauge.
     fn see(&mut self, stream: &Stream, attributes: &[KeyValue]) {
-        let series = Series {
-            round: self.entity.round,
-            start: 0,
-            told: 0,
-            last: Last::Any,
-        };
-        let key = Key::of(stream.name, attributes);
-        self.entity.series.insert(key, series);
+        write_key(&mut self.key, stream.name, attributes);
+        let Entity { series, round, .. } = &mut *self.entity;
+        let fresh = || Series::fresh(stream.name, 0);
+        with_series(series, &self.key, fresh, |known| known.round = *round);
     }
 
     /// Since when a sum or histogram counts, and what.
@@ -158,6 +153,7 @@ impl<'a> Points<'a> {
         value: Value,
         since: Since,
     ) -> (u64, Value) {
+        write_key(&mut self.key, stream.name, attributes);
         let Entity {
             series,
             round,
@@ -169,45 +165,38 @@ impl<'a> Points<'a> {
         } else {
             *began.get_or_insert(since.start)
         };
+        let fresh = || Series::fresh(stream.name, told);
         let temporality = stream.temporality(self.temporality);
-        let last = Last::of(&value, temporality);
-        let fresh = |start| Series {
-            round: *round,
-            start,
-            told,
-            last: Last::Any,
-        };
-        let known = series
-            .entry(Key::of(stream.name, attributes))
-            .or_insert_with(|| fresh(told));
-        if known.told != told {
-            *known = fresh(told);
-        }
-        let is_monotonic = !matches!(
-            stream.shape,
-            Shape::Sum {
-                is_monotonic: false
+        with_series(series, &self.key, fresh, |known| {
+            if known.told != told {
+                *known = fresh();
             }
-        );
-        let difference = known.last.difference(&value);
-        if is_monotonic && matches!(difference, Difference::Fell) {
-            // It fell: what it counts now began after the export before.
-            *known = fresh((*exported).max(told));
-        }
-        known.round = *round;
-        let start = known.start;
-        known.last = last;
-        match temporality {
-            TemporalityPreference::Cumulative => (start, value),
-            TemporalityPreference::Delta => {
-                known.start = self.time;
-                let value = match difference {
-                    Difference::Rose(by) => by,
-                    Difference::Fell | Difference::Unknown => value,
-                };
-                (start, value)
+            let is_monotonic = !matches!(
+                stream.shape,
+                Shape::Sum {
+                    is_monotonic: false
+                }
+            );
+            let difference = known.last.difference(&value);
+            if is_monotonic && matches!(difference, Difference::Fell) {
+                // It fell: what it counts now began after the export before.
+                known.start = (*exported).max(told);
             }
-        }
+            known.round = *round;
+            known.last = Last::of(&value, temporality);
+            let start = known.start;
+            match temporality {
+                TemporalityPreference::Cumulative => (start, value),
+                TemporalityPreference::Delta => {
+                    known.start = self.time;
+                    let value = match difference {
+                        Difference::Rose(by) => by,
+                        Difference::Fell | Difference::Unknown => value,
+                    };
+                    (start, value)
+                }
+            }
+        })
     }
 
     fn push(&mut self, stream: &Stream, point: Point) {
@@ -224,27 +213,21 @@ impl<'a> Points<'a> {
     /// except where points are differences: no difference needs no end.
     pub(super) fn finish(mut self) -> Vec<Metric> {
         let round = self.entity.round;
-        let gone = |series: &Series| series.round != round;
-        let mut ended: Vec<Key> = Vec::new();
-        for (key, series) in &self.entity.series {
-            if gone(series) {
-                ended.push(key.clone());
-            }
-        }
+        let series = &mut self.entity.series;
+        let mut ended: Vec<_> = series
+            .extract_if(|_, series| series.round != round)
+            .collect();
         // All points of a metric are in one message of it.
-        ended.sort_unstable_by(|one, other| {
-            (one.name, &one.attributes).cmp(&(other.name, &other.attributes))
-        });
-        for key in ended {
-            let series = self.entity.series.remove(&key);
-            let (Some(series), Some(stream)) = (series, Stream::named(key.name)) else {
+        ended.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        for (key, series) in ended {
+            let Some(stream) = Stream::named(series.name) else {
                 continue;
             };
             if stream.temporality(self.temporality) == TemporalityPreference::Delta {
                 continue;
             }
             let point = Point {
-                attributes: key.attributes(),
+                attributes: attributes_of(&key),
                 start: series.start,
                 time: self.time,
                 flags: DataPointFlags::NoRecordedValueMask as u32,
@@ -265,31 +248,56 @@ impl<'a> Points<'a> {
 /// Stands between the parts of a key, and is in no name.
 const SEPARATOR: char = '\0';
 
-impl Key {
-    fn of(name: &'static str, attributes: &[KeyValue]) -> Self {
-        let mut rendered = String::new();
-        for attribute in attributes {
-            rendered.push_str(&attribute.key);
-            rendered.push(SEPARATOR);
-            let value = attribute.value.as_ref().and_then(|of| of.value.as_ref());
-            if let Some(any_value::Value::StringValue(value)) = value {
-                rendered.push_str(value);
-            }
-            rendered.push(SEPARATOR);
-        }
-        Self {
-            name,
-            attributes: rendered.into(),
+/// Writes what names a series: its metric, and its attributes.
+fn write_key(key: &mut String, name: &str, attributes: &[KeyValue]) {
+    key.clear();
+    key.push_str(name);
+    for attribute in attributes {
+        key.push(SEPARATOR);
+        key.push_str(&attribute.key);
+        key.push(SEPARATOR);
+        let value = attribute.value.as_ref().and_then(|of| of.value.as_ref());
+        if let Some(any_value::Value::StringValue(value)) = value {
+            key.push_str(value);
         }
     }
+}
 
-    fn attributes(&self) -> Vec<KeyValue> {
-        let mut parts = self.attributes.split(SEPARATOR);
-        let mut attributes = Vec::new();
-        while let (Some(key), Some(value)) = (parts.next(), parts.next()) {
-            attributes.push(text(key, value));
+/// The attributes in a key.
+fn attributes_of(key: &str) -> Vec<KeyValue> {
+    let mut parts = key.split(SEPARATOR).skip(1);
+    let mut attributes = Vec::new();
+    while let (Some(key), Some(value)) = (parts.next(), parts.next()) {
+        attributes.push(text(key, value));
+    }
+    attributes
+}
+
+/// Does something with the series of a key, which is made if there is none.
+fn with_series<T>(
+    series: &mut HashMap<Box<str>, Series, RandomState>,
+    key: &str,
+    fresh: impl FnOnce() -> Series,
+    what: impl FnOnce(&mut Series) -> T,
+) -> T {
+    if let Some(known) = series.get_mut(key) {
+        return what(known);
+    }
+    let mut new = fresh();
+    let done = what(&mut new);
+    series.insert(key.into(), new);
+    done
+}
+
+impl Series {
+    const fn fresh(name: &'static str, told: u64) -> Self {
+        Self {
+            name,
+            round: 0,
+            start: told,
+            told,
+            last: Last::Any,
         }
-        attributes
     }
 }
 
@@ -373,8 +381,8 @@ impl Point {
             value,
             exemplars,
         } = self;
-        let number = |value: Option<Value>| NumberDataPoint {
-            attributes: attributes.clone(),
+        let number = |value: Option<Value>, attributes| NumberDataPoint {
+            attributes,
             start_time_unix_nano: start,
             time_unix_nano: time,
             flags,
@@ -385,8 +393,8 @@ impl Point {
             exemplars: Vec::new(),
         };
         match &mut metric.data {
-            Some(Data::Gauge(gauge)) => gauge.data_points.push(number(value)),
-            Some(Data::Sum(sum)) => sum.data_points.push(number(value)),
+            Some(Data::Gauge(gauge)) => gauge.data_points.push(number(value, attributes)),
+            Some(Data::Sum(sum)) => sum.data_points.push(number(value, attributes)),
             Some(Data::ExponentialHistogram(histogram)) => {
                 let point = match value {
                     Some(Value::Histogram(point)) => *point,

@@ -273,8 +273,9 @@ fn by_cgroup(
 
 /// What a series says, by OTLP. A label that is empty is none.
 fn point_of(family: &Family, metric: model::Metric) -> (Vec<KeyValue>, Value) {
-    let labels = metric.label.iter().filter(|label| !label.value.is_empty());
-    let attributes = labels.map(|label| text(&label.name, &label.value));
+    let labels = metric.label.into_iter();
+    let labels = labels.filter(|label| !label.value.is_empty());
+    let attributes = labels.map(|label| text(label.name, label.value));
     let attributes = attributes.collect();
     let number = |value: f64| {
         let is_fraction = matches!(family.unit, Some(unit) if unit != Unit::Bytes);

@@ -75,6 +75,25 @@ async fn one_that_accepts_and_never_answers_costs_what_was_meant_for_it() {
 }
 
 #[tokio::test]
+async fn one_that_never_answers_is_tried_by_another_connection() {
+    for protocol in BOTH {
+        let connected = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&connected);
+        let silent = on_each(move |stream| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            async move {
+                sleep(Duration::from_mins(1)).await;
+                drop(stream);
+            }
+        });
+        let account = send(&settings(protocol, &silent.await), 3).await;
+        assert_eq!(lost(&account, OtlpLoss::GaveUp), 3, "{account:?}");
+        let connected = connected.load(Ordering::Relaxed);
+        assert!(connected > 1, "{protocol:?}: {connected} connections");
+    }
+}
+
+#[tokio::test]
 async fn one_that_hangs_up_or_answers_drop_by_drop_is_given_up() {
     let hangs_up = suffer(|stream| async move { drop(stream) }).await;
     let drips = suffer(|mut stream| async move {

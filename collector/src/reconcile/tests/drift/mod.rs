@@ -10,7 +10,7 @@ use collector_common::sample::SchedSample;
 
 use super::{CPU, hybrid, make, pipeline, read, remove, run, tell};
 use crate::{
-    drain::{InFlight, Running, decode::CgroupChange},
+    drain::{CgroupChange, InFlight, Running},
     host::{
         CgroupKey,
         cgroupfs::{

@@ -1,0 +1,260 @@
+//! Each data point of a cgroup, as a real collector took it, field by field, beside a scrape of the same.
+
+use std::{
+    collections::BTreeMap,
+    thread,
+    time::{Duration, SystemTime},
+};
+
+use collector::export::{
+    catalog,
+    family::{Family, Kind},
+};
+use collector_tests::{
+    cgroup::TestCgroup,
+    daemon::{Daemon, cgscope},
+    note,
+    otel_collector::{OtelCollector, Recorded},
+    trace_of::text,
+};
+use opentelemetry_proto::tonic::{
+    common::v1::{KeyValue, any_value::Value},
+    metrics::v1::{
+        AggregationTemporality, ExponentialHistogramDataPoint, Metric, NumberDataPoint,
+        metric::Data, number_data_point,
+    },
+};
+use prometheus_client::encoding::prometheus_protobuf::prometheus_data_model as model;
+
+use crate::scrape::{families, of_cgroup};
+
+/// What a scrape's labels say of whose a series is, and OTLP's resource.
+const OF_RESOURCE: [&str; 6] = ["id", "name", "image", "namespace", "pod", "container"];
+
+/// Its windows go on.
+const MOVES_ON: &str = "cgscope_container_window_quantile_seconds";
+
+type Labels = BTreeMap<String, String>;
+
+fn labels_of(series: &model::Metric) -> Labels {
+    let labels = series.label.iter();
+    // One that is empty is none.
+    let labels =
+        labels.filter(|of| !OF_RESOURCE.contains(&of.name.as_str()) && !of.value.is_empty());
+    labels
+        .map(|of| (of.name.clone(), of.value.clone()))
+        .collect()
+}
+
+fn attributes_of(attributes: &[KeyValue]) -> Labels {
+    let text_of = |of: &KeyValue| match of.value.clone().and_then(|of| of.value) {
+        Some(Value::StringValue(text)) => (of.key.clone(), text),
+        other => panic!("{}: {other:?}", of.key),
+    };
+    attributes.iter().map(text_of).collect()
+}
+
+/// Those of the last export that has any of this cgroup.
+fn last_of(recorded: &Recorded, path: &str) -> BTreeMap<String, Metric> {
+    let mut last = BTreeMap::new();
+    for (resource, scope, metric) in recorded.metrics() {
+        if text(&resource.attributes, "cgscope.cgroup.path").as_deref() == Some(path) {
+            assert_eq!(scope.name, "cgscope");
+            assert!(text(&resource.attributes, "service.name").is_some());
+            last.insert(metric.name.clone(), metric);
+        }
+    }
+    last
+}
+
+/// Of the points of a metric the one with these attributes; there is one.
+fn point<'a, T>(points: &'a [T], of: impl Fn(&T) -> Labels, labels: &Labels) -> &'a T {
+    let mut found = points.iter().filter(|point| of(point) == *labels);
+    match (found.next(), found.next()) {
+        (Some(point), None) => point,
+        (one, more) => panic!("{labels:?}: {} and {}", one.is_some(), more.is_some()),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "as a scrape has it")]
+fn is_number(point: &NumberDataPoint, told: f64) {
+    let value = match point.value {
+        Some(number_data_point::Value::AsDouble(value)) => value,
+        Some(number_data_point::Value::AsInt(value)) => value as f64,
+        None => panic!("{point:?}"),
+    };
+    assert!(
+        (value - told).abs() <= told.abs() * 1e-12,
+        "{value}, not {told}"
+    );
+    assert!(point.exemplars.is_empty() && point.flags == 0);
+}
+
+fn is_histogram(point: &ExponentialHistogramDataPoint, told: &model::Histogram) {
+    assert_eq!((point.scale, told.schema), (3, 3));
+    assert_eq!(point.count, told.sample_count);
+    assert_eq!(point.zero_count, told.zero_count);
+    assert_eq!(
+        point.zero_threshold.to_bits(),
+        told.zero_threshold.to_bits()
+    );
+    let sum = point.sum.expect("a sum");
+    assert!((sum - told.sample_sum).abs() <= sum * 1e-12);
+    assert!(point.negative.is_none() && point.flags == 0);
+    // A native bucket's number is that of its upper edge, an exponential one's of its lower.
+    let positive = point.positive.clone().unwrap_or_default();
+    let sent: BTreeMap<i32, i64> = (positive.offset + 1..)
+        .zip(
+            positive
+                .bucket_counts
+                .iter()
+                .map(|count| count.cast_signed()),
+        )
+        .filter(|(_, count)| *count > 0)
+        .collect();
+    let (mut index, mut count, mut expected) = (0, 0, BTreeMap::new());
+    let mut deltas = told.positive_delta.iter();
+    for span in &told.positive_span {
+        index += span.offset;
+        for delta in deltas.by_ref().take(span.length as usize) {
+            count += delta;
+            expected.insert(index, count);
+            index += 1;
+        }
+    }
+    expected.retain(|_, count| *count > 0);
+    assert_eq!(sent, expected);
+    assert!(!sent.is_empty());
+}
+
+/// How many sums, gauges and histograms there were.
+fn compare(family: &Family, told: &[model::Metric], metric: &Metric, run: &Run) -> [usize; 3] {
+    let otlp = family.otlp.expect("it leaves by OTLP");
+    assert_eq!(
+        (metric.name.as_str(), metric.unit.as_str()),
+        (otlp.name, otlp.unit)
+    );
+    assert!(!metric.description.is_empty());
+    let cumulative = i32::from(AggregationTemporality::Cumulative);
+    let is_in_time = |start: Option<u64>, time: u64| {
+        assert!((run.began..run.ended).contains(&time), "{}", metric.name);
+        if let Some(start) = start {
+            assert!((run.began..=time).contains(&start), "{}", metric.name);
+        }
+    };
+    let mut compared = [0; 3];
+    for series in told {
+        let labels = labels_of(series);
+        let of_number = |point: &NumberDataPoint| attributes_of(&point.attributes);
+        match (family.kind, metric.data.as_ref().expect("points")) {
+            (Kind::Counter, Data::Sum(sum)) => {
+                assert!(sum.is_monotonic && sum.aggregation_temporality == cumulative);
+                let point = point(&sum.data_points, of_number, &labels);
+                is_number(point, series.counter.as_ref().expect("a counter").value);
+                is_in_time(Some(point.start_time_unix_nano), point.time_unix_nano);
+                compared[0] += 1;
+            }
+            (Kind::Gauge | Kind::Info, Data::Gauge(gauge)) => {
+                let point = point(&gauge.data_points, of_number, &labels);
+                is_number(point, series.gauge.as_ref().expect("a gauge").value);
+                is_in_time(None, point.time_unix_nano);
+                compared[1] += 1;
+            }
+            (Kind::Histogram, Data::ExponentialHistogram(histogram)) => {
+                assert_eq!(histogram.aggregation_temporality, cumulative);
+                let of = |point: &ExponentialHistogramDataPoint| attributes_of(&point.attributes);
+                let point = point(&histogram.data_points, of, &labels);
+                is_histogram(point, series.histogram.as_ref().expect("a histogram"));
+                is_in_time(Some(point.start_time_unix_nano), point.time_unix_nano);
+                compared[2] += 1;
+            }
+            (kind, data) => panic!("{}: {kind:?} as {data:?}", metric.name),
+        }
+    }
+    compared
+}
+
+/// When the daemon ran, ns since the epoch.
+struct Run {
+    began: u64,
+    ended: u64,
+}
+
+fn now() -> u64 {
+    let since = SystemTime::UNIX_EPOCH
+        .elapsed()
+        .expect("a clock that is right");
+    u64::try_from(since.as_nanos()).expect("a few centuries")
+}
+
+fn begin(protocol: &str, endpoint: &str) -> Daemon {
+    let mut command = cgscope();
+    command
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
+        .env("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
+        .env("OTEL_METRIC_EXPORT_INTERVAL", "1000");
+    Daemon::launch(command, &["--export-otlp"], "/readyz")
+}
+
+#[test]
+fn each_data_point_of_a_cgroup_reaches_a_real_collector_as_a_scrape_has_it_over_both_protocols() {
+    for protocol in ["grpc", "http/protobuf"] {
+        let collector = OtelCollector::start();
+        let endpoint = match protocol {
+            "grpc" => collector.grpc_endpoint(),
+            _ => collector.http_endpoint(),
+        };
+        let began = now();
+        let daemon = begin(protocol, &endpoint);
+        let cgroup = TestCgroup::new("cgscope-otlp-points");
+        assert!(cgroup.run(&["busy", "1", "3", "1500"]).arrivals > 100);
+        // It is idle: once its last samples and its last reading are there, its numbers stay as they are.
+        thread::sleep(Duration::from_secs(3));
+        let scraped = || -> BTreeMap<String, Vec<model::Metric>> {
+            let families = families(&daemon).into_iter();
+            families
+                .map(|family| (family.name.clone(), of_cgroup(&family, &cgroup.path)))
+                .collect()
+        };
+        let most = Duration::from_secs(30);
+        let compared = collector.wait_for("what a scrape has", most, |recorded| {
+            let sent = last_of(recorded, &cgroup.path);
+            let told = scraped();
+            let latency = &told["cgscope_container_runqueue_latency_seconds"];
+            let count = latency.first()?.histogram.as_ref()?.sample_count;
+            let Some(Data::ExponentialHistogram(of)) =
+                &sent.get("cgscope.container.runqueue.latency")?.data
+            else {
+                return None;
+            };
+            if of.data_points.last()?.count != count {
+                return None;
+            }
+            let run = Run {
+                began,
+                ended: now(),
+            };
+            let mut compared = [0; 3];
+            for family in catalog::ALL.iter().filter(|of| of.otlp.is_some()) {
+                let Some(series) = told.get(family.name).filter(|of| !of.is_empty()) else {
+                    continue;
+                };
+                if family.name == MOVES_ON {
+                    continue;
+                }
+                let name = family.otlp.expect("it leaves by OTLP").name;
+                let metric = sent.get(name).unwrap_or_else(|| panic!("no {name}"));
+                let of_family = compare(family, series, metric, &run);
+                for (all, of_family) in compared.iter_mut().zip(of_family) {
+                    *all += of_family;
+                }
+            }
+            Some(compared)
+        });
+        let [sums, gauges, histograms] = compared;
+        note(&format!(
+            "{protocol}: {sums} sums, {gauges} gauges, {histograms} histograms"
+        ));
+        assert!(sums >= 10 && gauges >= 1 && histograms >= 2, "{compared:?}");
+    }
+}
