@@ -26,7 +26,7 @@ const BOTH_READ: Duration = Duration::from_secs(3);
 const PROGRAM: &str = "CGSCOPE_TEST_CADVISOR";
 
 /// For how long either is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What adding up the figures of some CPUs can get wrong, in seconds.
 const ROUNDING: f64 = 1e-6;
