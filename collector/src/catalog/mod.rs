@@ -42,12 +42,12 @@ mod life;
 #[cfg(test)]
 mod tests;
 
-pub use cgroup_table::{CgroupCounts, CgroupTable, Heard, MAX_CROWD, OwnerId, TableSettings};
+pub use cgroup_table::{CgroupCounts, CgroupTable, Heard, MAX_CROWD, TableSettings};
 pub use container_ref::ContainerRef;
 pub use identity::{Container, Identity, Names, Qos};
 pub use life::LifeNote;
 pub use naming::News;
-pub use owner::Owner;
+pub use owner::{Owner, OwnerId};
 pub use recognizer::Recognizer;
 pub use roster::{Informant, Roster};
 pub use runtime::{Flavor, Runtime, RuntimeMetadata};

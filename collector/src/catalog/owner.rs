@@ -31,6 +31,30 @@ pub struct Owner {
     pub(super) scrapes: u32,
 }
 
+/// Names an owner in the table. Never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OwnerId(u64);
+
+impl OwnerId {
+    pub(super) const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// Its number, in the order in which they were made.
+    #[must_use]
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+}
+
+#[cfg(test)]
+impl OwnerId {
+    /// One that no table made.
+    pub(crate) const fn of_test(number: u64) -> Self {
+        Self(number)
+    }
+}
+
 /// How many removed cgroups of one path are remembered. More are only there when the path comes and
 /// goes many times within the retention.
 const MAX_GONE: usize = 16;

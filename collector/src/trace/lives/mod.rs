@@ -19,6 +19,8 @@ mod ids;
 
 mod life;
 
+mod now;
+
 mod rates;
 
 mod settings;
@@ -37,5 +39,6 @@ use crate::export::otlp::attributes;
 pub use exemplars::LivesView;
 pub use figures::Figures;
 pub use life::Ending;
+pub use now::Now;
 pub use settings::{LivesSettings, Rate};
-pub use table::{LifeKey, Lives, Now, ParcelTaker};
+pub use table::{LifeKey, Lives, ParcelTaker};
