@@ -2,7 +2,7 @@
 //!
 //! In: nothing. Out: an error where the daemon, its tests or the kernel programs do not compile for
 //! aarch64. The standard library of that machine comes from Debian's archive and is kept outside the
-//! repository; nothing is installed, linked or run.
+//! repository; its C compiler is installed, for what is not Rust. Nothing is linked or run.
 
 use std::{
     fs,
@@ -29,7 +29,7 @@ const COMPILER_PACKAGE: &str = "rustc-web";
 const LIBRARY_PACKAGE: &str = "libstd-rust-web-dev";
 
 pub(crate) fn check() -> anyhow::Result<()> {
-    setup::ensure(Scope::Build)?;
+    setup::ensure(Scope::OtherArchitecture)?;
     let toolchain = Toolchain::find(workspace::machine().target())
         .map_err(|missing| anyhow::anyhow!("{missing}"))?;
     let Compiler::Distribution { rustc } = toolchain.compiler else {

@@ -45,6 +45,8 @@ pub(crate) enum Scope {
     Build,
     /// The same, and what tests in virtual machines need.
     Machines,
+    /// What building needs, and what checking for the other architecture does.
+    OtherArchitecture,
     /// All that, and what lints, tests and the fuzzer need.
     Tests,
     /// What the fuzzer needs, and nothing else: it loads no kernel programs.
@@ -64,6 +66,9 @@ pub(crate) fn ensure(scope: Scope) -> anyhow::Result<()> {
     }
     if matches!(scope, Scope::Machines | Scope::Tests) {
         steps.push(Box::new(Programs::for_machines(&apt)));
+    }
+    if matches!(scope, Scope::OtherArchitecture | Scope::Tests) {
+        steps.push(Box::new(Programs::for_other_architecture(&apt)));
     }
     if scope == Scope::Tests {
         steps.push(Box::new(KernelLints::new(&apt)));

@@ -1,10 +1,10 @@
-//! Programs that the tests drive, from Debian's packages.
+//! Programs that tests and checks drive, from Debian's packages.
 
 use std::{env, path::PathBuf};
 
 use super::{apt::Apt, step::Step};
 
-/// A program, and the package that has it.
+/// A program, or a file by its path, and the package that has it.
 type Wanted = (&'static str, &'static str);
 
 /// What other kernels are fetched, unpacked and booted with.
@@ -15,6 +15,15 @@ const MACHINES: [Wanted; 6] = [
     ("depmod", "kmod"),
     ("xz", "xz-utils"),
     ("zstd", "zstd"),
+];
+
+/// What the parts that are written in C are compiled with for another machine.
+const OTHER_ARCHITECTURE: [Wanted; 2] = [
+    ("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"),
+    (
+        "/usr/aarch64-linux-gnu/include/stdint.h",
+        "libc6-dev-arm64-cross",
+    ),
 ];
 
 const TESTS: [Wanted; 17] = [
@@ -68,6 +77,14 @@ impl<'a> Programs<'a> {
         }
     }
 
+    pub(crate) fn for_other_architecture(apt: &'a Apt) -> Self {
+        Self {
+            apt,
+            name: "C compiler for aarch64",
+            wanted: &OTHER_ARCHITECTURE,
+        }
+    }
+
     fn missing(&self) -> Vec<Wanted> {
         self.wanted
             .iter()
@@ -117,6 +134,7 @@ fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)
         .chain(MORE_FOLDERS.map(PathBuf::from))
+        // A path from the root stays what it is.
         .map(|folder| folder.join(program))
         .find(|candidate| candidate.is_file())
 }
