@@ -1,0 +1,201 @@
+//! Counts begin, go on and end.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use opentelemetry_proto::tonic::metrics::v1::{
+    AggregationTemporality, Metric, NumberDataPoint, metric::Data,
+};
+
+use super::{
+    BEGAN, FILES, PATH, SWITCHES, at, encode, encoder, histograms, latency_and_switches, metrics,
+    named, number, numbers, path_of, snapshot, texts, waited,
+};
+use crate::{
+    catalog::Identity,
+    export::{
+        otlp::{
+            OwnResource,
+            metrics::{MetricsEncoder, TemporalityPreference},
+        },
+        tests::{busy_container, full_snapshot},
+    },
+    host::cgroupfs::tests::statistics_of_dump,
+    reconcile::snapshot::CgroupStats,
+};
+
+#[test]
+fn counts_begin_with_the_cgroup_or_with_cgscope_and_gauges_never() {
+    let mut cumulative = encoder(TemporalityPreference::Cumulative);
+    let all = encode(&mut cumulative, full_snapshot());
+    for of in &all {
+        let start = match path_of(of).as_str() {
+            "" => BEGAN * 1_000_000_000,
+            PATH => 1_700_000_001_000_000_000,
+            _ => 1_700_000_000_250_000_000,
+        };
+        for metric in &of.scope_metrics[0].metrics {
+            for point in histograms(metric) {
+                assert_eq!(point.start_time_unix_nano, start, "{}", metric.name);
+            }
+            for point in numbers(metric) {
+                let is_gauge = matches!(metric.data, Some(Data::Gauge(_)));
+                let start = if is_gauge { 0 } else { start };
+                assert_eq!(point.start_time_unix_nano, start, "{}", metric.name);
+                assert_eq!(point.time_unix_nano, 1_700_000_200_000_000_000);
+            }
+        }
+    }
+    // What was there before cgscope was counted since cgscope was there.
+    let attributes = Vec::new();
+    let own = Arc::new(OwnResource { attributes });
+    let mut late = MetricsEncoder::new(own, TemporalityPreference::Cumulative, at(1_700_000_100));
+    let all = encode(&mut late, snapshot(1_700_000_200, vec![waited(&[7], 1)]));
+    let (latency, _) = latency_and_switches(&all);
+    assert_eq!(latency.start_time_unix_nano, 1_700_000_100_000_000_000);
+}
+
+#[test]
+fn another_life_of_a_path_goes_on_counting_and_one_that_was_forgotten_begins_anew() {
+    for temporality in [
+        TemporalityPreference::Cumulative,
+        TemporalityPreference::Delta,
+    ] {
+        let mut encoder = encoder(temporality);
+        let mut shown = |second, cgroup| {
+            let all = encode(&mut encoder, snapshot(second, vec![cgroup]));
+            let (latency, switches) = latency_and_switches(&all);
+            assert_eq!(latency.start_time_unix_nano, switches.start_time_unix_nano);
+            let start = latency.start_time_unix_nano / 1_000_000_000 - 1_700_000_000;
+            (start, latency.count, number(&switches).expect("a value"))
+        };
+        let first = shown(1_700_000_100, waited(&[5, 6], 1));
+        let second = shown(1_700_000_110, waited(&[5, 6, 7], 2));
+        // It fell, though it is told as the same life.
+        let third = shown(1_700_000_120, waited(&[9], 2));
+        // It is more than before, and another life all the same.
+        let fourth = shown(1_700_000_130, waited(&[9, 9, 9, 9], 1));
+        let expected = match temporality {
+            TemporalityPreference::Cumulative => {
+                [(1, 2, 2.0), (1, 3, 3.0), (110, 1, 1.0), (1, 4, 4.0)]
+            }
+            TemporalityPreference::Delta => {
+                [(1, 2, 2.0), (100, 1, 1.0), (110, 1, 1.0), (1, 4, 4.0)]
+            }
+        };
+        assert_eq!([first, second, third, fourth], expected, "{temporality:?}");
+    }
+}
+
+#[test]
+fn what_is_gone_is_said_to_have_no_value_once_and_is_forgotten() {
+    let mut cumulative = encoder(TemporalityPreference::Cumulative);
+    let gone = |point: &NumberDataPoint| point.flags == 1 && point.value.is_none();
+    let before = encode(
+        &mut cumulative,
+        snapshot(1_700_000_100, vec![waited(&[5], 1)]),
+    );
+    let all = encode(&mut cumulative, snapshot(1_700_000_110, Vec::new()));
+    let (before, last) = (metrics(&before, PATH), metrics(&all, PATH));
+    for metric in before {
+        let last = named(last, &metric.name);
+        assert_eq!(numbers(last).len(), numbers(metric).len());
+        assert!(numbers(last).iter().all(gone), "{}", metric.name);
+        assert_eq!(histograms(last).len(), histograms(metric).len());
+        assert!(
+            histograms(last)
+                .iter()
+                .all(|point| point.flags == 1 && point.count == 0)
+        );
+    }
+    let attributes = |metrics: &[Metric]| -> BTreeSet<_> {
+        let points = numbers(named(metrics, SWITCHES)).iter();
+        points.map(|point| texts(&point.attributes)).collect()
+    };
+    assert_eq!(attributes(last), attributes(before));
+    assert!(cumulative.cgroups.is_empty());
+    let all = encode(&mut cumulative, snapshot(1_700_000_120, Vec::new()));
+    assert!(all.iter().all(|of| path_of(of) != PATH));
+
+    // Of a cgroup that stays, only what it has no more of.
+    let mut quantiles = waited(&[5], 1);
+    quantiles.quantiles = busy_container().quantiles;
+    let _ = encode(&mut cumulative, snapshot(1_700_000_130, vec![quantiles]));
+    let all = encode(
+        &mut cumulative,
+        snapshot(1_700_000_140, vec![waited(&[5], 1)]),
+    );
+    let flagged = metrics(&all, PATH).iter().filter(|metric| {
+        let points = numbers(metric);
+        !points.is_empty() && points.iter().all(gone)
+    });
+    let flagged: Vec<_> = flagged.map(|metric| metric.name.as_str()).collect();
+    assert_eq!(flagged, ["cgscope.container.window.quantile"]);
+
+    // A difference needs no end.
+    let mut delta = encoder(TemporalityPreference::Delta);
+    let _ = encode(&mut delta, snapshot(1_700_000_100, vec![waited(&[5], 1)]));
+    let all = encode(&mut delta, snapshot(1_700_000_110, Vec::new()));
+    let last = metrics(&all, PATH).iter();
+    assert!(last.clone().count() > 0);
+    assert!(
+        last.clone()
+            .all(|metric| matches!(metric.data, Some(Data::Gauge(_))))
+    );
+    assert!(delta.cgroups.is_empty());
+}
+
+/// A container, and what its files say.
+fn container(generation: u32) -> CgroupStats {
+    let mut container = busy_container();
+    container.exited = None;
+    container.kernel.statistics = Some(Arc::new(statistics_of_dump(FILES)));
+    container.identity = Arc::new(Identity {
+        generation,
+        started: at(1_700_000_000 + u64::from(generation)),
+        ..(*container.identity).clone()
+    });
+    container
+}
+
+#[test]
+fn the_figures_of_files_are_of_one_life_and_the_events_of_all() {
+    let mut delta = encoder(TemporalityPreference::Delta);
+    let mut shown = |second, generation| {
+        let container = container(generation);
+        let path = container.identity.path.clone();
+        let all = encode(&mut delta, snapshot(second, vec![container]));
+        let metrics = metrics(&all, &path);
+        let starts_and_values = |name: &str| {
+            let point = &numbers(named(metrics, name))[0];
+            let start = point.start_time_unix_nano / 1_000_000_000;
+            (start, number(point).expect("a value"))
+        };
+        let memory = &named(metrics, "container.memory.usage").data;
+        let Some(Data::Sum(memory)) = memory else {
+            panic!("{memory:?}");
+        };
+        assert!(!memory.is_monotonic);
+        let temporality = memory.aggregation_temporality();
+        assert_eq!(temporality, AggregationTemporality::Cumulative);
+        let resource = all.iter().find(|of| path_of(of) == path);
+        let resource = resource.and_then(|of| of.resource.as_ref());
+        let known = texts(&resource.expect("a resource").attributes);
+        assert_eq!(known["container.id"], "c0ffee");
+        assert_eq!(known["k8s.pod.name"], "web-0");
+        [
+            starts_and_values("container.memory.usage"),
+            starts_and_values("container.cpu.time"),
+            starts_and_values(SWITCHES),
+        ]
+    };
+    let [(_, in_use), (_, cpu), _] = shown(1_700_000_100, 1);
+    assert!(in_use > 0.0 && cpu > 0.0);
+    let second = shown(1_700_000_110, 1);
+    let third = shown(1_700_000_120, 2);
+    let (first, other) = (1_700_000_001, 1_700_000_002);
+    assert_eq!(
+        second,
+        [(first, in_use), (1_700_000_100, 0.0), (1_700_000_100, 0.0)]
+    );
+    assert_eq!(third, [(other, in_use), (other, cpu), (1_700_000_110, 0.0)]);
+}
