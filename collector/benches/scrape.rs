@@ -102,6 +102,7 @@ fn container(number: u64) -> CgroupStats {
             cgroup_version: 2,
             generation: 1,
             started: SystemTime::UNIX_EPOCH,
+            is_found: false,
         }),
         exited: None,
         sched: Some(SchedTotals {

@@ -25,6 +25,8 @@ pub struct Identity {
     pub generation: u32,
     /// When the cgroup was made, or first seen.
     pub started: SystemTime,
+    /// Whether it was there before it was seen: nobody knows for how long.
+    pub is_found: bool,
 }
 
 impl Identity {

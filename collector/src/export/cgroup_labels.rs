@@ -92,6 +92,7 @@ const fn values(identity: &Identity) -> [&String; CGROUP.len()] {
         cgroup_version: _,
         generation: _,
         started: _,
+        is_found: _,
     } = identity;
     let Names {
         name,

@@ -209,6 +209,7 @@ impl EncodeLabelSet for Info<'_> {
             cgroup_version,
             generation: _,
             started: _,
+            is_found: _,
         } = self.0;
         let last_reading = self.1;
         let (id, runtime, flavor, pod_uid, qos) = match container {

@@ -152,7 +152,7 @@ fn write_otel(text: &mut String) -> fmt::Result {
          without those that are empty. The labels of every cgroup are not on the points: whose they are is in the \
          resource. The metrics of Kata's shims have the shims' names.\n\n\
          Besides, there are those of the semantic conventions of OpenTelemetry (1.44), of containers, each once: \
-         sums are from the start of the container on. What the conventions have no name for is under our own.\n\n\
+         sums are from the start of the container on, with a start of 0 where that was not seen. What the conventions have no name for is under our own.\n\n\
          The attributes of a cgroup's resource, absent when unknown:\n\n",
     );
     for attribute in &otel::RESOURCE {

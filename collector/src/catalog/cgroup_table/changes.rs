@@ -91,6 +91,7 @@ impl CgroupTable {
                 let identity = Arc::make_mut(&mut owner.identity);
                 identity.generation += 1;
                 identity.started = now.1;
+                identity.is_found = true;
                 // It can be another container's now, and one of the same name is not the same container.
                 owner.class = self.naming.take_over(id, path, identity);
                 // The windows of the life before are not this one's; its totals are kept.
@@ -113,6 +114,7 @@ impl CgroupTable {
             cgroup_version: self.settings.cgroup_version,
             generation: 1,
             started: now.1,
+            is_found: true,
         };
         let class = self.naming.join(id, &mut identity);
         self.by_path.insert(text, id);
@@ -130,6 +132,20 @@ impl CgroupTable {
             },
         );
         Some(id)
+    }
+
+    /// A cgroup that is there was made just then. It can have been seen a moment ago, by who was faster than the
+    /// event.
+    pub fn note_made(&mut self, key: CgroupKey, (_, at): Moment) {
+        let owner = self.by_key.get(&key).copied();
+        let Some(owner) = owner.and_then(|id| self.owners.get_mut(&id)) else {
+            return;
+        };
+        // Of one that has been there in another hierarchy, this is not the beginning.
+        if at <= owner.identity.started {
+            let identity = Arc::make_mut(&mut owner.identity);
+            (identity.started, identity.is_found) = (at, false);
+        }
     }
 
     /// A cgroup is gone. Its owner, if it was known and this was the last of its cgroups.

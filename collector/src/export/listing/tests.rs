@@ -33,6 +33,7 @@ fn cgroup(path: &str, exited: Option<SystemTime>) -> ListedCgroup {
             cgroup_version: 2,
             generation: 1,
             started: at(0),
+            is_found: false,
         }),
         keys: vec![CgroupKey::new(HierarchyId::V2, 1)],
         started: Some(at(0)),
@@ -64,6 +65,7 @@ fn gone_container() -> ListedCgroup {
             cgroup_version: 1,
             generation: 3,
             started: at(250),
+            is_found: false,
         }),
         keys: vec![
             CgroupKey::new(HierarchyId(4), 77),

@@ -126,6 +126,7 @@ mod tests {
             cgroup_version: 2,
             generation: 1,
             started: SystemTime::UNIX_EPOCH,
+            is_found: false,
         }
     }
 

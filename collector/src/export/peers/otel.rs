@@ -7,7 +7,12 @@
 //! Left out are `container.filesystem.*`, which is not in a cgroup's files. The conventions have no
 //! metrics of run-queue latency, throttling, stalls or OOM kills.
 
-use std::{borrow::Cow, collections::BTreeMap, sync::Arc, time::SystemTime};
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use super::row::{ContainerdLabels, NetworkViews};
 use crate::{
@@ -15,7 +20,8 @@ use crate::{
     export::labels::{Label, closed, open},
     host::{
         cgroupfs::{
-            CgroupStatistics, Limit, Reading, cpu::CpuStatistics, memory::MemoryStatistics,
+            CgroupStatistics, CgroupVersion, Limit, Reading, cpu::CpuStatistics,
+            memory::MemoryStatistics,
         },
         network::NetworkStatistics,
     },
@@ -77,7 +83,8 @@ pub struct OtelPoint<'a> {
     pub attributes: &'a [&'a str],
     /// The value.
     pub value: Number,
-    /// From when on a sum counts: since the start of the container. Absent for a gauge.
+    /// From when on a sum counts: since the start of the container, or [`UNIX_EPOCH`] where that was not seen, which
+    /// is OTLP's word for not known. Absent for a gauge.
     pub start: Option<SystemTime>,
     /// When it was so.
     pub time: SystemTime,
@@ -127,7 +134,7 @@ pub const METRICS: &[OtelMetric] = &[
         instrument: Instrument::Gauge,
         is_double: true,
         attributes: &[],
-        help: "How long the container has been there.",
+        help: "How long the container has been there; of one that was there before cgscope, how long its runtime says that it runs.",
         source: "`cgroup_mkdir`, and walks of the cgroup file systems",
         points: uptime,
     },
@@ -137,7 +144,7 @@ pub const METRICS: &[OtelMetric] = &[
         instrument: Instrument::Counter,
         is_double: true,
         attributes: &[CPU_MODE],
-        help: "CPU time. On cgroup v1, where the modes are counted in clock ticks and do not add up to it, of all modes.",
+        help: "CPU time. On cgroup v1, where the modes are counted in clock ticks and do not add up to it, of all modes. A last slice that was in no reading is under `user`.",
         source: "`cpu.stat`; v1: `cpuacct.usage`",
         points: cpu_time,
     },
@@ -329,6 +336,10 @@ impl<'a> ContainerPoints<'a> {
 
     /// Gives each point to `take`. Of a container that is gone there are sums that only rise.
     pub fn each(&self, mut take: impl FnMut(OtelPoint<'_>)) {
+        let Identity {
+            started, is_found, ..
+        } = self.identity;
+        let start = if *is_found { UNIX_EPOCH } else { *started };
         for metric in METRICS {
             if self.is_gone && !metric.instrument.is_monotonic() {
                 continue;
@@ -339,7 +350,7 @@ impl<'a> ContainerPoints<'a> {
                     metric,
                     attributes,
                     value,
-                    start: is_sum.then_some(self.identity.started),
+                    start: is_sum.then_some(start),
                     time: self.taken,
                 });
             });
@@ -354,26 +365,47 @@ impl<'a> ContainerPoints<'a> {
 }
 
 fn uptime(of: &ContainerPoints<'_>, take: &mut Take<'_>) {
-    if let Ok(since) = of.taken.duration_since(of.identity.started) {
+    let Identity {
+        started,
+        is_found,
+        told,
+        ..
+    } = of.identity;
+    let since = if *is_found {
+        // Its runtime may know.
+        told.as_ref().and_then(|told| told.started)
+    } else {
+        Some(*started)
+    };
+    if let Some(Ok(since)) = since.map(|since| of.taken.duration_since(since)) {
         take(&[], Number::Double(since.as_secs_f64()));
     }
 }
 
-/// CPU time by mode where the modes add up to it, else of all.
-fn modes(cpu: &CpuStatistics) -> Vec<(&'static [&'static str], u64)> {
+/// CPU time by mode where the kernel divides it by them: cgroup v1 counts them apart.
+fn modes(cpu: &Reading<CpuStatistics>) -> Vec<(&'static [&'static str], u64)> {
+    let Reading {
+        version, of: cpu, ..
+    } = cpu;
     let Some(usage) = cpu.usage_ns else {
         return Vec::new();
     };
-    match (cpu.user_ns, cpu.system_ns) {
-        (Some(user), Some(system)) if user.checked_add(system) == Some(usage) => {
-            vec![(&["user"], user), (&["system"], system)]
+    match (version, cpu.user_ns, cpu.system_ns) {
+        (CgroupVersion::V2, Some(user), Some(system)) => {
+            let rest = usage.saturating_sub(user.saturating_add(system));
+            // At the end of a life the last slice can be known that was in no reading; and not in which mode.
+            let last_slice = if rest > ROUNDING_NS { rest } else { 0 };
+            vec![(&["user"], user + last_slice), (&["system"], system)]
         }
         _ => vec![(&[], usage)],
     }
 }
 
+/// The kernel cuts the sum and both parts to whole microseconds, each for itself.
+const ROUNDING_NS: u64 = 2_000;
+
 fn cpu_time(of: &ContainerPoints<'_>, take: &mut Take<'_>) {
-    let Some(cpu) = of.statistics.cpu.as_deref() else {
+    let Some(cpu) = &of.statistics.cpu else {
         return;
     };
     for (attributes, ns) in modes(cpu) {
@@ -396,7 +428,6 @@ fn cpu_usage(of: &ContainerPoints<'_>, take: &mut Take<'_>) {
     else {
         return;
     };
-    let Reading { of: before, .. } = before;
     for ((attributes, ns), (same, earlier)) in modes(now).into_iter().zip(modes(before)) {
         if attributes == same && ns >= earlier {
             let share = seconds(ns - earlier) / between.as_secs_f64();

@@ -79,6 +79,7 @@ pub(super) fn busy_container() -> CgroupStats {
             cgroup_version: 2,
             generation: 1,
             started: SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_250),
+            is_found: false,
         }),
         exited: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_101)),
         sched: Some(SchedTotals {
@@ -157,6 +158,7 @@ pub(super) fn unknown_cgroup() -> CgroupStats {
             cgroup_version: 0,
             generation: 1,
             started: SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_001),
+            is_found: false,
         }),
         exited: None,
         sched: None,

@@ -181,6 +181,9 @@ impl Pipeline {
         };
         self.wants_resync |= path.is_empty();
         let made = (change == CgroupChange::Made).then_some(moment.0);
+        if made.is_some() {
+            self.table.note_made(key, moment);
+        }
         for (key, change) in changes {
             self.follow(key, change, made);
         }

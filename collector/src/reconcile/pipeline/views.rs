@@ -220,6 +220,7 @@ impl Pipeline {
             cgroup_version: 0,
             generation: 1,
             started: self.started,
+            is_found: false,
         };
         let quantiles = WindowSignal::ALL
             .into_iter()

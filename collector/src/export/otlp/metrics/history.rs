@@ -1,9 +1,13 @@
 //! What was exported before of a cgroup, or of cgscope: since when each of its series counts, what a difference
 //! is taken from, and of which series it must be said that there is none any more.
 //!
-//! In: series with their values since the start. Out: data points. Bounded by what the last export had.
+//! In: series with their values since the start. Out: data points. Bounded by what the last export had; where points
+//! are differences, by what there was since the cgroup was made.
 
-use std::collections::HashMap;
+use std::{
+    collections::{HashMap, HashSet},
+    mem,
+};
 
 use foldhash::fast::RandomState;
 use opentelemetry_proto::tonic::{
@@ -28,6 +32,8 @@ pub(super) struct Entity {
     exported: u64,
     /// When what is counted all along was first counted.
     began: Option<u64>,
+    /// The spans of the exemplars of the last export, where points are differences: each is of one of these.
+    exemplars: HashSet<Vec<u8>>,
 }
 
 /// A series that was exported.
@@ -71,7 +77,8 @@ impl Since {
         }
     }
 
-    /// Since `start`: another is another life, whose values have nothing to do with those before.
+    /// Since `start`: another is another life, whose values have nothing to do with those before. 0 is not known: then
+    /// the first value is no difference to anything.
     pub(super) const fn of_this_life(start: u64) -> Self {
         Self {
             start,
@@ -87,6 +94,8 @@ pub(super) struct Points<'a> {
     temporality: TemporalityPreference,
     time: u64,
     metrics: Vec<Metric>,
+    /// The spans of this export's exemplars.
+    exemplars: HashSet<Vec<u8>>,
     /// The key that was looked for last: few are new.
     key: String,
 }
@@ -104,6 +113,7 @@ impl<'a> Points<'a> {
             temporality,
             time,
             metrics: Vec::new(),
+            exemplars: HashSet::new(),
             key: String::new(),
         }
     }
@@ -117,11 +127,16 @@ impl<'a> Points<'a> {
         since: Since,
         exemplars: Vec<Exemplar>,
     ) {
+        let spans = exemplars.iter().map(|exemplar| exemplar.span_id.clone());
+        self.exemplars.extend(spans);
         let (start, value) = if stream.shape == Shape::Gauge {
             self.see(stream, &attributes);
             (0, value)
         } else {
-            self.counted(stream, &attributes, value, since)
+            match self.counted(stream, &attributes, value, since) {
+                Some(counted) => counted,
+                None => return,
+            }
         };
         let mut point = Point {
             attributes,
@@ -133,6 +148,11 @@ impl<'a> Points<'a> {
         };
         if stream.shape != Shape::Histogram {
             point.exemplars.clear();
+        } else if stream.temporality(self.temporality) == TemporalityPreference::Delta {
+            let before = &self.entity.exemplars;
+            point
+                .exemplars
+                .retain(|exemplar| !before.contains(&exemplar.span_id));
         }
         self.push(stream, point);
     }
@@ -145,20 +165,21 @@ impl<'a> Points<'a> {
         with_series(series, &self.key, fresh, |known| known.round = *round);
     }
 
-    /// Since when a sum or histogram counts, and what.
+    /// Since when a sum or histogram counts, and what; `None` where nothing can be said yet.
     fn counted(
         &mut self,
         stream: &Stream,
         attributes: &[KeyValue],
         value: Value,
         since: Since,
-    ) -> (u64, Value) {
+    ) -> Option<(u64, Value)> {
         write_key(&mut self.key, stream.name, attributes);
         let Entity {
             series,
             round,
             exported,
             began,
+            ..
         } = &mut *self.entity;
         let told = if since.is_of_life {
             since.start
@@ -186,14 +207,14 @@ impl<'a> Points<'a> {
             known.last = Last::of(&value, temporality);
             let start = known.start;
             match temporality {
-                TemporalityPreference::Cumulative => (start, value),
+                TemporalityPreference::Cumulative => Some((start, value)),
                 TemporalityPreference::Delta => {
                     known.start = self.time;
-                    let value = match difference {
-                        Difference::Rose(by) => by,
-                        Difference::Fell | Difference::Unknown => value,
-                    };
-                    (start, value)
+                    match difference {
+                        Difference::Unknown if start == 0 => None,
+                        Difference::Rose(by) => Some((start, by)),
+                        Difference::Fell | Difference::Unknown => Some((start, value)),
+                    }
                 }
             }
         })
@@ -213,9 +234,15 @@ impl<'a> Points<'a> {
     /// except where points are differences: no difference needs no end.
     pub(super) fn finish(mut self) -> Vec<Metric> {
         let round = self.entity.round;
+        let temporality = self.temporality;
+        // One whose points are differences may come back, and goes on from where it was.
+        let is_difference = |series: &Series| {
+            let stream = Stream::named(series.name);
+            stream.is_some_and(|of| of.temporality(temporality) == TemporalityPreference::Delta)
+        };
         let series = &mut self.entity.series;
         let mut ended: Vec<_> = series
-            .extract_if(|_, series| series.round != round)
+            .extract_if(|_, series| series.round != round && !is_difference(series))
             .collect();
         // All points of a metric are in one message of it.
         ended.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
@@ -223,9 +250,6 @@ impl<'a> Points<'a> {
             let Some(stream) = Stream::named(series.name) else {
                 continue;
             };
-            if stream.temporality(self.temporality) == TemporalityPreference::Delta {
-                continue;
-            }
             let point = Point {
                 attributes: attributes_of(&key),
                 start: series.start,
@@ -241,6 +265,7 @@ impl<'a> Points<'a> {
             }
         }
         self.entity.exported = self.time;
+        self.entity.exemplars = mem::take(&mut self.exemplars);
         self.metrics
     }
 }

@@ -68,6 +68,7 @@ fn row(path: &str, container: Option<Container>, statistics: CgroupStatistics) -
             cgroup_version: 2,
             generation: 1,
             started: second(1_700_000_000),
+            is_found: false,
         }),
         exited: None,
         sched: None,

@@ -11,15 +11,16 @@ use super::{
     named, number, numbers, path_of, snapshot, texts, waited,
 };
 use crate::{
-    catalog::Identity,
+    catalog::{Identity, RuntimeContainer},
     export::{
+        histogram::seconds,
         otlp::{
             OwnResource,
             metrics::{MetricsEncoder, TemporalityPreference},
         },
         tests::{busy_container, full_snapshot},
     },
-    host::cgroupfs::tests::statistics_of_dump,
+    host::cgroupfs::{CgroupVersion, tests::statistics_of_dump},
     reconcile::snapshot::CgroupStats,
 };
 
@@ -198,4 +199,120 @@ fn the_figures_of_files_are_of_one_life_and_the_events_of_all() {
         [(first, in_use), (1_700_000_100, 0.0), (1_700_000_100, 0.0)]
     );
     assert_eq!(third, [(other, in_use), (other, cpu), (1_700_000_110, 0.0)]);
+}
+
+/// The points of a metric of a container, by the values of their attributes.
+fn points(
+    encoder: &mut MetricsEncoder,
+    second: u64,
+    container: CgroupStats,
+    name: &str,
+) -> Vec<(String, u64, Option<f64>)> {
+    let path = container.identity.path.clone();
+    let all = encode(encoder, snapshot(second, vec![container]));
+    let metric = metrics(&all, &path).iter().find(|of| of.name == name);
+    let points = metric.map_or(&[][..], numbers).iter();
+    let points = points.map(|point| {
+        let attributes = texts(&point.attributes).into_values();
+        let attributes: Vec<_> = attributes.collect();
+        let start = point.start_time_unix_nano / 1_000_000_000;
+        (attributes.join(" "), start, number(point))
+    });
+    points.collect()
+}
+
+/// A container whose CPU time is this, ns.
+fn used(usage: u64, modes: Option<[u64; 2]>, version: CgroupVersion) -> CgroupStats {
+    let mut container = container(1);
+    let mut statistics = statistics_of_dump(FILES);
+    let cpu = statistics.cpu.as_mut().expect("a CPU controller");
+    cpu.version = version;
+    cpu.of.usage_ns = Some(usage);
+    [cpu.of.user_ns, cpu.of.system_ns] = modes.map_or([None; 2], |modes| modes.map(Some));
+    container.kernel.statistics = Some(Arc::new(statistics));
+    container
+}
+
+const CPU_TIME: &str = "container.cpu.time";
+
+#[test]
+fn cpu_time_is_by_mode_in_every_export_or_in_none() {
+    // As on Linux 6.12: each of the three is cut to whole microseconds for itself.
+    let readings = [
+        (0, [0, 0]),
+        (21_626_081_000, [9_357_555_000, 12_268_525_000]),
+        (21_626_083_000, [9_357_556_000, 12_268_527_000]),
+        // At the end of a life, with a last slice.
+        (21_630_083_000, [9_357_556_000, 12_268_527_000]),
+    ];
+    let mut v2 = encoder(TemporalityPreference::Cumulative);
+    let mut v1 = encoder(TemporalityPreference::Cumulative);
+    for (turn, (usage, modes)) in (0..).zip(readings) {
+        let second = 1_700_000_100 + turn;
+        let by_mode = used(usage, Some(modes), CgroupVersion::V2);
+        let [user, system] = modes.map(seconds);
+        let last_slice = if turn == 3 { 0.004 } else { 0.0 };
+        let start = 1_700_000_001;
+        assert_eq!(
+            points(&mut v2, second, by_mode, CPU_TIME),
+            [
+                ("user".to_owned(), start, Some(user + last_slice)),
+                ("system".to_owned(), start, Some(system)),
+            ]
+        );
+        let of_all = used(usage, Some(modes), CgroupVersion::V1);
+        assert_eq!(
+            points(&mut v1, second, of_all, CPU_TIME),
+            [(String::new(), start, Some(seconds(usage)))]
+        );
+    }
+}
+
+#[test]
+fn of_one_that_was_there_before_no_start_is_told_and_no_first_difference() {
+    let found = |usage| {
+        let mut container = used(usage, None, CgroupVersion::V1);
+        Arc::make_mut(&mut container.identity).is_found = true;
+        container
+    };
+    let of_all = |start, value| vec![(String::new(), start, Some(value))];
+    let mut cumulative = encoder(TemporalityPreference::Cumulative);
+    let mut delta = encoder(TemporalityPreference::Delta);
+    for (second, usage, expected) in [
+        (1_700_000_100, 90_000_000_000, Vec::new()),
+        (1_700_000_110, 92_000_000_000, of_all(1_700_000_100, 2.0)),
+        (1_700_000_120, 95_000_000_000, of_all(1_700_000_110, 3.0)),
+    ] {
+        let since_ever = of_all(0, seconds(usage));
+        assert_eq!(
+            points(&mut cumulative, second, found(usage), CPU_TIME),
+            since_ever
+        );
+        assert_eq!(points(&mut delta, second, found(usage), CPU_TIME), expected);
+    }
+    let uptime = "container.uptime";
+    assert_eq!(points(&mut delta, 1_700_000_130, found(0), uptime), []);
+    let mut told = found(0);
+    Arc::make_mut(&mut told.identity).told = Some(Arc::new(RuntimeContainer {
+        started: Some(at(1_699_999_130)),
+        ..RuntimeContainer::default()
+    }));
+    let up = points(&mut delta, 1_700_000_130, told, uptime);
+    assert_eq!(up, [(String::new(), 0, Some(1_000.0))]);
+}
+
+#[test]
+fn a_difference_is_to_what_was_said_last_also_after_an_export_without_it() {
+    let mut delta = encoder(TemporalityPreference::Delta);
+    let without = || {
+        let mut container = container(1);
+        container.kernel.statistics = None;
+        container
+    };
+    let used = |usage| used(usage, None, CgroupVersion::V1);
+    let first = points(&mut delta, 1_700_000_100, used(5_000_000_000), CPU_TIME);
+    assert_eq!(first, [(String::new(), 1_700_000_001, Some(5.0))]);
+    assert_eq!(points(&mut delta, 1_700_000_110, without(), CPU_TIME), []);
+    let again = points(&mut delta, 1_700_000_120, used(6_000_000_000), CPU_TIME);
+    assert_eq!(again, [(String::new(), 1_700_000_100, Some(1.0))]);
 }

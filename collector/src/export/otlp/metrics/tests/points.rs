@@ -80,6 +80,39 @@ fn a_sample_with_a_span_is_on_the_point_of_its_histogram() {
 }
 
 #[test]
+fn an_exemplar_is_on_one_difference_and_on_every_sum() {
+    for (temporality, expected) in [
+        (TemporalityPreference::Cumulative, [1, 1, 2]),
+        (TemporalityPreference::Delta, [1, 0, 1]),
+    ] {
+        let mut encoder = encoder(temporality);
+        let mut told = |second, spans: &[u8]| {
+            let mut cgroup = waited(&[5], 1);
+            cgroup.exemplars = spans
+                .iter()
+                .map(|span| Exemplar {
+                    of: ExemplarOf::RunqueueLatency,
+                    value_ns: 5,
+                    at: at(1_700_000_050),
+                    span: SpanRef {
+                        trace_id: [1; 16],
+                        span_id: [*span; 8],
+                    },
+                })
+                .collect();
+            let all = encode(&mut encoder, snapshot(second, vec![cgroup]));
+            latency_and_switches(&all).0.exemplars.len()
+        };
+        let found = [
+            told(1_700_000_100, &[1]),
+            told(1_700_000_110, &[1]),
+            told(1_700_000_120, &[1, 2]),
+        ];
+        assert_eq!(found, expected, "{temporality:?}");
+    }
+}
+
+#[test]
 fn sums_that_only_rise_are_of_the_temporality_that_is_wanted() {
     for (temporality, of_rising) in [
         (
