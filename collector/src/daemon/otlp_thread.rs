@@ -97,7 +97,8 @@ impl OtlpThread {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .thread_name("otlp-snapshot")
-            .max_blocking_threads(2)
+            // For the metrics, and for looks for addresses, which may hang.
+            .max_blocking_threads(8)
             .build()
             .map_err(|error| Failure::internal(&error))?;
         // Files that cannot be used are told now, and not when the first request is due.

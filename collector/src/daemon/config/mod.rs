@@ -91,7 +91,8 @@ impl Config {
         file: FileConfig,
         environment: &OtelEnvironment,
     ) -> Result<Self, ConfigError> {
-        let trace = TraceConfig::decide(&args, file.trace, environment)?;
+        let mut warnings = Vec::new();
+        let trace = TraceConfig::decide(&args, file.trace, environment, &mut warnings)?;
         let interval = args
             .interval
             .or(file.interval)
@@ -102,8 +103,10 @@ impl Config {
             interval,
             environment,
         };
+        let mut otlp = OtlpConfig::decide(file.export.otlp, around)?;
+        otlp.warnings.append(&mut warnings);
         let config = Self {
-            otlp: OtlpConfig::decide(file.export.otlp, around)?,
+            otlp,
             trace,
             interval,
             listen: args

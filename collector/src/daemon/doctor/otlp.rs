@@ -57,7 +57,7 @@ async fn of<P: Sendable>(settings: Option<&OtlpSettings>) -> Option<OtlpReport> 
     };
     Some(OtlpReport {
         signal: P::SIGNAL.name(),
-        endpoint: settings.endpoint.to_string(),
+        endpoint: settings.shown_endpoint(),
         protocol: settings.protocol.name(),
         answers: reason.is_none(),
         reason,

@@ -39,7 +39,7 @@ impl GrpcTransport {
     /// Connects to nobody yet. Within a tokio runtime.
     pub(super) fn new(settings: &OtlpSettings) -> Result<Self, SenderError> {
         let unusable = |source| SenderError::Endpoint {
-            endpoint: settings.endpoint.to_string(),
+            endpoint: settings.shown_endpoint(),
             source,
         };
         let mut endpoint = Endpoint::from(settings.endpoint.clone())
@@ -129,7 +129,11 @@ impl<A: Message + Default> Decoder for Encoded<A> {
     type Error = Status;
 
     fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<A>, Status> {
-        let not_understood = |error: prost::DecodeError| Status::internal(error.to_string());
-        A::decode(from).map(Some).map_err(not_understood)
+        // It took it, whatever it says besides.
+        let answer = A::decode(from).unwrap_or_else(|error| {
+            tracing::debug!("what a collector answers is not understood: {error}");
+            A::default()
+        });
+        Ok(Some(answer))
     }
 }

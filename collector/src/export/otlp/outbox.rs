@@ -158,6 +158,15 @@ impl<P: Parcel> Outbox<P> {
 
     /// Puts something in. What there is no room for is lost, and counted. Whether there was room.
     pub fn put(&self, parcel: P) -> bool {
+        self.take_in(parcel, true)
+    }
+
+    /// Puts something in if there is room, and counts it only then: it will be tried again.
+    pub fn try_put(&self, parcel: P) -> bool {
+        self.take_in(parcel, false)
+    }
+
+    fn take_in(&self, parcel: P, is_last_try: bool) -> bool {
         let packed = Packed::new(&parcel);
         // As a message it takes most room.
         drop(parcel);
@@ -166,15 +175,18 @@ impl<P: Parcel> Outbox<P> {
             return true;
         }
         let mut inner = self.inner();
+        let fits = |inner: &Inner<P>| {
+            inner.account.waiting + items <= self.bounds.items
+                && inner.bytes + bytes <= self.bounds.bytes
+        };
+        if !is_last_try && (inner.is_closed || !fits(&inner)) {
+            return false;
+        }
         inner.account.put += items;
         if inner.is_closed {
             inner.account.lost[OtlpLoss::Shutdown as usize] += items;
             return false;
         }
-        let fits = |inner: &Inner<P>| {
-            inner.account.waiting + items <= self.bounds.items
-                && inner.bytes + bytes <= self.bounds.bytes
-        };
         // Nothing gives way to what would not fit all the same.
         let can_fit = items <= self.bounds.items && bytes <= self.bounds.bytes;
         if can_fit && self.bounds.when_full == WhenFull::DropOldest {
@@ -411,6 +423,23 @@ mod tests {
         let account = outbox.account();
         assert_eq!((account.sent, account.lost[2], account.waiting), (3, 2, 0));
         assert!(is_settled(&account));
+    }
+
+    #[test]
+    fn what_is_tried_again_is_counted_when_it_has_found_room() {
+        let outbox = outbox(2, WhenFull::DropNew);
+        assert!(outbox.put(spans(2)));
+        for _ in 0..3 {
+            assert!(!outbox.try_put(spans(1)));
+        }
+        assert_eq!(outbox.account().put, 2);
+        outbox.take(u64::MAX, u64::MAX).sent(0);
+        assert!(outbox.try_put(spans(1)));
+        let account = outbox.account();
+        assert_eq!((account.put, account.waiting), (3, 1));
+        outbox.close();
+        assert!(!outbox.try_put(spans(1)));
+        assert!(is_settled(&outbox.account()));
     }
 
     #[test]

@@ -24,7 +24,7 @@ use crate::reconcile::delivery::OtlpLoss;
 /// How long is waited after a failure, at first. It doubles, up to the longest, with as much again at random.
 const FIRST_DELAY: Duration = Duration::from_millis(250);
 
-/// A collector that is back is found after this at the latest.
+/// A collector that is back is found after twice this at the latest.
 const LONGEST_DELAY: Duration = Duration::from_secs(10);
 
 /// A collector that wants to be left alone for longer is asked after this.
@@ -71,7 +71,7 @@ impl<P: Sendable> Sender<P> {
         match self.attempt(&self.body(Bytes::new())).await {
             Attempt::Taken(_) => Ok(()),
             Attempt::Again { why, .. } | Attempt::Refused { why } => Err(NoAnswer {
-                endpoint: self.settings.endpoint.to_string(),
+                endpoint: self.settings.shown_endpoint(),
                 signal: P::SIGNAL.name(),
                 protocol: self.settings.protocol.name(),
                 why,
@@ -143,7 +143,7 @@ impl<P: Sendable> Sender<P> {
                     self.tell_lost(&why, told);
                     let delay = backoff.next().unwrap_or(LONGEST_DELAY);
                     let pause = after.unwrap_or_default().min(LONGEST_PAUSE);
-                    if begun.elapsed() + delay > self.settings.retry_for {
+                    if begun.elapsed() + delay.max(pause) > self.settings.retry_for {
                         sending.lost(OtlpLoss::GaveUp);
                         // What comes next leaves it alone as well.
                         sleep(pause).await;
@@ -221,7 +221,7 @@ impl<P: Sendable> Sender<P> {
 impl<P: Sendable> fmt::Display for Sender<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let signal = P::SIGNAL.name();
-        write!(f, "OTLP {signal} to {}", self.settings.endpoint)
+        write!(f, "OTLP {signal} to {}", self.settings.shown_endpoint())
     }
 }
 

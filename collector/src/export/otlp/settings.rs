@@ -71,6 +71,18 @@ pub enum TemporalityPreference {
     Delta,
 }
 
+impl OtlpSettings {
+    /// The endpoint as it can be shown: what is behind a `?` can be a secret.
+    #[must_use]
+    pub fn shown_endpoint(&self) -> String {
+        let endpoint = self.endpoint.to_string();
+        match endpoint.split_once('?') {
+            Some((shown, _)) => format!("{shown}?…"),
+            None => endpoint,
+        }
+    }
+}
+
 impl OtlpProtocol {
     /// As it is written in configuration.
     #[must_use]

@@ -102,12 +102,34 @@ impl Said<'_> {
 
     /// What a variable says, by its name; whether it is the signal's own.
     fn variable(&self, suffix: &str) -> Option<(String, String, bool)> {
+        self.variables(suffix).next()
+    }
+
+    /// What is chosen by the first variable that is understood; small letters are as good as capitals.
+    fn choice<T>(
+        &mut self,
+        suffix: &str,
+        wanted: &str,
+        of: impl Fn(&str) -> Option<T>,
+    ) -> Option<T> {
+        let said: Vec<_> = self.variables(suffix).collect();
+        for (name, value, _) in said {
+            let chosen = of(&value.to_ascii_lowercase());
+            if chosen.is_some() {
+                return chosen;
+            }
+            self.leave_out(&name, &value, wanted);
+        }
+        None
+    }
+
+    fn variables(&self, suffix: &str) -> impl Iterator<Item = (String, String, bool)> {
         let signal = self.signal.name().to_uppercase();
         let names = [
             (format!("OTEL_EXPORTER_OTLP_{signal}_{suffix}"), true),
             (format!("OTEL_EXPORTER_OTLP_{suffix}"), false),
         ];
-        names.into_iter().find_map(|(name, is_own)| {
+        names.into_iter().filter_map(|(name, is_own)| {
             let value = self.environment.get(&name)?.to_owned();
             Some((name, value, is_own))
         })
@@ -119,14 +141,9 @@ impl Said<'_> {
             return OtlpProtocol::of_name(&value)
                 .ok_or_else(|| refused(name, shown(&value), "is no protocol of OTLP", WANTED));
         }
-        if let Some((name, value, _)) = self.variable("PROTOCOL") {
-            match OtlpProtocol::of_name(&value) {
-                Some(protocol) => return Ok(protocol),
-                None => self.leave_out(&name, &value, WANTED),
-            }
-        }
+        let chosen = self.choice("PROTOCOL", WANTED, OtlpProtocol::of_name);
         // As OpenTelemetry has it.
-        Ok(OtlpProtocol::HttpProtobuf)
+        Ok(chosen.unwrap_or(OtlpProtocol::HttpProtobuf))
     }
 
     fn is_compressed(&mut self) -> Result<bool, ConfigError> {
@@ -140,13 +157,8 @@ impl Said<'_> {
             return parsed(&value)
                 .ok_or_else(|| refused(name, shown(&value), "is not known", WANTED));
         }
-        if let Some((name, value, _)) = self.variable("COMPRESSION") {
-            match parsed(&value) {
-                Some(is_compressed) => return Ok(is_compressed),
-                None => self.leave_out(&name, &value, WANTED),
-            }
-        }
-        Ok(false)
+        let chosen = self.choice("COMPRESSION", WANTED, parsed);
+        Ok(chosen.unwrap_or(false))
     }
 
     /// A number: the file's, or of spans one that is said to every batch processor.
@@ -207,35 +219,31 @@ impl Said<'_> {
             return Ok(());
         }
         let said = match (key, self.signal) {
-            ("timeout", _) => self.variable("TIMEOUT").map(|(name, text, _)| (name, text)),
+            ("timeout", _) => {
+                let of = |text: &str| milliseconds(text, &range);
+                self.choice("TIMEOUT", &wanted_milliseconds(&range), of)
+            }
             ("batch_delay", OtlpSignal::Traces) => {
                 let name = "OTEL_BSP_SCHEDULE_DELAY";
-                let text = self.environment.get(name);
-                text.map(|text| (name.to_owned(), text.to_owned()))
+                self.environment.get(name).and_then(|text| {
+                    let time = milliseconds(text, &range);
+                    if time.is_none() {
+                        self.leave_out(name, text, &wanted_milliseconds(&range));
+                    }
+                    time
+                })
             }
             _ => None,
         };
-        if let Some((name, text)) = said {
-            match milliseconds(&text, &range) {
-                Some(time) => *value = time,
-                None => self.leave_out(&name, &text, &wanted_milliseconds(&range)),
-            }
-        }
+        *value = said.unwrap_or(*value);
         Ok(())
     }
 
     fn endpoint(&mut self, protocol: OtlpProtocol) -> Result<Uri, ConfigError> {
         let is_insecure = self.file("insecure", |of| of.insecure);
-        let is_insecure = match (is_insecure, self.variable("INSECURE")) {
-            (Some((_, value, _)), _) => Some(value),
-            (None, Some((name, text, _))) => {
-                let value = text.to_ascii_lowercase().parse().ok();
-                if value.is_none() {
-                    self.leave_out(&name, &text, "write true or false");
-                }
-                value
-            }
-            (None, None) => None,
+        let is_insecure = match is_insecure {
+            Some((_, value, _)) => Some(value),
+            None => self.choice("INSECURE", "write true or false", |text| text.parse().ok()),
         };
         let said = self.file("endpoint", |of| of.endpoint.clone());
         let said = said.or_else(|| self.variable("ENDPOINT"));

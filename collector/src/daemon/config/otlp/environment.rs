@@ -45,7 +45,9 @@ impl OtelEnvironment {
             return Some("OTEL_SDK_DISABLED is true".to_owned());
         }
         let name = format!("OTEL_{}_EXPORTER", signal.name().to_uppercase());
-        (self.get(&name) == Some("none")).then(|| format!("{name} is none"))
+        let exporter = self.get(&name);
+        let is_none = exporter.is_some_and(|value| value.eq_ignore_ascii_case("none"));
+        is_none.then(|| format!("{name} is none"))
     }
 
     /// What `OTEL_RESOURCE_ATTRIBUTES` and `OTEL_SERVICE_NAME` say; the latter goes before. What is not

@@ -216,6 +216,25 @@ fn numbers_and_choices_of_variables_that_are_not_understood_are_said_and_left_ou
 }
 
 #[test]
+fn a_choice_may_be_in_capitals_and_one_that_is_not_understood_hides_no_other() {
+    let config = decide(
+        "",
+        &[
+            ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json"),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "GRPC"),
+            ("OTEL_EXPORTER_OTLP_COMPRESSION", "Gzip"),
+            ("OTEL_METRICS_EXPORTER", "None"),
+        ],
+    )
+    .unwrap();
+    assert!(config.metrics.is_none());
+    let traces = config.traces.unwrap();
+    assert_eq!(traces.protocol, OtlpProtocol::Grpc);
+    assert!(traces.is_compressed);
+    assert_eq!(config.warnings.len(), 2, "{:?}", config.warnings);
+}
+
+#[test]
 fn what_data_would_go_astray_by_is_refused_with_its_name_the_reason_and_the_remedy() {
     const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
     const HEADERS: &str = "OTEL_EXPORTER_OTLP_TRACES_HEADERS";
@@ -297,6 +316,11 @@ fn secrets_are_in_no_message() {
         let error = error_chain(&decide("", &[variable]).unwrap_err());
         assert!(!error.contains("hunter2"), "{error}");
     }
+    let key = "http://host:4318/v1?api-key=hunter2";
+    let config = decide("", &[("OTEL_EXPORTER_OTLP_ENDPOINT", key)]).unwrap();
+    let settings = config.traces.unwrap();
+    assert!(settings.endpoint.to_string().contains("hunter2"));
+    assert!(!settings.shown_endpoint().contains("hunter2"));
     let config = decide(
         "[export.otlp]\nheaders = { authorization = 'hunter2' }",
         &[("OTEL_EXPORTER_OTLP_HEADERS", "authorization=hunter2")],

@@ -40,14 +40,16 @@ pub struct TraceConfig {
 }
 
 impl TraceConfig {
-    /// A flag or variable goes before the file, and that before the default.
+    /// A flag or variable goes before the file, and that before the default. What of the environment is left out
+    /// goes into `warnings`.
     pub(super) fn decide(
         args: &RunArgs,
         file: TraceFileConfig,
         environment: &OtelEnvironment,
+        warnings: &mut Vec<String>,
     ) -> Result<Self, ConfigError> {
         Ok(Self {
-            own: OwnTraceConfig::decide(args, &file.own, environment)?,
+            own: OwnTraceConfig::decide(args, &file.own, environment, warnings)?,
             containers: ContainerTraceConfig::decide(args, &file.containers),
             forwarder: ForwarderConfig::decide(args, file.forwarder),
         })

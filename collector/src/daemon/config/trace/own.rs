@@ -57,6 +57,7 @@ impl OwnTraceConfig {
         args: &RunArgs,
         file: &FileConfig,
         environment: &OtelEnvironment,
+        warnings: &mut Vec<String>,
     ) -> Result<Self, ConfigError> {
         let enabled = args.trace_own.or(file.enable_tracing).unwrap_or(false);
         let ratio = match file.sampling_ratio {
@@ -65,7 +66,7 @@ impl OwnTraceConfig {
                 value: value.to_string(),
                 range: "from 0 to 1",
             })?,
-            None if enabled => of_environment(environment)?.unwrap_or(DEFAULT_RATIO),
+            None if enabled => of_environment(environment, warnings).unwrap_or(DEFAULT_RATIO),
             None => DEFAULT_RATIO,
         };
         Ok(Self { enabled, ratio })
@@ -73,31 +74,33 @@ impl OwnTraceConfig {
 }
 
 /// What the variables of OpenTelemetry say of sampling. All our traces begin here: those samplers that go by
-/// a parent do as the others.
-fn of_environment(environment: &OtelEnvironment) -> Result<Option<Ratio>, ConfigError> {
-    let Some(sampler) = environment.get("OTEL_TRACES_SAMPLER") else {
-        return Ok(None);
-    };
-    match sampler {
-        "always_on" | "parentbased_always_on" => Ok(Some(Ratio(1.0))),
-        "always_off" | "parentbased_always_off" => Ok(Some(Ratio(0.0))),
+/// a parent do as the others. What is not understood is said and left out, as the specification of variables has it.
+fn of_environment(environment: &OtelEnvironment, warnings: &mut Vec<String>) -> Option<Ratio> {
+    const ARGUMENT: &str = "OTEL_TRACES_SAMPLER_ARG";
+    let sampler = environment.get("OTEL_TRACES_SAMPLER")?;
+    match sampler.to_ascii_lowercase().as_str() {
+        "always_on" | "parentbased_always_on" => Some(Ratio(1.0)),
+        "always_off" | "parentbased_always_off" => Some(Ratio(0.0)),
         "traceidratio" | "parentbased_traceidratio" => {
-            let Some(argument) = environment.get("OTEL_TRACES_SAMPLER_ARG") else {
-                return Ok(Some(Ratio(1.0)));
+            let all = Ratio(1.0);
+            let Some(argument) = environment.get(ARGUMENT) else {
+                return Some(all);
             };
             let ratio = argument.parse().ok().and_then(Ratio::new);
-            ratio.map(Some).ok_or_else(|| ConfigError::OutOfRange {
-                name: "OTEL_TRACES_SAMPLER_ARG",
-                value: format!("{argument:?}"),
-                range: "from 0 to 1",
-            })
+            if ratio.is_none() {
+                warnings.push(format!(
+                    "{ARGUMENT} is left out: {argument:?} is not from 0 to 1; all of our own work is traced"
+                ));
+            }
+            Some(ratio.unwrap_or(all))
         }
-        _ => Err(ConfigError::OutOfRange {
-            name: "OTEL_TRACES_SAMPLER",
-            value: format!("{sampler:?}"),
-            range: "one of always_on, always_off, traceidratio, and these after parentbased_; or set \
-                    sampling_ratio below [trace.own] in the configuration file, which goes before it",
-        }),
+        _ => {
+            warnings.push(format!(
+                "OTEL_TRACES_SAMPLER is left out: {sampler:?} is none of always_on, always_off, traceidratio, and these \
+                 after parentbased_; or set sampling_ratio below [trace.own] in the configuration file"
+            ));
+            None
+        }
     }
 }
 
@@ -114,6 +117,7 @@ mod tests {
             &args,
             &toml::from_str(file).unwrap(),
             &environment(variables),
+            &mut Vec::new(),
         )
     }
 
@@ -144,28 +148,32 @@ mod tests {
 
     #[test]
     fn what_is_no_ratio_or_no_sampler_is_refused_by_name_where_anything_is_traced() {
-        let sampler = |value| ("OTEL_TRACES_SAMPLER", value);
-        for (file, variables, part) in [
-            (
-                "sampling_ratio = 1.5",
-                &[][..],
-                "trace.own.sampling_ratio is 1.5",
-            ),
-            ("sampling_ratio = -0.1", &[], "from 0 to 1"),
-            ("sampling_ratio = nan", &[], "NaN"),
-            ("", &[sampler("xray")], "OTEL_TRACES_SAMPLER is \"xray\""),
-            (
-                "",
-                &[sampler("traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", "1%")],
-                "OTEL_TRACES_SAMPLER_ARG is \"1%\"",
-            ),
+        for (file, part) in [
+            ("sampling_ratio = 1.5", "trace.own.sampling_ratio is 1.5"),
+            ("sampling_ratio = -0.1", "from 0 to 1"),
+            ("sampling_ratio = nan", "NaN"),
         ] {
-            let error = decide(file, variables).unwrap_err().to_string();
+            let error = decide(file, &[]).unwrap_err().to_string();
             assert!(error.contains(part), "{part:?} not in {error:?}");
         }
-        let args = RunArgs::default();
-        let xray = environment(&[sampler("xray")]);
-        let off = OwnTraceConfig::decide(&args, &FileConfig::default(), &xray).unwrap();
-        assert!(!off.enabled);
+    }
+
+    #[test]
+    fn a_sampler_that_is_not_understood_is_said_and_left_out() {
+        let sampler = |value| ("OTEL_TRACES_SAMPLER", value);
+        let argument = ("OTEL_TRACES_SAMPLER_ARG", "1%");
+        for (variables, ratio, part) in [
+            (&[sampler("xray")][..], "0.01", "\"xray\""),
+            (&[sampler("TraceIDRatio"), argument], "1", "\"1%\""),
+        ] {
+            let mut warnings = Vec::new();
+            let found = of_environment(&environment(variables), &mut warnings);
+            let found = found.unwrap_or(DEFAULT_RATIO).get().to_string();
+            assert_eq!(found, ratio, "{variables:?}");
+            assert!(
+                matches!(&warnings[..], [one] if one.contains(part)),
+                "{warnings:?}"
+            );
+        }
     }
 }

@@ -156,18 +156,25 @@ async fn a_collector_that_wants_to_be_left_alone_is() {
     })
     .await;
     let start = Instant::now();
-    let account = send(&settings(OtlpProtocol::HttpProtobuf, &address), 3).await;
+    let mut settings = settings(OtlpProtocol::HttpProtobuf, &address);
+    settings.retry_for = Duration::from_secs(20);
+    let account = send(&settings, 3).await;
     assert_eq!(account.sent, 3);
-    assert!(
-        start.elapsed() >= Duration::from_secs(1),
-        "{:?}",
-        start.elapsed()
-    );
-    assert!(
-        start.elapsed() < Duration::from_secs(3),
-        "{:?}",
-        start.elapsed()
-    );
+    let took = start.elapsed();
+    assert!(took >= Duration::from_secs(1), "{took:?}");
+}
+
+#[tokio::test]
+async fn what_would_wait_for_longer_than_it_is_tried_is_given_up() {
+    let address = answering(|number| match number {
+        1 => answer("503 Service Unavailable\r\nretry-after: 2", b""),
+        _ => answer("200 OK", b""),
+    })
+    .await;
+    let mut settings = settings(OtlpProtocol::HttpProtobuf, &address);
+    settings.retry_for = Duration::from_secs(1);
+    let account = send(&settings, 3).await;
+    assert_eq!(account.lost[OtlpLoss::GaveUp as usize], 3);
 }
 
 #[tokio::test]
