@@ -148,7 +148,7 @@ fn a_slow_wait_has_the_time_at_which_it_ended_and_whose_task_had_the_cpu() {
 
     let by_hog = slow.iter().filter(|slow| {
         let meanwhile = slow.meanwhile.as_ref();
-        meanwhile.is_some_and(|identity| identity.path == hog.path)
+        meanwhile.is_some_and(|of| of.who.path == hog.path && of.had * 2 > slow.took)
     });
     let by_hog = by_hog.count();
     // Kernel threads and the daemon's own come in between now and then.

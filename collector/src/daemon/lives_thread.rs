@@ -58,7 +58,7 @@ impl<'a> LivesThread<'a> {
             Arc::clone(own),
             boot.trim().to_owned(),
             Arc::clone(&view),
-            Box::new(move |spans| traces.put(spans)),
+            Box::new(traces),
             Ktime::now(),
         );
         Some(Self { state, view, lives })

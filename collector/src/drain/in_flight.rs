@@ -45,7 +45,7 @@ pub(super) struct Drained {
 }
 
 /// More CPUs than the kernel can be built for.
-pub(super) const MAX_CPUS: usize = 1 << 13;
+pub(crate) const MAX_CPUS: usize = 1 << 13;
 
 impl Drained {
     /// Takes note of a batch.

@@ -14,5 +14,6 @@ mod sample_time;
 pub use accounts::{Accounts, SignalAccount};
 pub use decode::{Batch, CgroupChange, Event, Malformed, Samples};
 pub use drainer::{DrainError, Drainer, Sink};
+pub(crate) use in_flight::MAX_CPUS;
 pub use in_flight::{InFlight, Running};
 pub use sample_time::{SampleTimes, TakenAt};

@@ -27,8 +27,17 @@ pub struct SlowSample {
     pub ended: Ktime,
     /// How exact that is: it can have been earlier by as much.
     pub within: Duration,
-    /// Of a wait: whose task had the CPU last before it was over; `None` if nobody's.
-    pub meanwhile: Option<Arc<Identity>>,
+    /// Of a wait: who had the CPU meanwhile; `None` if nobody's task, or if that is not known.
+    pub meanwhile: Option<Meanwhile>,
+}
+
+/// Who had the CPU longest while a task waited for it.
+#[derive(Clone, Debug)]
+pub struct Meanwhile {
+    /// Whose tasks.
+    pub who: Arc<Identity>,
+    /// How long of the wait, as far as its switches are known: at least the last 64 of the CPU, if none was lost.
+    pub had: Duration,
 }
 
 /// The slow samples of one pass, in the order in which they were drained.

@@ -47,7 +47,10 @@ pub fn run(args: &ForwarderArgs) -> Result<(), Failure> {
         .max_blocking_threads(2)
         .build()
         .map_err(|error| Failure::internal(&error))?;
-    runtime.block_on(forward(args))
+    let ended = runtime.block_on(forward(args));
+    // A look at processes or for the collector's address may hang.
+    runtime.shutdown_background();
+    ended
 }
 
 async fn forward(args: &ForwarderArgs) -> Result<(), Failure> {

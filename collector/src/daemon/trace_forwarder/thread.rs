@@ -57,12 +57,16 @@ impl ForwarderThread {
             .max_blocking_threads(1)
             .build();
         match runtime {
-            Ok(runtime) => runtime.block_on(async {
-                tokio::select! {
-                    () = self.forward() => {}
-                    () = self.stopped() => {}
-                }
-            }),
+            Ok(runtime) => {
+                runtime.block_on(async {
+                    tokio::select! {
+                        () = self.forward() => {}
+                        () = self.stopped() => {}
+                    }
+                });
+                // A look at the host's processes may hang.
+                runtime.shutdown_background();
+            }
             Err(error) => {
                 tracing::warn!("spans of Kata's agents are not taken: {error}");
                 while !self.state.is_stopping() {

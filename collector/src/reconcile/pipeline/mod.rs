@@ -6,6 +6,7 @@
 
 mod intake;
 mod lives;
+mod occupants;
 mod own;
 mod slow;
 mod views;

@@ -6,13 +6,12 @@ use std::{mem, sync::Arc, time::Duration};
 
 use collector_common::sample::SchedSample;
 
-use super::Pipeline;
+use super::{Pipeline, occupants::Occupants};
 use crate::{
-    catalog::Identity,
     drain::{Batch, SampleTimes, Samples, TakenAt},
     host::CgroupKey,
     reconcile::{
-        slow::{SlowDropped, SlowSample, SlowSamples, SlowThresholds},
+        slow::{Meanwhile, SlowDropped, SlowSample, SlowSamples, SlowThresholds},
         snapshot::ExemplarOf,
     },
     window::{CgroupWindows, SlowMark, SlowSpan},
@@ -23,6 +22,7 @@ use crate::{
 pub(super) struct Slow {
     is_watched: bool,
     times: SampleTimes,
+    occupants: Occupants,
     samples: Vec<SlowSample>,
     ownerless: u64,
 }
@@ -64,6 +64,7 @@ impl Pipeline {
         if !self.windows.slow_marks().is_empty() {
             self.keep_slow(batch);
         }
+        self.slow.occupants.keep(batch);
     }
 
     #[cold]
@@ -73,14 +74,23 @@ impl Pipeline {
                 self.slow.ownerless += 1;
                 continue;
             };
-            let (throttled, meanwhile) = self.during(batch, mark);
+            let is_wait = mark.span == SlowSpan::Wait;
+            let occupant = is_wait.then(|| self.slow.occupants.longest(batch, mark.position));
+            let meanwhile = occupant.flatten().and_then(|occupant| {
+                let key = CgroupKey::new(self.tasks, occupant.cgroup);
+                let (_, owner) = self.table.owner_of(key)?;
+                Some(Meanwhile {
+                    who: Arc::clone(&owner.identity),
+                    had: occupant.had,
+                })
+            });
             let TakenAt { at, within } = self.slow.times.of(batch, mark.position);
             self.slow.samples.push(SlowSample {
                 owner,
                 generation: of.identity.generation,
                 of: histogram_of(mark.span),
                 took: Duration::from_nanos(mark.ns),
-                throttled,
+                throttled: throttled(batch, mark),
                 ended: at,
                 within,
                 meanwhile,
@@ -88,24 +98,15 @@ impl Pipeline {
         }
         self.windows.clear_slow_marks();
     }
+}
 
-    /// Which part of a wait was a bandwidth limit, and whose task had the CPU.
-    fn during(&self, batch: &Batch<'_>, mark: &SlowMark) -> (Duration, Option<Arc<Identity>>) {
-        let sample = match (mark.span, batch.samples) {
-            (SlowSpan::Wait, Samples::Sched(samples)) => samples.get(mark.position),
-            _ => None,
-        };
-        let Some(sample) = sample else {
-            return (Duration::ZERO, None);
-        };
-        let prev = CgroupKey::new(self.tasks, sample.prev_cgroup);
-        let is_idle = sample.has(SchedSample::FLAG_PREV_IDLE);
-        let meanwhile = self.table.owner_of(prev).filter(|_| !is_idle);
-        (
-            Duration::from_nanos(sample.throttled_ns()),
-            meanwhile.map(|(_, owner)| Arc::clone(&owner.identity)),
-        )
-    }
+/// Which part of a wait was a bandwidth limit.
+fn throttled(batch: &Batch<'_>, mark: &SlowMark) -> Duration {
+    let sample = match (mark.span, batch.samples) {
+        (SlowSpan::Wait, Samples::Sched(samples)) => samples.get(mark.position),
+        _ => None,
+    };
+    Duration::from_nanos(sample.map_or(0, SchedSample::throttled_ns))
 }
 
 const fn histogram_of(span: SlowSpan) -> ExemplarOf {

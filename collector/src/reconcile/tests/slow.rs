@@ -51,9 +51,21 @@ fn switch(prev: u64, held_ns: u64, next: u64, waited_ns: u64) -> SchedSample {
 
 /// A batch that was opened at this moment of the run queue's clock, and submitted at that one.
 fn submit(pipeline: &mut Pipeline, samples: &[SchedSample], opened_ns: u64, submitted_ns: u64) {
+    submit_as(pipeline, 0, samples, opened_ns, submitted_ns);
+}
+
+/// The same, as the batch of its CPU that has this number.
+fn submit_as(
+    pipeline: &mut Pipeline,
+    sequence: u64,
+    samples: &[SchedSample],
+    opened_ns: u64,
+    submitted_ns: u64,
+) {
     let header = BatchHeader {
         opened_ns,
         submitted_ktime_ns: submitted_ns + AHEAD,
+        sequence,
         ..BatchHeader::default()
     };
     let batch = Batch {
@@ -70,7 +82,7 @@ fn taken(pipeline: &mut Pipeline) -> Vec<SlowSample> {
 }
 
 fn path(sample: &SlowSample) -> Option<String> {
-    Some(sample.meanwhile.as_ref()?.path.clone())
+    Some(sample.meanwhile.as_ref()?.who.path.clone())
 }
 
 fn at(ns: u64) -> Ktime {
@@ -120,6 +132,78 @@ fn a_wait_above_the_threshold_has_its_owner_its_time_and_who_had_the_cpu() {
     assert_eq!(slow[1].owner, owner_of(container(2)));
     assert_eq!((slow[0].generation, slow[1].generation), (1, 1));
     assert!(taken(&mut pipeline).is_empty(), "told once");
+}
+
+/// Who had the CPU in the one slow wait, and for how many ms.
+fn meanwhile(pipeline: &mut Pipeline) -> Option<(String, u128)> {
+    let slow = taken(pipeline);
+    let [slow] = &slow[..] else {
+        panic!("{slow:?}")
+    };
+    let meanwhile = slow.meanwhile.as_ref()?;
+    Some((meanwhile.who.path.clone(), meanwhile.had.as_millis()))
+}
+
+#[test]
+fn a_wait_is_laid_to_who_had_the_cpu_longest_and_not_to_who_had_it_last() {
+    let mut pipeline = watching();
+    let samples = [
+        // What was before the wait began is nothing to it.
+        switch(3, 500 * MS, 1, MS),
+        switch(1, 9 * MS, 3, MS),
+        switch(3, 8 * MS, 1, 9 * MS),
+        switch(1, 5 * MS, 3, MS),
+        switch(3, MS, 2, 20 * MS),
+    ];
+    submit(&mut pipeline, &samples, 0, 24 * MS);
+    assert_eq!(meanwhile(&mut pipeline), Some((container(1), 11)));
+    // A CPU that mostly idles, as while its limit keeps a task from running, was nobody's.
+    let samples = [
+        switch(1, 4 * MS, 0, 0),
+        switch(0, 30 * MS, 3, 0),
+        switch(3, 6 * MS, 2, 40 * MS),
+    ];
+    submit(&mut pipeline, &samples, 0, 37 * MS);
+    assert_eq!(meanwhile(&mut pipeline), None);
+}
+
+#[test]
+fn a_wait_that_began_batches_ago_is_followed_back_as_far_as_none_is_lost() {
+    let mut pipeline = watching();
+    let earlier = [switch(3, MS, 1, MS), switch(1, 25 * MS, 3, 0)];
+    let later = [switch(3, 3 * MS, 2, 28 * MS)];
+    let between = [switch(3, 4 * MS, 3, 0)];
+    submit_as(&mut pipeline, 6, &earlier, 0, 100 * MS);
+    submit_as(&mut pipeline, 7, &between, 104 * MS, 204 * MS);
+    submit_as(&mut pipeline, 8, &later, 203 * MS, 303 * MS);
+    assert_eq!(meanwhile(&mut pipeline), Some((container(1), 21)));
+    submit_as(&mut pipeline, 9, &earlier, 400 * MS, 500 * MS);
+    submit_as(&mut pipeline, 11, &later, 603 * MS, 703 * MS);
+    assert_eq!(meanwhile(&mut pipeline), Some((container(3), 3)));
+    // No more than 64 switches are kept; these are of 1 ms each.
+    submit_as(&mut pipeline, 12, &[switch(1, 900 * MS, 3, 0)], 0, MS);
+    let crowd: Vec<_> = (0..32)
+        .flat_map(|_| [switch(3, MS, 1, 0), switch(1, MS, 3, 0)])
+        .collect();
+    submit_as(&mut pipeline, 13, &crowd, 0, 64 * MS);
+    submit_as(&mut pipeline, 14, &[switch(3, MS, 2, 990 * MS)], 0, MS);
+    assert_eq!(meanwhile(&mut pipeline), Some((container(3), 33)));
+}
+
+#[test]
+fn nobody_is_named_for_what_was_before_a_time_of_unknown_length() {
+    let mut pipeline = watching();
+    let mut unknown = switch(1, 0, 3, MS);
+    unknown.wait_and_flags |= SchedSample::FLAG_NO_SLICE;
+    let samples = [
+        switch(1, 50 * MS, 1, 0),
+        unknown,
+        switch(3, 2 * MS, 2, 60 * MS),
+    ];
+    submit(&mut pipeline, &samples, 0, 10 * MS);
+    assert_eq!(meanwhile(&mut pipeline), Some((container(3), 2)));
+    submit(&mut pipeline, &[unknown, switch(3, 0, 2, 60 * MS)], 0, 0);
+    assert_eq!(meanwhile(&mut pipeline), None);
 }
 
 #[test]

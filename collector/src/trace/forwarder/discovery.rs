@@ -105,8 +105,7 @@ fn sockets(host_root: &Path) -> (BTreeSet<PathBuf>, Vec<PathBuf>) {
                 continue;
             }
         };
-        let sandboxes = entries.take(MAX_SANDBOXES).filter_map(Result::ok);
-        let sockets = sandboxes.filter_map(|entry| {
+        let sockets = entries.filter_map(Result::ok).filter_map(|entry| {
             let is_sandbox = entry.file_name().to_str().is_some_and(is_id);
             let path = entry.path().join(socket);
             let is_socket =

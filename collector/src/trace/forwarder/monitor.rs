@@ -7,6 +7,10 @@ use std::{fs, path::Path};
 
 use crate::catalog::runtimes::told_json::is_id;
 
+/// How QEMU's processes are called. What else runs here is not looked into: to read how a process was started can
+/// take as long as whatever its memory is mapped from.
+const MONITORS: [&str; 2] = ["qemu", "kvm"];
+
 /// What a process has open that gives a virtual machine its CID.
 const DEVICE: &str = "/dev/vhost-vsock";
 
@@ -22,7 +26,9 @@ pub(super) fn sandbox_of_cid(proc: &Path, cid: u32) -> Option<String> {
     let mut found = processes.take(MAX_PROCESSES).filter_map(|entry| {
         let name = entry.file_name();
         let is_process = name.to_str()?.bytes().all(|byte| byte.is_ascii_digit());
-        let line = is_process.then(|| fs::read(entry.path().join("cmdline")).ok())??;
+        let comm = is_process.then(|| fs::read_to_string(entry.path().join("comm")).ok())??;
+        let is_monitor = MONITORS.iter().any(|name| comm.starts_with(name));
+        let line = is_monitor.then(|| fs::read(entry.path().join("cmdline")).ok())??;
         let sandbox = sandbox_in(&line, cid)?;
         has_device(&entry.path()).then_some(sandbox)
     });
@@ -69,6 +75,7 @@ mod tests {
         fs::create_dir_all(folder.join("fd")).unwrap();
         let line: String = words.iter().flat_map(|word| [word, "\0"]).collect();
         fs::write(folder.join("cmdline"), line).unwrap();
+        fs::write(folder.join("comm"), "qemu-system-x86\n").unwrap();
         symlink("/dev/null", folder.join("fd/0")).unwrap();
         symlink(open, folder.join("fd/3")).unwrap();
     }
@@ -121,6 +128,8 @@ mod tests {
         for cid in [1, 2, 5, 8, 9] {
             assert_eq!(of(cid), None, "{cid}");
         }
+        fs::write(proc.join("10/comm"), "sh\n").unwrap();
+        assert_eq!(of(7), None, "it is another program");
         // Two that say they have it: neither is believed.
         process(proc, "15", &qemu("sandbox-ghi", other), DEVICE);
         assert_eq!(of(77), None);

@@ -4,17 +4,11 @@
 //!
 //! While a collector is away, spans wait. So that one guest cannot take all places, none may have more waiting than there
 //! is room left: one alone gets half of the queue, two a third each, and for one more there is always as much as each
-//! has. What waits is weighed as it lies in memory: a guest decides how little of it is bytes on the wire.
+//! has. What waits is packed, as it will be sent: its bytes are what it takes.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    mem::size_of,
-};
+use std::collections::{HashMap, VecDeque};
 
-use opentelemetry_proto::tonic::{
-    common::v1::{AnyValue, KeyValue, any_value::Value},
-    trace::v1::{ResourceSpans, Span, span},
-};
+use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
 use prost::Message as _;
 
 use super::peers::Peer;
@@ -23,16 +17,13 @@ use crate::{
     reconcile::delivery::{OtlpAccount, OtlpLoss},
 };
 
-/// How much memory may wait for each byte that may: what agents write has about so much.
-const MEMORY_OF_A_BYTE: u64 = 2;
-
 /// What waits, by guest.
 #[derive(Debug, Default)]
 pub(super) struct Room {
     /// In the order in which it was put into the queue, which is the order in which it leaves.
     waiting: VecDeque<Waiting>,
     guests: HashMap<Peer, Load>,
-    weight: u64,
+    bytes: u64,
 }
 
 #[derive(Debug)]
@@ -43,11 +34,11 @@ struct Waiting {
     load: Load,
 }
 
-/// Spans, and bytes of memory.
+/// Spans, and their bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Load {
     items: u64,
-    weight: u64,
+    bytes: u64,
 }
 
 impl Load {
@@ -55,7 +46,7 @@ impl Load {
     pub(super) fn of(spans: &ResourceSpans) -> Self {
         Self {
             items: spans.items(),
-            weight: weight(spans),
+            bytes: spans.encoded_len() as u64,
         }
     }
 }
@@ -72,9 +63,8 @@ impl Room {
         self.settle(settled(account));
         let of_guest = self.guests.get(peer).copied().unwrap_or_default();
         let items_left = bounds.items.saturating_sub(account.waiting);
-        let memory = bounds.bytes.saturating_mul(MEMORY_OF_A_BYTE);
-        let weight_left = memory.saturating_sub(self.weight);
-        of_guest.items + load.items <= items_left && of_guest.weight + load.weight <= weight_left
+        let bytes_left = bounds.bytes.saturating_sub(self.bytes);
+        of_guest.items + load.items <= items_left && of_guest.bytes + load.bytes <= bytes_left
     }
 
     /// It was put into the queue, which now stands like this.
@@ -87,17 +77,17 @@ impl Room {
         });
         let of_guest = self.guests.entry(peer.clone()).or_default();
         of_guest.items += load.items;
-        of_guest.weight += load.weight;
-        self.weight += load.weight;
+        of_guest.bytes += load.bytes;
+        self.bytes += load.bytes;
     }
 
     /// Forgets what has left the queue.
     fn settle(&mut self, settled: u64) {
         while let Some(first) = self.waiting.pop_front_if(|first| first.position <= settled) {
-            self.weight -= first.load.weight;
+            self.bytes -= first.load.bytes;
             if let Some(of_guest) = self.guests.get_mut(&first.peer) {
                 of_guest.items -= first.load.items;
-                of_guest.weight -= first.load.weight;
+                of_guest.bytes -= first.load.bytes;
                 if of_guest.items == 0 {
                     self.guests.remove(&first.peer);
                 }
@@ -116,36 +106,12 @@ fn settled(account: &OtlpAccount) -> u64 {
             .sum::<u64>()
 }
 
-/// Bytes of memory, about: those on the wire stand for texts and ids.
-fn weight(spans: &ResourceSpans) -> u64 {
-    let resource = spans.resource.iter().map(|of| weight_of(&of.attributes));
-    let own = spans.scope_spans.iter().flat_map(|of| &of.spans).map(|of| {
-        let events = of.events.iter().map(|of| weight_of(&of.attributes));
-        let links = of.links.iter().map(|of| weight_of(&of.attributes));
-        size_of::<Span>()
-            + weight_of(&of.attributes)
-            + of.events.len() * size_of::<span::Event>()
-            + of.links.len() * size_of::<span::Link>()
-            + events.chain(links).sum::<usize>()
-    });
-    let parts = size_of::<ResourceSpans>() + resource.chain(own).sum::<usize>();
-    (parts + spans.encoded_len()) as u64
-}
-
-fn weight_of(attributes: &[KeyValue]) -> usize {
-    let items = attributes
-        .iter()
-        .map(|of| match of.value.as_ref().map(|of| &of.value) {
-            Some(Some(Value::ArrayValue(array))) => array.values.len() * size_of::<AnyValue>(),
-            _ => 0,
-        });
-    size_of_val(attributes) + items.sum::<usize>()
-}
-
 #[cfg(test)]
 mod tests {
     use opentelemetry_proto::tonic::{
-        common::v1::ArrayValue, resource::v1::Resource, trace::v1::ScopeSpans,
+        common::v1::{AnyValue, KeyValue, any_value::Value},
+        resource::v1::Resource,
+        trace::v1::{ScopeSpans, Span},
     };
 
     use super::*;
@@ -209,28 +175,22 @@ mod tests {
         outbox.take(u64::MAX, u64::MAX).lost(OtlpLoss::GaveUp);
         room.settle(settled(&outbox.account()));
         assert!(room.waiting.is_empty() && room.guests.is_empty());
-        assert_eq!(room.weight, 0);
+        assert_eq!(room.bytes, 0);
     }
 
     #[test]
-    fn what_is_small_on_the_wire_and_large_in_memory_is_weighed_as_it_lies_there() {
-        let yes = || AnyValue {
-            value: Some(Value::BoolValue(true)),
-        };
-        let values = (0..1024).map(|_| yes()).collect();
-        let array = KeyValue {
+    fn few_long_texts_leave_room_for_others_too() {
+        let text = KeyValue {
+            key: "text".to_owned(),
             value: Some(AnyValue {
-                value: Some(Value::ArrayValue(ArrayValue { values })),
+                value: Some(Value::StringValue("x".repeat(64 << 10))),
             }),
             ..KeyValue::default()
         };
-        let of = spans(vec![array; 15]);
-        let load = Load::of(&of);
-        assert!(load.weight > 6 * of.encoded_len() as u64, "{load:?}");
+        let of = spans(vec![text; 2]);
         let (mut room, outbox) = (Room::default(), Outbox::new(BOUNDS));
-        let guests = (0..50).map(|cid| fill(&mut room, &outbox, cid, &of));
-        assert!(guests.sum::<u64>() >= 3);
-        assert!(room.weight <= BOUNDS.bytes * MEMORY_OF_A_BYTE, "{room:?}");
-        assert!(room.weight > BOUNDS.bytes, "{room:?}");
+        assert_eq!(fill(&mut room, &outbox, 3, &of), 4, "of 7 that have room");
+        assert!(outbox.put(of.clone()), "what is no guest's has room yet");
+        assert_eq!(fill(&mut room, &outbox, 4, &of), 2);
     }
 }

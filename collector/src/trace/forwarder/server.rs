@@ -34,6 +34,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 /// processes in that time. A virtual machine takes longer to start, so that nobody else can have its CID.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
+/// How long a look may take. Its guest is heard all the same, and without the sandbox.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// What a forwarder is made of.
 pub struct ForwarderSettings {
     /// The `service.name` of all spans.
@@ -208,7 +211,8 @@ impl Core {
         }
         let proc = self.proc.clone();
         let looked = tokio::task::spawn_blocking(move || sandbox_of_cid(&proc, cid));
-        let sandbox = looked.await.ok().flatten();
+        let looked = tokio::time::timeout(LOOK, looked).await;
+        let sandbox = looked.ok().and_then(Result::ok).flatten();
         self.seen().insert(cid, (Instant::now(), sandbox.clone()));
         sandbox
     }

@@ -192,6 +192,8 @@ impl Lives {
 
     fn oom_kill(&mut self, kill: &OomKill, now: &Now) {
         let Some((owner, identity)) = &kill.victim else {
+            // It may have been a container's.
+            self.view.lose(LifeLoss::Missed, 1);
             return;
         };
         let key = (*owner, identity.generation);

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     catalog::{ContainerRef, OwnerId},
-    export::otlp::OwnResource,
+    export::otlp::{Outbox, OwnResource},
     host::clock::Ktime,
 };
 
@@ -22,8 +22,24 @@ mod telling;
 /// Names a life: an owner, and which of its lives.
 pub type LifeKey = (OwnerId, u32);
 
-/// Takes spans that are to be sent. Whether there was room.
-pub type ParcelTaker = Box<dyn Fn(ResourceSpans) -> bool + Send>;
+/// Takes spans that are to be sent.
+pub trait ParcelTaker: Send {
+    /// Whether there was room. If not, they are lost, and counted.
+    fn put(&self, spans: ResourceSpans) -> bool;
+
+    /// Whether there was room. If not, they are tried again, and not lost.
+    fn try_put(&self, spans: ResourceSpans) -> bool;
+}
+
+impl ParcelTaker for Arc<Outbox<ResourceSpans>> {
+    fn put(&self, spans: ResourceSpans) -> bool {
+        Outbox::put(self, spans)
+    }
+
+    fn try_put(&self, spans: ResourceSpans) -> bool {
+        Outbox::try_put(self, spans)
+    }
+}
 
 /// Every life that is followed.
 pub struct Lives {
@@ -32,7 +48,7 @@ pub struct Lives {
     /// Tells this boot of the host from all others.
     boot: String,
     view: Arc<LivesView>,
-    send: ParcelTaker,
+    outbox: Box<dyn ParcelTaker>,
     by_key: HashMap<LifeKey, Life>,
     /// The lives of a container, one after the other: the one before may not be told when the next begins.
     of_container: HashMap<ContainerRef, Vec<LifeKey>>,
@@ -62,7 +78,7 @@ impl Lives {
         own: Arc<OwnResource>,
         boot: String,
         view: Arc<LivesView>,
-        send: ParcelTaker,
+        outbox: Box<dyn ParcelTaker>,
         now: Ktime,
     ) -> Self {
         Self {
@@ -70,7 +86,7 @@ impl Lives {
             own,
             boot,
             view,
-            send,
+            outbox,
             by_key: HashMap::new(),
             of_container: HashMap::new(),
             latest: HashMap::new(),

@@ -128,8 +128,8 @@ impl Lives {
         };
         let root = spans::root(life, &trace);
         let identity = Arc::clone(&life.identity);
-        // It is tried again: nothing is lost of it yet.
-        let is_sent = (self.send)(spans::of_container(&identity, &self.own, vec![root]));
+        let root = spans::of_container(&identity, &self.own, vec![root]);
+        let is_sent = self.outbox.try_put(root);
         let Some(life) = self.by_key.get_mut(&key) else {
             return;
         };
@@ -179,7 +179,10 @@ impl Lives {
         let span = spans::checkpoint(life, id, &trace, now);
         life.trace = Some(trace);
         let identity = Arc::clone(&life.identity);
-        self.send(&identity, vec![span]);
+        let events = span.events.len() as u64;
+        if !self.send(&identity, vec![span]) {
+            self.view.lose(LifeLoss::QueueFull, events);
+        }
     }
 
     /// A long life is several traces.
@@ -195,7 +198,8 @@ impl Lives {
 
     fn send(&self, identity: &Identity, spans: Vec<Span>) -> bool {
         let count = spans.len() as u64;
-        let is_sent = (self.send)(spans::of_container(identity, &self.own, spans));
+        let spans = spans::of_container(identity, &self.own, spans);
+        let is_sent = self.outbox.put(spans);
         if !is_sent {
             self.view.lose(LifeLoss::QueueFull, count);
         }

@@ -3,7 +3,10 @@
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 
 use super::{KEY, Told, attribute, named};
-use crate::{reconcile::moments::LifeLoss, trace::lives::Figures};
+use crate::{
+    reconcile::moments::{LifeLoss, Moment, OomKill, OomLimit},
+    trace::lives::Figures,
+};
 
 #[test]
 fn events_are_bounded_and_those_without_room_are_counted() {
@@ -75,4 +78,19 @@ fn stalls_and_throttling_that_follow_each_other_are_one_episode() {
         attribute(throttled, "cgscope.cpu.throttled_periods"),
         Some(Value::IntValue(19))
     );
+}
+
+#[test]
+fn a_kill_of_nobody_knows_whom_is_counted() {
+    let mut told = Told::new();
+    told.begins(0, 1, true);
+    let kill = OomKill {
+        victim: None,
+        pid: 99,
+        comm: String::new(),
+        limit: OomLimit::Unknown,
+        at: told.ktime(10),
+    };
+    told.happens(10, Moment::OomKill(Box::new(kill)));
+    assert_eq!(told.lost(LifeLoss::Missed), 1);
 }

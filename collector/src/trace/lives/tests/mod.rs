@@ -10,7 +10,8 @@ use opentelemetry_proto::tonic::{
 };
 
 use super::{
-    Ending, Figures, LifeKey, Lives, LivesSettings, LivesView, Now, Rate, attributes::unix_nanos,
+    Ending, Figures, LifeKey, Lives, LivesSettings, LivesView, Now, ParcelTaker, Rate,
+    attributes::unix_nanos,
 };
 use crate::{
     catalog::{Container, Identity, Names, OwnerId, RuntimeContainer},
@@ -22,7 +23,7 @@ use crate::{
     reconcile::{
         Life, Scrape,
         moments::{LifeLoss, Moment, Moments, OomKill, OomLimit, Standing},
-        slow::SlowSample,
+        slow::{Meanwhile, SlowSample},
         snapshot::{
             CgroupCounts, CgroupStats, ExemplarOf, KernelReading, LastReading, LifeEvents,
             SchedSums,
@@ -70,28 +71,42 @@ struct Told {
     begin: Ktime,
 }
 
+/// Where spans are put.
+struct Place {
+    sent: Arc<Mutex<Vec<ResourceSpans>>>,
+    has_room: Arc<Mutex<bool>>,
+}
+
+impl ParcelTaker for Place {
+    fn put(&self, spans: ResourceSpans) -> bool {
+        let has_room = *self.has_room.lock().unwrap_or_else(PoisonError::into_inner);
+        if has_room {
+            let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+            sent.push(spans);
+        }
+        has_room
+    }
+
+    fn try_put(&self, spans: ResourceSpans) -> bool {
+        self.put(spans)
+    }
+}
+
 impl Told {
     fn new() -> Self {
         let sent = Arc::new(Mutex::new(Vec::new()));
         let has_room = Arc::new(Mutex::new(true));
         let view = Arc::new(LivesView::default());
         let begin = Ktime::now();
-        let (into, room) = (Arc::clone(&sent), Arc::clone(&has_room));
-        let take = move |spans| {
-            let has_room = *room.lock().unwrap_or_else(PoisonError::into_inner);
-            if has_room {
-                into.lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .push(spans);
-            }
-            has_room
-        };
         let lives = Lives::new(
             SETTINGS,
             Arc::new(OwnResource::default()),
             "boot".to_owned(),
             Arc::clone(&view),
-            Box::new(take),
+            Box::new(Place {
+                sent: Arc::clone(&sent),
+                has_room: Arc::clone(&has_room),
+            }),
             begin,
         );
         Self {
@@ -140,6 +155,7 @@ impl Told {
             cgroup_version: 2,
             generation,
             started: self.wall(began),
+            is_found: false,
         })
     }
 
@@ -254,7 +270,10 @@ impl Told {
             throttled: Duration::ZERO,
             ended: self.ktime(ms),
             within: Duration::ZERO,
-            meanwhile: Some(self.identity(1, 0, None)),
+            meanwhile: Some(Meanwhile {
+                who: self.identity(1, 0, None),
+                had: Duration::from_millis(took),
+            }),
         };
         let now = self.now(ms);
         self.lives.slow(sample, OWNER, None, |_| None, &now);

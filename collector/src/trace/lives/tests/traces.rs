@@ -46,6 +46,10 @@ fn one_that_runs_has_its_root_at_once_and_then_what_happens_to_it() {
         attribute(&wait.attributes, "cgscope.meanwhile.container.id"),
         Some(Value::StringValue(ID.to_owned()))
     );
+    assert_eq!(
+        attribute(&wait.attributes, "cgscope.meanwhile.time"),
+        Some(Value::DoubleValue(0.2))
+    );
     let checkpoint = &spans[3];
     let [oom] = &checkpoint.events[..] else {
         panic!("{checkpoint:?}");
