@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use collector::host::HierarchyId;
+use collector::{drain::Drainer, host::HierarchyId};
 use collector_common::{sample::BlockSample, signal::Signal};
 use collector_tests::{
     cgroup::TestCgroup,
@@ -74,10 +74,13 @@ fn write(cgroup: &TestCgroup, arguments: &[&str]) -> (Seen, DiskCounts) {
         "{account:?}"
     );
     assert!(account.observed > 0);
+    // A silent CPU's batch is fetched by a refresh, and is drained with the next pass; both can be held up.
+    let most = 2 * Drainer::REFRESH + 3 * seen.longest_pause;
     assert!(
-        seen.longest_delay < Duration::from_secs(1),
-        "{:?}",
-        seen.longest_delay
+        seen.longest_delay < most.max(Duration::from_secs(1)),
+        "{:?}, and {:?} between two drains",
+        seen.longest_delay,
+        seen.longest_pause
     );
     let counted = DiskCounts {
         bytes: after.bytes - before.bytes,

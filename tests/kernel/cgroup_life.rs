@@ -44,7 +44,10 @@ fn a_thousand_cgroups_in_a_burst_are_all_seen_with_their_paths() {
         assert_eq!(of_this, made, "{change:?}");
     }
     let account = &accounts[Signal::CgroupLife as usize];
-    assert_eq!(account.observed, account.recorded, "{account:?}");
+    let lost: u64 = account.lost.iter().map(|(_, lost)| lost).sum();
+    assert_eq!(lost, 0, "{account:?}");
+    // Others can make a cgroup between the last pass and the count.
+    assert!(account.in_flight < 10, "{account:?}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::Arc,
+    sync::{Arc, MutexGuard},
     thread,
     time::Duration,
 };
@@ -19,6 +19,7 @@ use collector::host::{
     process_files::ProcessFiles,
 };
 use collector_tests::{
+    alone,
     cgroup::{TestCgroup, mounts},
     note,
     thread_counts::ThreadCounts,
@@ -35,10 +36,13 @@ struct Everywhere {
     cgroup: TestCgroup,
     /// In the others.
     others: Vec<PathBuf>,
+    /// Others observe the whole host.
+    _alone: MutexGuard<'static, ()>,
 }
 
 impl Everywhere {
     fn new(name: &str) -> Self {
+        let alone = alone();
         let cgroup = TestCgroup::new(name);
         let mut others = Vec::new();
         for hierarchy in &cgroup.mounts.hierarchies {
@@ -49,7 +53,11 @@ impl Everywhere {
                 others.push(directory);
             }
         }
-        Self { cgroup, others }
+        Self {
+            cgroup,
+            others,
+            _alone: alone,
+        }
     }
 
     /// Starts a workload in it, which does not leave.

@@ -2,8 +2,8 @@
 
 use std::{
     collections::BTreeMap,
-    thread,
-    time::{Duration, SystemTime},
+    fmt, thread,
+    time::{Duration, Instant, SystemTime},
 };
 
 use collector::export::{
@@ -33,6 +33,9 @@ const OF_RESOURCE: [&str; 6] = ["id", "name", "image", "namespace", "pod", "cont
 
 /// Its windows go on.
 const MOVES_ON: &str = "cgscope_container_window_quantile_seconds";
+
+/// After this the collector has what a scrape has.
+const MOST: Duration = Duration::from_secs(30);
 
 type Labels = BTreeMap<String, String>;
 
@@ -67,39 +70,64 @@ fn last_of(recorded: &Recorded, path: &str) -> BTreeMap<String, Metric> {
     last
 }
 
+/// What the collector has otherwise than a scrape: it may come yet.
+type Mismatch = String;
+
+fn same<T: PartialEq + fmt::Debug>(what: &str, sent: &T, told: &T) -> Result<(), Mismatch> {
+    if sent == told {
+        return Ok(());
+    }
+    Err(format!("{what}: {sent:?}, not {told:?}"))
+}
+
+fn same_number(what: &str, sent: f64, told: f64) -> Result<(), Mismatch> {
+    if (sent - told).abs() <= told.abs() * 1e-12 {
+        return Ok(());
+    }
+    Err(format!("{what}: {sent}, not {told}"))
+}
+
 /// Of the points of a metric the one with these attributes; there is one.
-fn point<'a, T>(points: &'a [T], of: impl Fn(&T) -> Labels, labels: &Labels) -> &'a T {
+fn point<'a, T>(
+    points: &'a [T],
+    of: impl Fn(&T) -> Labels,
+    labels: &Labels,
+) -> Result<&'a T, Mismatch> {
     let mut found = points.iter().filter(|point| of(point) == *labels);
     match (found.next(), found.next()) {
-        (Some(point), None) => point,
-        (one, more) => panic!("{labels:?}: {} and {}", one.is_some(), more.is_some()),
+        (Some(point), None) => Ok(point),
+        (one, more) => Err(format!(
+            "{labels:?}: {} and {}",
+            one.is_some(),
+            more.is_some()
+        )),
     }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "as a scrape has it")]
-fn is_number(point: &NumberDataPoint, told: f64) {
+fn is_number(name: &str, point: &NumberDataPoint, told: f64) -> Result<(), Mismatch> {
     let value = match point.value {
         Some(number_data_point::Value::AsDouble(value)) => value,
         Some(number_data_point::Value::AsInt(value)) => value as f64,
         None => panic!("{point:?}"),
     };
-    assert!(
-        (value - told).abs() <= told.abs() * 1e-12,
-        "{value}, not {told}"
-    );
     assert!(point.exemplars.is_empty() && point.flags == 0);
+    same_number(name, value, told)
 }
 
-fn is_histogram(point: &ExponentialHistogramDataPoint, told: &model::Histogram) {
+fn is_histogram(
+    name: &str,
+    point: &ExponentialHistogramDataPoint,
+    told: &model::Histogram,
+) -> Result<(), Mismatch> {
     assert_eq!((point.scale, told.schema), (3, 3));
-    assert_eq!(point.count, told.sample_count);
-    assert_eq!(point.zero_count, told.zero_count);
+    let counts = (point.count, point.zero_count);
+    same(name, &counts, &(told.sample_count, told.zero_count))?;
     assert_eq!(
         point.zero_threshold.to_bits(),
         told.zero_threshold.to_bits()
     );
-    let sum = point.sum.expect("a sum");
-    assert!((sum - told.sample_sum).abs() <= sum * 1e-12);
+    same_number(name, point.sum.expect("a sum"), told.sample_sum)?;
     assert!(point.negative.is_none() && point.flags == 0);
     // A native bucket's number is that of its upper edge, an exponential one's of its lower.
     let positive = point.positive.clone().unwrap_or_default();
@@ -123,12 +151,18 @@ fn is_histogram(point: &ExponentialHistogramDataPoint, told: &model::Histogram) 
         }
     }
     expected.retain(|_, count| *count > 0);
-    assert_eq!(sent, expected);
     assert!(!sent.is_empty());
+    same(name, &sent, &expected)
 }
 
 /// How many sums, gauges and histograms there were.
-fn compare(family: &Family, told: &[model::Metric], metric: &Metric, run: &Run) -> [usize; 3] {
+fn compare(
+    family: &Family,
+    told: &[model::Metric],
+    metric: &Metric,
+    run: &Run,
+) -> Result<[usize; 3], Mismatch> {
+    let name = family.name;
     let otlp = family.otlp.expect("it leaves by OTLP");
     assert_eq!(
         (metric.name.as_str(), metric.unit.as_str()),
@@ -149,29 +183,63 @@ fn compare(family: &Family, told: &[model::Metric], metric: &Metric, run: &Run) 
         match (family.kind, metric.data.as_ref().expect("points")) {
             (Kind::Counter, Data::Sum(sum)) => {
                 assert!(sum.is_monotonic && sum.aggregation_temporality == cumulative);
-                let point = point(&sum.data_points, of_number, &labels);
-                is_number(point, series.counter.as_ref().expect("a counter").value);
+                let point = point(&sum.data_points, of_number, &labels)?;
+                let told = series.counter.as_ref().expect("a counter").value;
+                is_number(name, point, told)?;
                 is_in_time(Some(point.start_time_unix_nano), point.time_unix_nano);
                 compared[0] += 1;
             }
             (Kind::Gauge | Kind::Info, Data::Gauge(gauge)) => {
-                let point = point(&gauge.data_points, of_number, &labels);
-                is_number(point, series.gauge.as_ref().expect("a gauge").value);
+                let point = point(&gauge.data_points, of_number, &labels)?;
+                let told = series.gauge.as_ref().expect("a gauge").value;
+                is_number(name, point, told)?;
                 is_in_time(None, point.time_unix_nano);
                 compared[1] += 1;
             }
             (Kind::Histogram, Data::ExponentialHistogram(histogram)) => {
                 assert_eq!(histogram.aggregation_temporality, cumulative);
                 let of = |point: &ExponentialHistogramDataPoint| attributes_of(&point.attributes);
-                let point = point(&histogram.data_points, of, &labels);
-                is_histogram(point, series.histogram.as_ref().expect("a histogram"));
+                let point = point(&histogram.data_points, of, &labels)?;
+                let told = series.histogram.as_ref().expect("a histogram");
+                is_histogram(name, point, told)?;
                 is_in_time(Some(point.start_time_unix_nano), point.time_unix_nano);
                 compared[2] += 1;
             }
             (kind, data) => panic!("{}: {kind:?} as {data:?}", metric.name),
         }
     }
-    compared
+    Ok(compared)
+}
+
+type Scraped = BTreeMap<String, Vec<model::Metric>>;
+
+/// The same, of all families that a scrape has of a cgroup.
+fn compare_all(
+    told: &Scraped,
+    sent: &BTreeMap<String, Metric>,
+    run: &Run,
+) -> Result<[usize; 3], Mismatch> {
+    let mut compared = [0; 3];
+    for family in catalog::ALL.iter().filter(|of| of.otlp.is_some()) {
+        let Some(series) = told.get(family.name).filter(|of| !of.is_empty()) else {
+            continue;
+        };
+        if family.name == MOVES_ON {
+            continue;
+        }
+        let name = family.otlp.expect("it leaves by OTLP").name;
+        let metric = sent.get(name).ok_or_else(|| format!("no {name}"))?;
+        let of_family = compare(family, series, metric, run)?;
+        for (all, of_family) in compared.iter_mut().zip(of_family) {
+            *all += of_family;
+        }
+    }
+    let [sums, gauges, histograms] = compared;
+    if sums >= 10 && gauges >= 1 && histograms >= 2 {
+        Ok(compared)
+    } else {
+        Err(format!("sums, gauges, histograms: {compared:?}"))
+    }
 }
 
 /// When the daemon ran, ns since the epoch.
@@ -210,51 +278,25 @@ fn each_data_point_of_a_cgroup_reaches_a_real_collector_as_a_scrape_has_it_over_
         assert!(cgroup.run(&["busy", "1", "3", "1500"]).arrivals > 100);
         // It is idle: once its last samples and its last reading are there, its numbers stay as they are.
         thread::sleep(Duration::from_secs(3));
-        let scraped = || -> BTreeMap<String, Vec<model::Metric>> {
+        let scraped = || -> Scraped {
             let families = families(&daemon).into_iter();
             families
                 .map(|family| (family.name.clone(), of_cgroup(&family, &cgroup.path)))
                 .collect()
         };
-        let most = Duration::from_secs(30);
-        let compared = collector.wait_for("what a scrape has", most, |recorded| {
-            let sent = last_of(recorded, &cgroup.path);
+        let start = Instant::now();
+        let [sums, gauges, histograms] = loop {
+            let sent = last_of(&collector.recorded(), &cgroup.path);
             let told = scraped();
-            let latency = &told["cgscope_container_runqueue_latency_seconds"];
-            let count = latency.first()?.histogram.as_ref()?.sample_count;
-            let Some(Data::ExponentialHistogram(of)) =
-                &sent.get("cgscope.container.runqueue.latency")?.data
-            else {
-                return None;
-            };
-            if of.data_points.last()?.count != count {
-                return None;
+            let ended = now();
+            match compare_all(&told, &sent, &Run { began, ended }) {
+                Ok(compared) => break compared,
+                Err(mismatch) => assert!(start.elapsed() < MOST, "{protocol}: {mismatch}"),
             }
-            let run = Run {
-                began,
-                ended: now(),
-            };
-            let mut compared = [0; 3];
-            for family in catalog::ALL.iter().filter(|of| of.otlp.is_some()) {
-                let Some(series) = told.get(family.name).filter(|of| !of.is_empty()) else {
-                    continue;
-                };
-                if family.name == MOVES_ON {
-                    continue;
-                }
-                let name = family.otlp.expect("it leaves by OTLP").name;
-                let metric = sent.get(name).unwrap_or_else(|| panic!("no {name}"));
-                let of_family = compare(family, series, metric, &run);
-                for (all, of_family) in compared.iter_mut().zip(of_family) {
-                    *all += of_family;
-                }
-            }
-            Some(compared)
-        });
-        let [sums, gauges, histograms] = compared;
+            thread::sleep(Duration::from_millis(100));
+        };
         note(&format!(
             "{protocol}: {sums} sums, {gauges} gauges, {histograms} histograms"
         ));
-        assert!(sums >= 10 && gauges >= 1 && histograms >= 2, "{compared:?}");
     }
 }

@@ -13,7 +13,8 @@ use collector::{
     reconcile::delivery::OtlpSignal,
 };
 use collector_tests::{
-    daemon::{Daemon, cgscope, free_address, run_to_end},
+    daemon::{Daemon, cgscope, free_address},
+    note,
     otel_collector::OtelCollector,
 };
 use opentelemetry_proto::tonic::{
@@ -31,9 +32,9 @@ use opentelemetry_proto::tonic::{
 };
 
 /// What a collector needs to write out what it took, at most.
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_mins(1);
 
-const GRACE: Duration = Duration::from_secs(5);
+const GRACE: Duration = Duration::from_mins(1);
 
 fn key_value(key: &str, value: &str) -> KeyValue {
     KeyValue {
@@ -263,28 +264,27 @@ fn where_no_collector_is_the_first_look_says_so() {
     }
 }
 
+/// Who waited for the collector took this long.
+const TIMEOUT: Duration = Duration::from_mins(1);
+
 /// Scrapes for a while with a collector that is said to be at `endpoint`: the longest scrape, and the account.
 fn scrape_for_a_while(endpoint: &str, what: &str) {
     let mut command = cgscope();
     command
         .env("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
+        .env(
+            "OTEL_EXPORTER_OTLP_TIMEOUT",
+            TIMEOUT.as_millis().to_string(),
+        )
         .env("OTEL_BSP_SCHEDULE_DELAY", "0")
         .env("OTEL_METRIC_EXPORT_INTERVAL", "1000");
-    let start = Instant::now();
-    let _said = run_to_end(&["--version"]);
-    // An emulated machine is slower by much.
-    let slack = 10 * start.elapsed();
     let sending = ["--export-otlp", "--trace-containers", "--trace-own"];
     let daemon = Daemon::launch(command, &sending, "/readyz");
-    let begun = Instant::now();
+    let (begun, mut longest) = (Instant::now(), Duration::ZERO);
     while begun.elapsed() < Duration::from_secs(4) {
         let start = Instant::now();
         let scraped = daemon.scrape();
-        let took = start.elapsed();
-        assert!(
-            took < Duration::from_millis(500) + slack,
-            "{what}: {took:?}"
-        );
+        longest = longest.max(start.elapsed());
         for signal in ["metrics", "traces"] {
             let labels = [("signal", signal)];
             let of = |name: &str| scraped.sum(name, &labels).expect(name);
@@ -301,7 +301,11 @@ fn scrape_for_a_while(endpoint: &str, what: &str) {
     }
     let (status, took, log) = daemon.stop();
     assert_eq!(status.code(), Some(0), "{log}");
-    assert!(took < Duration::from_secs(1) + slack, "{what}: {took:?}");
+    note(&format!(
+        "{what}: {longest:?} for a scrape at most, {took:?} to the end"
+    ));
+    assert!(longest < TIMEOUT / 12, "{what}: {longest:?}");
+    assert!(took < TIMEOUT / 6, "{what}: {took:?}");
     let told = log.matches("is tried again").count();
     assert!(
         told <= 2,

@@ -1,11 +1,18 @@
 //! What a scrape says of cgroups: hostile names, tombstones, conservation.
 
-use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt as _, time::Duration};
+use std::{
+    ffi::OsStr,
+    fs,
+    os::unix::ffi::OsStrExt as _,
+    thread,
+    time::{Duration, Instant},
+};
 
 use collector_tests::{
     cgroup::{TestCgroup, mounts},
     daemon::Daemon,
     exposition::Exposition,
+    stolen, stolen_since,
 };
 
 const CPU_SECONDS: &str = "cgscope_container_cpu_seconds_total";
@@ -16,42 +23,62 @@ fn a_cgroups_numbers_are_its_own_and_outlive_it() {
     let cgroup = TestCgroup::new("cgscope-life");
     let path = cgroup.path.clone();
     let id = [("id", path.as_str())];
+    let before = stolen();
     let counts = cgroup.run(&["busy", "1", "2", "1500"]);
+    let stolen = stolen_since(before).as_secs_f64();
     let cpu_time = cgroup.cpu_time().as_secs_f64();
     drop(cgroup);
-    let _tombstone = daemon.scrape_until("its tombstone", Duration::from_secs(3), |exposition| {
+    let _tombstone = daemon.scrape_until("its tombstone", Duration::from_secs(20), |exposition| {
         exposition.sum("cgscope_container_exited", &id) == Some(1.0)
     });
     // Its end comes with a wakeup, its last samples in their own time: within a second.
-    std::thread::sleep(Duration::from_millis(1200));
-    let exposition = daemon.scrape();
-    let near = |name: &str, labels: &[(&str, &str)], expected: f64| {
-        let value = exposition
-            .sum(name, labels)
-            .unwrap_or_else(|| panic!("no {name}"));
-        assert!(
-            (value - expected).abs() <= expected * 0.05,
-            "{name}: {value}, not {expected}"
-        );
-    };
-    near(CPU_SECONDS, &id, cpu_time);
-    near(
-        "cgscope_container_runqueue_latency_seconds_sum",
-        &id,
-        Duration::from_nanos(counts.wait_ns).as_secs_f64(),
-    );
     let involuntary = [id[0], ("type", "involuntary")];
+    let waited = Duration::from_nanos(counts.wait_ns).as_secs_f64();
     #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
-    near(
-        "cgscope_container_context_switches_total",
-        &involuntary,
-        counts.involuntary as f64,
-    );
+    let switched = counts.involuntary as f64;
+    let expected = [
+        // What is stolen is in the slices.
+        (CPU_SECONDS, &id[..], cpu_time, stolen),
+        (
+            "cgscope_container_runqueue_latency_seconds_sum",
+            &id,
+            waited,
+            0.0,
+        ),
+        (
+            "cgscope_container_context_switches_total",
+            &involuntary,
+            switched,
+            0.0,
+        ),
+    ];
+    let off = |exposition: &Exposition| {
+        expected.iter().find_map(|(name, labels, expected, more)| {
+            let value = exposition.sum(name, labels);
+            let range = expected * 0.95..=expected * 1.05 + more;
+            let is_near = value.is_some_and(|value| range.contains(&value));
+            (!is_near).then(|| format!("{name}: {value:?}, not {range:?}"))
+        })
+    };
+    let start = Instant::now();
+    let exposition = loop {
+        let exposition = daemon.scrape();
+        // With its last samples a tombstone does not change any more.
+        thread::sleep(Duration::from_millis(1200));
+        let later = daemon.scrape();
+        let off = off(&exposition);
+        let cpu = [&exposition, &later].map(|of| of.sum(CPU_SECONDS, &id));
+        if off.is_none() && cpu[0] == cpu[1] {
+            break exposition;
+        }
+        let elapsed = start.elapsed();
+        assert!(elapsed < Duration::from_secs(20), "{off:?}, {cpu:?}");
+    };
     let quantiles = exposition
         .find("cgscope_container_window_quantile_seconds", &id)
         .count();
     assert!(quantiles >= 12, "{quantiles}");
-    // A tombstone does not change, and stays.
+    // It stays as it is.
     let later = daemon.scrape();
     assert_eq!(
         later.sum(CPU_SECONDS, &id),
@@ -66,7 +93,7 @@ fn a_cgroup_out_of_quota_waits_for_itself_and_not_for_others() {
     cgroup.limit_cpu(20_000, 100_000);
     let _counts = cgroup.run(&["busy", "1", "1", "1500"]);
     // Longer than a sample may lie in a silent CPU's batch.
-    std::thread::sleep(Duration::from_millis(1200));
+    thread::sleep(Duration::from_millis(1200));
     let exposition = daemon.scrape();
     let waited = |cause| {
         let labels = [("id", cgroup.path.as_str()), ("cause", cause)];
@@ -166,7 +193,7 @@ fn conservation_holds_in_a_scrape_under_overload() {
         let mut victim = cgroup.workload(&["allocate", "100"]).spawn().unwrap();
         assert!(!victim.wait().unwrap().success());
     }
-    std::thread::sleep(Duration::from_millis(1500));
+    thread::sleep(Duration::from_millis(1500));
     let exposition = daemon.scrape();
     let id = [("id", cgroup.path.as_str()), ("role", "victim")];
     assert_eq!(
@@ -185,9 +212,10 @@ fn conservation_holds_in_a_scrape_under_overload() {
             + sum("cgscope_events_filtered_total")
             + sum("cgscope_events_lost_total");
         assert!(observed >= settled, "{signal}: {observed} {settled}");
-        // What is in a batch still: of two CPUs, 64 switches and 16 completions at most.
+        // What is in a batch still: of two CPUs, 64 switches and 16 completions at most, and what came between the
+        // kernel's counts and the batches.
         assert!(
-            observed - settled <= 2.0 * 64.0,
+            observed - settled <= 3.0 * 64.0,
             "{signal}: {observed} {settled}"
         );
     }

@@ -10,8 +10,8 @@ use std::{
 };
 
 use collector_tests::{
-    SHORT_LIVED, cgroup::TestCgroup, count, daemon::Daemon, exposition::Exposition, note,
-    thread_counts::cpu_time_to_the_end,
+    SHORT_LIVED, cgroup::TestCgroup, count, daemon::Daemon, exposition::Exposition, note, stolen,
+    stolen_since, thread_counts::cpu_time_to_the_end,
 };
 
 const CPU_SECONDS: &str = "cgscope_container_cpu_seconds_total";
@@ -96,15 +96,7 @@ fn last_readings(exposition: &Exposition, result: &str) -> f64 {
         .expect("a counter")
 }
 
-/// Time that a hypervisor took from all CPUs so far. It is in the slices, as the run queue's clock goes
-/// on, and not in the CPU time that the kernel counts.
-fn stolen() -> f64 {
-    let stat = fs::read_to_string("/proc/stat").unwrap();
-    let steal = stat.split_whitespace().nth(8).expect("steal");
-    steal.parse::<f64>().expect("ticks") / 100.0
-}
-
-/// Compares the CPU time of each, and of all.
+/// Compares the CPU time of each, and of all. What was stolen meanwhile can be in the slices.
 fn assert_cpu_times(exposition: &Exposition, gone: &[Gone], stolen: f64) {
     let (mut sum, mut most) = (0.0, 0.0);
     for of in gone {
@@ -125,20 +117,21 @@ fn assert_cpu_times(exposition: &Exposition, gone: &[Gone], stolen: f64) {
 }
 
 /// Compares the CPU time that the kernel's own files said at the end of each, in the middle within 5 %, and
-/// within `most` for each.
-fn assert_final_cpu_times(exposition: &Exposition, gone: &[Gone], most: f64) {
-    let mut differences: Vec<_> = gone
-        .iter()
-        .map(|of| {
-            let cpu = exposition.sum("container_cpu_usage_seconds_total", &[("id", &of.path)]);
-            let cpu = cpu.unwrap_or_else(|| panic!("{} has no CPU time of its files", of.path));
-            let (least, most) = (of.least.as_secs_f64(), of.most.as_secs_f64());
-            (least / cpu - 1.0).max(cpu / most - 1.0).max(0.0)
-        })
-        .collect();
+/// within `most` for each, besides what is `stolen`.
+fn assert_final_cpu_times(exposition: &Exposition, gone: &[Gone], most: f64, stolen: f64) {
+    let difference = |of: &Gone, stolen: f64| {
+        let cpu = exposition.sum("container_cpu_usage_seconds_total", &[("id", &of.path)]);
+        let cpu = cpu.unwrap_or_else(|| panic!("{} has no CPU time of its files", of.path));
+        let (least, most) = (of.least.as_secs_f64(), of.most.as_secs_f64());
+        (least / cpu - 1.0)
+            .max((cpu - stolen) / most - 1.0)
+            .max(0.0)
+    };
+    let mut differences: Vec<_> = gone.iter().map(|of| difference(of, 0.0)).collect();
     differences.sort_by(f64::total_cmp);
     let middle = differences[differences.len() / 2];
-    let worst = differences[differences.len() - 1];
+    let worst = gone.iter().map(|of| difference(of, stolen));
+    let worst = worst.fold(0.0, f64::max);
     note(&format!(
         "CPU time of the files: {middle:.4} beside it in the middle, {worst:.4} at most"
     ));
@@ -159,9 +152,10 @@ fn cgroups_of_20_ms_that_are_removed_at_once_are_all_there_with_their_cpu_time()
     let endings = by_ending(&exposition, &gone);
     println!("{endings:?}");
     assert!(!endings.contains_key("missing") && !endings.contains_key(""));
-    assert_cpu_times(&exposition, &gone, stolen() - stolen_before);
+    let stolen = stolen_since(stolen_before).as_secs_f64();
+    assert_cpu_times(&exposition, &gone, stolen);
     // Where the files were gone first, events stand in: they have what a hypervisor took, too.
-    assert_final_cpu_times(&exposition, &gone, 1.0);
+    assert_final_cpu_times(&exposition, &gone, 1.0, stolen);
     let results = ["won", "late", "lost"]
         .map(|result| last_readings(&exposition, result) - last_readings(&before, result));
     #[expect(clippy::cast_precision_loss, reason = "some thousands")]
@@ -213,21 +207,25 @@ fn what_is_removed_as_by_a_runtime_has_final_figures_and_every_byte() {
     let endings = by_ending(&exposition, &gone);
     println!("{endings:?}");
     assert!(!endings.contains_key("missing") && !endings.contains_key(""));
-    let finals = endings.get("final").copied().unwrap_or_default();
-    assert!(finals * 20 >= count * 19, "{endings:?}");
-    assert_cpu_times(&exposition, &gone, stolen() - stolen_before);
-    assert_final_cpu_times(&exposition, &gone, 0.05);
+    let stolen = stolen_since(stolen_before).as_secs_f64();
+    assert_cpu_times(&exposition, &gone, stolen);
+    // Some are removed while nobody comes to read their files: where all CPUs are busy, or are taken away.
+    let (finals, others): (Vec<_>, Vec<_>) = gone
+        .into_iter()
+        .partition(|of| by_ending(&exposition, std::slice::from_ref(of)).contains_key("final"));
+    assert!(others.len() * 10 <= count, "{endings:?}");
+    assert_final_cpu_times(&exposition, &finals, 0.05, 0.0);
     let peaks: Vec<_> = exposition
         .samples
         .iter()
         .filter(|sample| sample.name == "container_memory_max_usage_bytes")
-        .filter(|sample| gone.iter().any(|of| of.path == sample.labels["id"]))
+        .filter(|sample| finals.iter().any(|of| of.path == sample.labels["id"]))
         .map(|sample| sample.value)
         .collect();
     if peaks.is_empty() {
         note("this kernel keeps no peak of memory");
     } else {
-        assert_eq!(peaks.len(), count);
+        assert_eq!(peaks.len(), finals.len());
         let touched = bytes_as_float(MEBIBYTES << 20);
         for peak in peaks {
             assert!((touched..touched * 3.0).contains(&peak), "{peak}");
@@ -250,7 +248,7 @@ fn what_is_removed_as_by_a_runtime_has_final_figures_and_every_byte() {
         .collect();
     let whole = possible.last().copied().flatten();
     let mut short = 0;
-    for of in &gone {
+    for of in finals.iter().chain(&others) {
         let bytes = written_by(of);
         assert!(bytes.is_none() || possible.contains(&bytes), "{bytes:?}");
         short += usize::from(bytes != whole);

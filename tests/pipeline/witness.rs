@@ -5,8 +5,10 @@
 //! little beside it.
 
 use std::{
+    fs,
     process::{Child, Command, Output, Stdio},
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 use collector_common::sample::SchedSample;
@@ -27,6 +29,9 @@ type Slots = [u64; 40];
 /// saw.
 const TOLERANCE: f64 = 0.01;
 
+/// What it attaches: to a wakeup, to the first one, and to a switch.
+const PROGRAMS: usize = 3;
+
 fn start_runqlat() -> Child {
     let path = collector_tests::runqlat().expect("Debian's libbpf-tools is installed");
     let child = Command::new(path)
@@ -34,9 +39,26 @@ fn start_runqlat() -> Child {
         .stdout(Stdio::piped())
         .spawn()
         .expect("runqlat of Debian's libbpf-tools starts");
-    // Time to load and attach.
-    std::thread::sleep(Duration::from_secs(2));
+    let start = Instant::now();
+    while attached_programs(child.id()) < PROGRAMS {
+        assert!(
+            start.elapsed() < Duration::from_mins(1),
+            "runqlat is not attached"
+        );
+        thread::sleep(Duration::from_millis(50));
+    }
+    // And to come to its first wait.
+    thread::sleep(Duration::from_millis(500));
     child
+}
+
+/// Programs that a process has attached: each is a descriptor of its.
+fn attached_programs(pid: u32) -> usize {
+    let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).expect("it runs");
+    descriptors
+        .filter_map(|of| fs::read_link(of.ok()?.path()).ok())
+        .filter(|of| of.as_os_str() == "anon_inode:bpf_link")
+        .count()
 }
 
 fn stop_runqlat(child: Child) -> Slots {

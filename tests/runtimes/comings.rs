@@ -14,7 +14,7 @@ use crate::{
     Container,
     commands::{Podman, ctr, docker, docker_run},
     image::Image,
-    named::{Expected, IN_TIME, Names, daemon_of, errors},
+    named::{A_WHILE, Expected, IN_TIME, Names, daemon_of, errors},
     parents::Parents,
     run,
     served::witness::Witness,
@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// A runtime that is back is found again in this time: it is asked again at most some seconds apart.
-const FOUND_AGAIN: Duration = Duration::from_secs(10);
+const FOUND_AGAIN: Duration = Duration::from_mins(1);
 
 /// It is said once that a listing has begun.
 const ONE: usize = 1;
@@ -253,7 +253,7 @@ fn tasks_outlive_their_containerd_and_keep_their_names() {
     task(&containerd, "before");
     seen("before", FOUND_AGAIN);
     containerd.end();
-    thread::sleep(IN_TIME);
+    thread::sleep(A_WHILE);
     seen("before", IN_TIME);
     containerd.begin();
     task(&containerd, "behind");

@@ -11,7 +11,7 @@ use crate::{
     Container,
     commands::{docker, docker_run},
     image::{IMAGE, Image},
-    named::{Expected, IN_TIME, Names, catalog, daemon_of, entry},
+    named::{A_WHILE, Expected, IN_TIME, Names, catalog, daemon_of, entry},
     parents::Parents,
     run,
     server::Server,
@@ -82,7 +82,7 @@ fn a_rename_a_stop_a_restart_and_a_removal_are_followed_by_events() {
     assert_eq!(stopped["container"]["exit_code"], json!(7), "{stopped}");
     run(docker(&dockerd).args(["rm", "second"]));
     // What was removed keeps its names for as long as it is shown.
-    thread::sleep(IN_TIME);
+    thread::sleep(A_WHILE);
     let (tombstone, removed) = named("second");
     assert_eq!(removed["state"], "exited", "{removed}");
     assert_eq!(tombstone.labels["name"], "second", "{tombstone:?}");
@@ -129,7 +129,7 @@ fn a_container_that_fails_and_is_started_again_is_counted() {
     };
     let path = format!("/docker/{}", made.id);
     let of = [("id", path.as_str())];
-    let _counted = daemon.scrape_until("two restarts", Duration::from_secs(10), |exposition| {
+    let _counted = daemon.scrape_until("two restarts", Duration::from_mins(1), |exposition| {
         exposition.sum("cgscope_container_restarts_total", &of) == Some(2.0)
             && exposition.sum("cgscope_container_exited", &of) == Some(1.0)
     });

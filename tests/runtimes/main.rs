@@ -31,8 +31,11 @@ use collector_tests::{daemon::Daemon, exposition::Exposition};
 
 use self::{commands::Podman, image::Image, parents::Parents, server::Server};
 
-/// What every container here does: some work, and then it waits to be looked at.
-const WORK: &str = "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; exec /bin/busybox sleep 2";
+/// What every container here does: some work, and then it waits to be looked at, and killed.
+const WORK: &str = "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; exec /bin/busybox sleep 300";
+
+/// After this all is shown that should be.
+const MOST: Duration = Duration::from_secs(20);
 
 /// Runs a command that must succeed; what it printed.
 fn run(command: &mut Command) -> String {
@@ -62,10 +65,9 @@ impl<F: Fn() -> Command> Drop for Container<F> {
     }
 }
 
-/// Checks a container from its first interval to its tombstone. `clean_up` is what must be done for
-/// the runtime to remove the cgroup of a container that has ended.
-fn follow(daemon: &Daemon, id: &str, runtime: &str, clean_up: impl FnOnce()) {
-    let interval = Duration::from_secs(1);
+/// Checks a container from its first interval to its tombstone. `end` is what must be done for it to end and
+/// for the runtime to remove its cgroup.
+fn follow(daemon: &Daemon, id: &str, runtime: &str, end: impl FnOnce()) {
     let info = |exposition: &Exposition| {
         exposition
             .find(
@@ -75,7 +77,7 @@ fn follow(daemon: &Daemon, id: &str, runtime: &str, clean_up: impl FnOnce()) {
             .map(|info| info.labels["id"].clone())
             .next()
     };
-    let exposition = daemon.scrape_until("the container", interval * 2, |of| info(of).is_some());
+    let exposition = daemon.scrape_until("the container", MOST, |of| info(of).is_some());
     let path = info(&exposition).expect("just seen");
     assert!(path.ends_with(id), "{path}");
     let cgroup = [("id", path.as_str())];
@@ -83,13 +85,13 @@ fn follow(daemon: &Daemon, id: &str, runtime: &str, clean_up: impl FnOnce()) {
         exposition.sum("cgscope_container_cpu_seconds_total", &cgroup) > Some(0.0)
             && exposition.sum("cgscope_container_context_switches_total", &cgroup) > Some(0.0)
     };
-    let exposition = daemon.scrape_until("its work", interval * 2, ran);
+    let exposition = daemon.scrape_until("its work", MOST, ran);
     assert_eq!(
         exposition.sum("cgscope_container_exited", &cgroup),
         Some(0.0)
     );
-    clean_up();
-    let gone = daemon.scrape_until("its tombstone", Duration::from_secs(20), |exposition| {
+    end();
+    let gone = daemon.scrape_until("its tombstone", MOST, |exposition| {
         exposition.sum("cgscope_container_exited", &cgroup) == Some(1.0)
     });
     assert!(ran(&gone), "the tombstone has no numbers");
@@ -129,7 +131,9 @@ fn docker() {
             remove
         },
     };
-    follow(&daemon, &container.id, "docker", || {});
+    follow(&daemon, &container.id, "docker", || {
+        run(docker().arg("kill").arg(&container.id));
+    });
 }
 
 #[test]
@@ -183,5 +187,7 @@ fn podman() {
             remove
         },
     };
-    follow(&daemon, &container.id, "podman", || {});
+    follow(&daemon, &container.id, "podman", || {
+        run(podman.command().arg("kill").arg(&container.id));
+    });
 }

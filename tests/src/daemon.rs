@@ -6,7 +6,7 @@ use std::{
     path::PathBuf,
     process::{Child, Command, ExitStatus, Output, Stdio},
     sync::MutexGuard,
-    thread,
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -22,6 +22,8 @@ use crate::exposition::Exposition;
 pub struct Daemon {
     _alone: MutexGuard<'static, ()>,
     child: Child,
+    /// Reads its log from the start: a full pipe would block it.
+    log: Option<JoinHandle<String>>,
     /// Where it serves: `127.0.0.1:<port>`.
     pub address: String,
     _folder: tempfile::TempDir,
@@ -86,7 +88,7 @@ impl Daemon {
         let alone = crate::alone();
         let folder = tempfile::tempdir().expect("a folder");
         let address = free_address();
-        let child = command
+        let mut child = command
             .args([
                 "run",
                 "--interval",
@@ -101,9 +103,16 @@ impl Daemon {
             .stderr(Stdio::piped())
             .spawn()
             .expect("cgscope starts");
+        let mut stderr = child.stderr.take().expect("is piped");
+        let log = thread::spawn(move || {
+            let mut log = Vec::new();
+            stderr.read_to_end(&mut log).expect("its log");
+            String::from_utf8_lossy(&log).into_owned()
+        });
         let mut daemon = Self {
             _alone: alone,
             child,
+            log: Some(log),
             address,
             _folder: folder,
         };
@@ -174,12 +183,10 @@ impl Daemon {
         (status, start.elapsed(), self.log())
     }
 
+    /// All of it, once the daemon has ended.
     fn log(&mut self) -> String {
-        let mut log = String::new();
-        if let Some(mut stderr) = self.child.stderr.take() {
-            stderr.read_to_string(&mut log).expect("its log");
-        }
-        log
+        let log = self.log.take();
+        log.map_or_else(String::new, |log| log.join().expect("its log"))
     }
 }
 

@@ -127,8 +127,17 @@ impl Drop for DelayedDisk {
             drop(Command::new("losetup").args(["--detach", device]).output());
         }
         unmount(&self.file);
-        // Its end ends its server: nbdkit serves one client.
-        drop(self.server.wait());
+        // Its end ends its server: nbdkit serves one client. Where it is still in use, the server's end ends it.
+        let start = Instant::now();
+        while matches!(self.server.try_wait(), Ok(None)) {
+            if start.elapsed() > Duration::from_secs(5) {
+                drop(self.server.kill());
+                drop(self.server.wait());
+                unmount(&self.file);
+                break;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 }
 

@@ -34,12 +34,13 @@ pub mod trace_of;
 use std::{
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 /// Keeps the tests of a binary from measuring each other: held by whoever measures.
 ///
 /// The kernel's events are the whole host's, and there may be no more than two CPUs to share.
-pub(crate) fn alone() -> MutexGuard<'static, ()> {
+pub fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     // A test that failed while it held the lock is no reason for others to.
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
@@ -63,6 +64,21 @@ pub fn note(what: &str) {
 #[must_use]
 pub fn is_emulated() -> bool {
     std::env::var_os("CGSCOPE_TEST_EMULATED").is_some()
+}
+
+/// Time that a hypervisor kept this host's CPUs to itself so far, summed over them, in steps of a tick. The kernel
+/// takes it off what a task ran; a slice has it, since the task held the CPU all the same.
+#[must_use]
+pub fn stolen() -> Duration {
+    use procfs::CurrentSI as _;
+    let total = procfs::KernelStats::current().expect("/proc/stat").total;
+    Duration::from_millis(total.steal.unwrap_or(0) * 1_000 / procfs::ticks_per_second())
+}
+
+/// The same, since `before`.
+#[must_use]
+pub fn stolen_since(before: Duration) -> Duration {
+    stolen().saturating_sub(before)
 }
 
 /// How many of something a test makes: some, or as many as an environment variable says.

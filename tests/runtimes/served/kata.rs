@@ -133,7 +133,7 @@ fn what_the_shim_of_kata_tells_is_joined_to_the_pod() {
     let daemon = daemon_of(&[server.endpoint()], &[]);
     for (name, value) in [("kata_shim_fds", 11.0), ("kata_hypervisor_threads", 7.0)] {
         let of_pod = [("cri_name", "vm-0"), ("cri_namespace", "shop")];
-        let _joined = daemon.scrape_until(name, IN_TIME * 5, |exposition| {
+        let _joined = daemon.scrape_until(name, IN_TIME * 2, |exposition| {
             exposition.sum(name, &of_pod) == Some(value)
         });
     }
@@ -174,7 +174,7 @@ fn spans_of_the_agent_in_a_sandbox_have_its_pod_in_their_resource() {
     });
     let mut agent = UnixStream::connect(of_sandbox.join("clh.sock_10240")).unwrap();
     agent.write_all(&frame(&span(1, 2))).unwrap();
-    let resource = collector.wait_for("the span", IN_TIME * 5, |recorded| {
+    let resource = collector.wait_for("the span", IN_TIME * 2, |recorded| {
         let mut spans = recorded.spans().into_iter();
         let of_agent = spans.find(|(_, _, span)| span.name == "rpc 2");
         of_agent.map(|(resource, _, _)| resource)

@@ -2,6 +2,10 @@
 
 use std::{
     io::{Read as _, Write as _},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -14,6 +18,9 @@ use crate::catalog::{
         http::{CallLimits, HttpClient, not_there},
     },
 };
+
+/// Longer than anything here should take, so that a test fails and does not hang.
+const LONG: Duration = Duration::from_secs(20);
 
 fn client(server: &Server, limits: CallLimits) -> HttpClient {
     HttpClient::new(server.socket.to_str().unwrap(), limits).unwrap()
@@ -185,33 +192,45 @@ async fn a_stream_ends_with_an_object_that_is_too_long_or_half() {
 #[tokio::test]
 async fn who_stops_to_wait_for_an_object_loses_none() {
     let server = Server::start();
-    server.with("/objects", |stream| {
+    let given_up = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&given_up);
+    server.with("/objects", move |stream| {
+        // Of what was given up since now, the second time was begun since now.
+        let wait = || {
+            let (start, before) = (Instant::now(), seen.load(Ordering::Relaxed));
+            while seen.load(Ordering::Relaxed) < before + 2 && start.elapsed() < LONG {
+                thread::sleep(Duration::from_millis(1));
+            }
+        };
         // Podman answers with the first object only.
-        thread::sleep(Duration::from_millis(50));
+        wait();
         stream.write_all(STREAM_HEAD)?;
         for number in 0..20 {
             let text = format!("{{\"number\":{number}}}");
             let (head, tail) = text.split_at(5);
             stream.write_all(&chunk(head))?;
-            thread::sleep(Duration::from_millis(5));
+            wait();
             stream.write_all(&chunk(tail))?;
         }
         Ok(())
     });
     let client = client(&server, short());
     let mut objects = client.objects_later("/objects").await.unwrap();
-    let (mut told, mut given_up) = (Vec::new(), 0);
+    let mut told = Vec::new();
     while told.len() < 20 {
         match tokio::time::timeout(Duration::from_millis(1), objects.next()).await {
             Ok(object) => told.push(object.unwrap()),
-            Err(_) => given_up += 1,
+            Err(_) => {
+                given_up.fetch_add(1, Ordering::Relaxed);
+            }
         }
     }
     let expected: Vec<_> = (0..20)
         .map(|number| format!("{{\"number\":{number}}}"))
         .collect();
     assert_eq!(told, expected);
-    assert!(given_up > 5, "{given_up}");
+    let given_up = given_up.load(Ordering::Relaxed);
+    assert!(given_up >= 20, "{given_up}");
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ use super::{
     },
     outbox, send,
     server::{Collector, answer, on_each, read_request},
-    settings, settled, spans,
+    settings, settled, spans, until_sent,
 };
 use crate::reconcile::delivery::OtlpLoss;
 
@@ -272,7 +272,8 @@ async fn a_queue_without_a_collector_has_its_bound_and_nobody_waits_for_it() {
         outbox.put(parcel);
     }
     let took = start.elapsed();
-    assert!(took < Duration::from_secs(1), "{took:?} for 20,000");
+    // Were each to wait for as little as a millisecond, it would be twice that.
+    assert!(took < Duration::from_secs(10), "{took:?} for 20,000");
     let account = settled(outbox.account());
     assert!((990..=1_000).contains(&account.waiting), "{account:?}");
     assert_eq!(account.put, 100_000);
@@ -286,19 +287,21 @@ async fn a_queue_without_a_collector_has_its_bound_and_nobody_waits_for_it() {
 async fn a_batch_has_no_more_than_it_may_and_waits_for_others() {
     let collector = Collector::new(|_| Ok(all_taken()));
     let mut settings = settings(OtlpProtocol::Grpc, &collector.start().await);
-    settings.batch.delay = Duration::from_millis(200);
+    let delay = Duration::from_secs(3);
+    settings.batch.delay = delay;
     let outbox: Arc<Outbox<_>> = outbox(&settings);
     let sender = Sender::new(&settings, Arc::clone(&outbox)).unwrap();
     let sending = tokio::spawn(async move { sender.run(Duration::from_secs(5)).await });
+    let start = Instant::now();
     for _ in 0..25 {
         outbox.put(spans(1));
         tokio::task::yield_now().await;
     }
-    tokio::time::sleep(Duration::from_millis(50)).await;
     // Ten are a whole batch: two of them are sent at once, and the rest waits for more.
-    assert_eq!(outbox.account().sent, 20);
-    tokio::time::sleep(Duration::from_millis(400)).await;
-    assert_eq!(outbox.account().sent, 25);
+    until_sent(&outbox, 20, delay).await;
+    assert_eq!(outbox.account().waiting, 5);
+    until_sent(&outbox, 25, Duration::from_secs(30)).await;
+    assert!(start.elapsed() >= delay, "{:?}", start.elapsed());
     outbox.close();
     sending.await.unwrap();
     let requests = collector.requests().into_iter();

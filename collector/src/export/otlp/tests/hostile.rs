@@ -16,22 +16,31 @@ use tokio::{
 };
 
 use super::{
-    super::{OtlpProtocol, Sender, request::MAX_ANSWER},
+    super::{OtlpProtocol, OtlpSettings, Sender, request::MAX_ANSWER},
     BOTH, outbox, send,
     server::{Collector, answer, on_each, read_request},
-    settings, settled, spans,
+    settled, spans, until_sent,
 };
 use crate::reconcile::delivery::{OtlpAccount, OtlpLoss};
 
-/// What is tried, with its last try.
-const MOST: Duration = Duration::from_secs(5);
+/// What is tried, with its last try; those who hang do so for a minute.
+const MOST: Duration = Duration::from_secs(20);
+
+/// Settings with which nobody is waited for.
+fn settings(protocol: OtlpProtocol, address: &str) -> OtlpSettings {
+    OtlpSettings {
+        timeout: Duration::from_millis(300),
+        ..super::settings(protocol, address)
+    }
+}
 
 /// What becomes of three spans over both protocols, while others go to a good collector.
 async fn suffer<F: Future<Output = ()> + Send + 'static>(
     does: impl Fn(TcpStream) -> F + Clone + Send + 'static,
 ) -> [OtlpAccount; 2] {
     let good = Collector::new(|_| Ok(ExportTraceServiceResponse::default()));
-    let of_good = settings(OtlpProtocol::Grpc, &good.start().await);
+    let mut of_good = settings(OtlpProtocol::Grpc, &good.start().await);
+    (of_good.timeout, of_good.retry_for) = (MOST, MOST);
     let unharmed = outbox(&of_good);
     let sender = Sender::new(&of_good, Arc::clone(&unharmed)).unwrap();
     let other = tokio::spawn(async move { sender.run(MOST).await });
@@ -43,8 +52,7 @@ async fn suffer<F: Future<Output = ()> + Send + 'static>(
         for _ in 0..3 {
             let before = unharmed.account().sent;
             unharmed.put(spans(1));
-            sleep(Duration::from_millis(50)).await;
-            assert_eq!(unharmed.account().sent, before + 1, "{protocol:?}");
+            until_sent(&unharmed, before + 1, MOST).await;
         }
         accounts.push(sending.await.unwrap());
         assert!(
@@ -205,7 +213,7 @@ async fn the_end_comes_in_time_whatever_the_collector_does_and_the_rest_is_count
         })
         .await;
         let mut settings = settings(protocol, &address);
-        settings.timeout = Duration::from_secs(10);
+        settings.timeout = Duration::from_mins(1);
         let outbox = outbox(&settings);
         let sender = Sender::new(&settings, Arc::clone(&outbox)).unwrap();
         for _ in 0..10 {
@@ -215,7 +223,7 @@ async fn the_end_comes_in_time_whatever_the_collector_does_and_the_rest_is_count
         let sending = tokio::spawn(async move { sender.run(grace).await });
         sleep(Duration::from_millis(50)).await;
         outbox.close();
-        timeout(2 * grace, sending).await.unwrap().unwrap();
+        timeout(MOST, sending).await.unwrap().unwrap();
         let account = settled(outbox.account());
         assert_eq!(lost(&account, OtlpLoss::Shutdown), 50, "{account:?}");
         assert_eq!(account.waiting, 0);

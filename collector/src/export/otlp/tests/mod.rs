@@ -5,7 +5,10 @@ mod hostile;
 mod server;
 mod tls;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use hyper::Uri;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
@@ -25,7 +28,7 @@ fn settings(protocol: OtlpProtocol, address: &str) -> OtlpSettings {
         endpoint: format!("http://{address}{path}").parse::<Uri>().unwrap(),
         headers: Vec::new(),
         is_compressed: false,
-        timeout: Duration::from_millis(300),
+        timeout: Duration::from_secs(10),
         retry_for: Duration::from_millis(900),
         tls: TlsFiles::default(),
         batch: BatchBounds {
@@ -69,6 +72,23 @@ async fn send(settings: &OtlpSettings, count: u8) -> OtlpAccount {
     let sender = Sender::new(settings, Arc::clone(&outbox)).unwrap();
     sender.run(Duration::from_secs(10)).await;
     settled(outbox.account())
+}
+
+/// Waits until so many are sent, and no more are.
+async fn until_sent(outbox: &Outbox<ResourceSpans>, sent: u64, most: Duration) {
+    let start = Instant::now();
+    loop {
+        let account = outbox.account();
+        assert!(account.sent <= sent, "not {sent}: {account:?}");
+        if account.sent == sent {
+            return;
+        }
+        assert!(
+            start.elapsed() < most,
+            "not {sent} in {most:?}: {account:?}"
+        );
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 /// Nothing is lost that is not counted.

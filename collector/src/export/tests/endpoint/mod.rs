@@ -39,7 +39,7 @@ mod room;
 mod stop;
 
 /// Longer than anything here should take, so that a test fails and does not hang.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Gives the same numbers each time, when its gate is open.
 struct Numbers {
