@@ -1,4 +1,5 @@
-//! Each data point of a cgroup, as a real collector took it, field by field, beside a scrape of the same.
+//! Each data point of a cgroup, as a real collector took it, beside a scrape of the same, field by field, and beside
+//! what the kernel counted.
 
 use std::{
     collections::BTreeMap,
@@ -105,14 +106,17 @@ fn point<'a, T>(
 }
 
 #[expect(clippy::cast_precision_loss, reason = "as a scrape has it")]
-fn is_number(name: &str, point: &NumberDataPoint, told: f64) -> Result<(), Mismatch> {
-    let value = match point.value {
+fn value_of(point: &NumberDataPoint) -> f64 {
+    assert!(point.exemplars.is_empty() && point.flags == 0);
+    match point.value {
         Some(number_data_point::Value::AsDouble(value)) => value,
         Some(number_data_point::Value::AsInt(value)) => value as f64,
         None => panic!("{point:?}"),
-    };
-    assert!(point.exemplars.is_empty() && point.flags == 0);
-    same_number(name, value, told)
+    }
+}
+
+fn is_number(name: &str, point: &NumberDataPoint, told: f64) -> Result<(), Mismatch> {
+    same_number(name, value_of(point), told)
 }
 
 fn is_histogram(
@@ -255,12 +259,19 @@ fn now() -> u64 {
     u64::try_from(since.as_nanos()).expect("a few centuries")
 }
 
-fn begin(protocol: &str, endpoint: &str) -> Daemon {
+/// A daemon that sends its metrics to a collector.
+fn begin(collector: &OtelCollector, protocol: &str, temporality: &str) -> Daemon {
+    let endpoint = match protocol {
+        "grpc" => collector.grpc_endpoint(),
+        _ => collector.http_endpoint(),
+    };
+    let preference = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
     let mut command = cgscope();
     command
         .env("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
         .env("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
-        .env("OTEL_METRIC_EXPORT_INTERVAL", "1000");
+        .env("OTEL_METRIC_EXPORT_INTERVAL", "1000")
+        .env(preference, temporality);
     Daemon::launch(command, &["--export-otlp"], "/readyz")
 }
 
@@ -268,12 +279,8 @@ fn begin(protocol: &str, endpoint: &str) -> Daemon {
 fn each_data_point_of_a_cgroup_reaches_a_real_collector_as_a_scrape_has_it_over_both_protocols() {
     for protocol in ["grpc", "http/protobuf"] {
         let collector = OtelCollector::start();
-        let endpoint = match protocol {
-            "grpc" => collector.grpc_endpoint(),
-            _ => collector.http_endpoint(),
-        };
         let began = now();
-        let daemon = begin(protocol, &endpoint);
+        let daemon = begin(&collector, protocol, "cumulative");
         let cgroup = TestCgroup::new("cgscope-otlp-points");
         assert!(cgroup.run(&["busy", "1", "3", "1500"]).arrivals > 100);
         // It is idle: once its last samples and its last reading are there, its numbers stay as they are.
@@ -298,5 +305,66 @@ fn each_data_point_of_a_cgroup_reaches_a_real_collector_as_a_scrape_has_it_over_
         note(&format!(
             "{protocol}: {sums} sums, {gauges} gauges, {histograms} histograms"
         ));
+    }
+}
+
+/// What the differences of a sum add up to, and how many there were. Each begins where the one before ended.
+fn added_up(recorded: &Recorded, path: &str, name: &str) -> (f64, usize) {
+    let delta = i32::from(AggregationTemporality::Delta);
+    let mut ended: BTreeMap<Labels, u64> = BTreeMap::new();
+    let (mut sum, mut count) = (0.0, 0);
+    for (resource, _, metric) in recorded.metrics() {
+        let of = text(&resource.attributes, "cgscope.cgroup.path");
+        if of.as_deref() != Some(path) || metric.name != name {
+            continue;
+        }
+        let Some(Data::Sum(differences)) = metric.data else {
+            panic!("{metric:?}");
+        };
+        assert!(differences.is_monotonic && differences.aggregation_temporality == delta);
+        for point in differences.data_points {
+            let (start, time) = (point.start_time_unix_nano, point.time_unix_nano);
+            let before = ended.insert(attributes_of(&point.attributes), time);
+            assert!(before.is_none_or(|before| before == start), "{point:?}");
+            assert!(start < time, "{point:?}");
+            sum += value_of(&point);
+            count += 1;
+        }
+    }
+    (sum, count)
+}
+
+#[test]
+fn differences_that_a_real_collector_took_add_up_to_what_the_kernel_counted_over_both_protocols() {
+    for protocol in ["grpc", "http/protobuf"] {
+        let collector = OtelCollector::start();
+        let daemon = begin(&collector, protocol, "delta");
+        let cgroup = TestCgroup::container();
+        let of_cgroup = [("id", cgroup.path.as_str())];
+        for _ in 0..3 {
+            assert!(cgroup.run(&["busy", "1", "2", "600"]).arrivals > 10);
+            thread::sleep(Duration::from_millis(1_200));
+        }
+        let start = Instant::now();
+        let exports = loop {
+            let recorded = collector.recorded();
+            let (cpu, exports) = added_up(&recorded, &cgroup.path, "container.cpu.time");
+            let switches = "cgscope.container.context_switches";
+            let (switches, _) = added_up(&recorded, &cgroup.path, switches);
+            let used = cgroup.cpu_time().as_secs_f64();
+            let name = "cgscope_container_context_switches_total";
+            let scraped = daemon.scrape().sum(name, &of_cgroup);
+            // A mode is counted in whole microseconds.
+            let is_all = (cpu - used).abs() < 1e-5 && scraped == Some(switches);
+            if is_all && used > 1.5 && exports > 3 {
+                break exports;
+            }
+            assert!(
+                start.elapsed() < MOST,
+                "{protocol}: {cpu} s of {used}, {switches} switches of {scraped:?}, {exports} exports"
+            );
+            thread::sleep(Duration::from_millis(100));
+        };
+        note(&format!("{protocol}: {exports} differences of CPU time"));
     }
 }
