@@ -11,8 +11,8 @@ use std::{
 };
 
 use collector_tests::{
-    SHORT_LIVED, cgroup::TestCgroup, count, daemon::Daemon, exposition::Exposition, note,
-    workload_binary,
+    SHORT_LIVED, cgroup::TestCgroup, count, daemon::Daemon, exposition::Exposition, note, stolen,
+    stolen_since, workload_binary,
 };
 use serde_json::json;
 
@@ -250,18 +250,24 @@ fn containers_of_a_moment_are_all_there_with_their_cpu_time_memory_and_writes() 
         };
         gone.iter().filter(is_final).count()
     };
-    // A reading has some milliseconds: a host that takes the CPUs away meanwhile is given another two tries.
-    let mut seen = come_and_go(count);
-    for _ in 0..2 {
+    // A reading has some milliseconds, and a slice has what a hypervisor took: a host that takes the CPUs away meanwhile
+    // is given another two tries.
+    let mut tries = 0;
+    let (seen, share) = loop {
+        let before = stolen();
+        let seen = come_and_go(count);
+        let stolen = stolen_since(before);
         let finals = finals_of(&seen);
-        if finals * 100 >= count * 85 {
-            break;
+        let used: Duration = seen.0.iter().map(|gone| gone.cpu).sum();
+        let share = stolen.as_secs_f64() / used.as_secs_f64();
+        tries += 1;
+        if (share < 0.02 && finals * 100 >= count * 85) || tries == 3 {
+            break (seen, share);
         }
         note(&format!(
-            "only {finals} of {count} have a final reading: once more"
+            "{finals} of {count} have a final reading, and {stolen:?} beside {used:?} were stolen: once more"
         ));
-        seen = come_and_go(count);
-    }
+    };
     let finals = finals_of(&seen);
     let (gone, shown) = seen;
 
@@ -278,14 +284,16 @@ fn containers_of_a_moment_are_all_there_with_their_cpu_time_memory_and_writes() 
          in the middle, that of events by {:.4} and {:.4}; all bytes of {whole}",
         kernel.0, kernel.1, events.0, events.1
     ));
-    assert!(events.1 < 0.05, "{events:?}");
+    // In the worst case all that was stolen is in their slices.
+    assert!(events.1 < 0.05 + share, "{events:?}");
     assert!(finals * 100 >= count * 85, "{finals} of {count}");
     for gone in &gone {
         let shown = of(gone);
         let cpu = shown.cpu_of_kernel.expect("CPU time") / gone.cpu.as_secs_f64();
         if shown.last_reading != "final" {
             // Completed by events, which have all of the slice in which the runtime moved its process here.
-            assert!((cpu - 1.0).abs() < 0.25, "{cpu}, {shown:?}");
+            let all_stolen = share * count as f64;
+            assert!((cpu - 1.0).abs() < 0.25 + all_stolen, "{cpu}, {shown:?}");
             continue;
         }
         assert!((cpu - 1.0).abs() < 0.05, "{cpu}, {shown:?}");

@@ -23,6 +23,8 @@ pub struct Owner {
     pub(super) live: Vec<(CgroupKey, Ktime)>,
     /// Its cgroups that are gone, and since when; late samples of them are still its own.
     pub(super) gone: Vec<(CgroupKey, Ktime)>,
+    /// Those of its cgroups whose making was seen in this life.
+    pub(super) made: Vec<CgroupKey>,
     /// When the life before this one ended.
     pub(super) previous_end: Option<SystemTime>,
     /// When the last of its cgroups went.

@@ -11,7 +11,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use super::{
     accounts::Accounts,
     decode::{Batch, Event, announced, decode_batch, decode_event},
-    in_flight::{Drained, InFlight, MAX_CPUS},
+    in_flight::{Drained, InFlight},
+    per_cpu::PerCpu,
 };
 use crate::{
     attach::{Attached, LoadError, Rings},
@@ -42,7 +43,7 @@ pub struct Drainer {
     /// Per CPU: how many batches each signal had submitted at the last look.
     submitted: Vec<[u64; 2]>,
     /// Per CPU: what was drained last.
-    drained: Vec<Drained>,
+    drained: PerCpu<Drained>,
 }
 
 /// The kernel's counters cannot be read.
@@ -68,7 +69,7 @@ impl Drainer {
             accounts: Accounts::default(),
             logger,
             submitted: Vec::new(),
-            drained: Vec::new(),
+            drained: PerCpu::default(),
         })
     }
 
@@ -139,11 +140,7 @@ impl Drainer {
             match decode_batch(&record) {
                 Ok(batch) => {
                     let outcome = sink.batch(&batch);
-                    let cpu = batch.header.cpu as usize;
-                    if cpu >= self.drained.len() && cpu < MAX_CPUS {
-                        self.drained.resize_with(cpu + 1, Drained::default);
-                    }
-                    if let Some(drained) = self.drained.get_mut(cpu) {
+                    if let Some(drained) = self.drained.of(batch.header.cpu) {
                         drained.note(&batch);
                     }
                     self.accounts.settle(batch.signal(), &outcome);

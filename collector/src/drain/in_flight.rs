@@ -10,7 +10,7 @@ use collector_common::{
     sample::{BatchHeader, BlockSample, SchedSample},
 };
 
-use super::{Batch, Samples};
+use super::{Batch, PerCpu, Samples};
 use crate::host::clock::Ktime;
 
 /// What is on its way.
@@ -44,9 +44,6 @@ pub(super) struct Drained {
     last: Option<Running>,
 }
 
-/// More CPUs than the kernel can be built for.
-pub(crate) const MAX_CPUS: usize = 1 << 13;
-
 impl Drained {
     /// Takes note of a batch.
     pub(super) fn note(&mut self, batch: &Batch<'_>) {
@@ -70,9 +67,9 @@ impl Drained {
 
 impl InFlight {
     /// From a copy of the CPUs' state, and what was drained of them since it was taken.
-    pub(super) fn of(cpus: &[CpuState], drained: &[Drained]) -> Self {
+    pub(super) fn of(cpus: &[CpuState], drained: &PerCpu<Drained>) -> Self {
         let mut in_flight = Self::default();
-        for (cpu, state) in cpus.iter().enumerate() {
+        for (cpu, state) in (0..).zip(cpus) {
             let drained = drained.get(cpu).copied().unwrap_or_default();
             // A batch that was drained since the copy was taken is on its way no more.
             if drained.next_sched > state.sched.sequence {
@@ -170,7 +167,10 @@ mod tests {
     #[test]
     fn a_batch_that_is_not_full_is_on_its_way_and_its_last_switch_says_who_runs() {
         let state = cpu(4, &[switch_to(2, 10), switch_to(BUSY, 20)]);
-        let in_flight = InFlight::of(&[state], &[drained(3, switch_to(9, 1))]);
+        let in_flight = InFlight::of(
+            &[state],
+            &[drained(3, switch_to(9, 1))].into_iter().collect(),
+        );
         assert_eq!(in_flight.sched.len(), 2);
         let running = Running {
             cgroup: BUSY,
@@ -181,7 +181,10 @@ mod tests {
 
     #[test]
     fn of_an_empty_batch_the_one_before_says_who_runs_since_the_last_switch() {
-        let in_flight = InFlight::of(&[cpu(4, &[])], &[drained(3, switch_to(BUSY, 1))]);
+        let in_flight = InFlight::of(
+            &[cpu(4, &[])],
+            &[drained(3, switch_to(BUSY, 1))].into_iter().collect(),
+        );
         let running = Running {
             cgroup: BUSY,
             since: at(6),
@@ -195,7 +198,10 @@ mod tests {
     #[test]
     fn what_was_drained_after_the_copy_was_taken_does_not_count_twice() {
         let state = cpu(4, &[switch_to(2, 10)]);
-        let in_flight = InFlight::of(&[state], &[drained(4, switch_to(BUSY, 10))]);
+        let in_flight = InFlight::of(
+            &[state],
+            &[drained(4, switch_to(BUSY, 10))].into_iter().collect(),
+        );
         let running = Running {
             cgroup: BUSY,
             since: at(3),
@@ -212,7 +218,7 @@ mod tests {
         idle.wait_and_flags = SchedSample::FLAG_NEXT_IDLE;
         let mut state = cpu(0, &[idle]);
         state.block.count = 2;
-        let in_flight = InFlight::of(&[state], &[]);
+        let in_flight = InFlight::of(&[state], &[].into_iter().collect());
         assert_eq!((in_flight.running.len(), in_flight.block.len()), (0, 2));
     }
 }

@@ -9,11 +9,12 @@ pub mod decode;
 mod accounts;
 mod drainer;
 mod in_flight;
+mod per_cpu;
 mod sample_time;
 
 pub use accounts::{Accounts, SignalAccount};
 pub use decode::{Batch, CgroupChange, Event, Malformed, Samples};
 pub use drainer::{DrainError, Drainer, Sink};
-pub(crate) use in_flight::MAX_CPUS;
 pub use in_flight::{InFlight, Running};
+pub use per_cpu::PerCpu;
 pub use sample_time::{SampleTimes, TakenAt};

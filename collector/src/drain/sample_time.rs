@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use collector_common::sample::{FLUSH_NS, SCHED_BATCH, SchedSample};
 
-use super::{Batch, Samples, in_flight::MAX_CPUS};
+use super::{Batch, PerCpu, Samples};
 use crate::host::clock::Ktime;
 
 /// When a sample was taken.
@@ -29,7 +29,7 @@ pub struct TakenAt {
 /// The clocks of all CPUs' run queues.
 #[derive(Clone, Debug, Default)]
 pub struct SampleTimes {
-    cpus: Vec<CpuClock>,
+    cpus: PerCpu<CpuClock>,
 }
 
 /// The clock of one CPU's run queue.
@@ -112,11 +112,7 @@ impl SampleTimes {
         let Samples::Sched(samples) = batch.samples else {
             return;
         };
-        let cpu = batch.header.cpu as usize;
-        if cpu >= self.cpus.len() && cpu < MAX_CPUS {
-            self.cpus.resize_with(cpu + 1, CpuClock::default);
-        }
-        let Some(clock) = self.cpus.get_mut(cpu) else {
+        let Some(clock) = self.cpus.of(batch.header.cpu) else {
             return;
         };
         let submitted = Submitted {
@@ -161,7 +157,7 @@ impl SampleTimes {
                 }
             }
             Samples::Sched(samples) => {
-                let clock = self.cpus.get(header.cpu as usize);
+                let clock = self.cpus.get(header.cpu);
                 let walk = Walk::to(samples, position);
                 switched_at(clock, &walk, header.opened_ns, header.submitted_ktime_ns)
             }

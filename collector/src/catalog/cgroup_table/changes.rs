@@ -1,6 +1,6 @@
 //! Cgroups come, go, and get other paths, as events and walks tell.
 
-use std::{collections::HashSet, mem, sync::Arc};
+use std::{collections::HashSet, mem, sync::Arc, time::SystemTime};
 
 use super::{CgroupTable, Change, Moment};
 use crate::{
@@ -25,7 +25,7 @@ const MAX_REFUSED: usize = 1 << 16;
 impl CgroupTable {
     /// A cgroup is there, under this path. An empty path is one that is not known.
     pub fn insert(&mut self, key: CgroupKey, path: &[u8], now: Moment) -> Change {
-        let mut change = Change::default();
+        let (mut change, mut made) = (Change::default(), None);
         if let Some(known) = self.by_key.get(&key).copied()
             && let Some(owner) = self.owners.get(&known)
         {
@@ -35,7 +35,8 @@ impl CgroupTable {
                 return change;
             }
             if is_live && owner.is_unresolved() {
-                // What was counted without a name is this cgroup's all the same.
+                // What was counted without a name is this cgroup's all the same, and when it was made.
+                made = owner.made.contains(&key).then_some(owner.identity.started);
                 self.drop_owner(known);
                 change.dropped.push(known);
             } else {
@@ -62,6 +63,9 @@ impl CgroupTable {
             }
         }
         self.by_key.insert(key, id);
+        if let Some(at) = made {
+            self.note_made(key, at);
+        }
         change.owner = Some(id);
         change
     }
@@ -92,6 +96,7 @@ impl CgroupTable {
                 identity.generation += 1;
                 identity.started = now.1;
                 identity.is_found = true;
+                owner.made.clear();
                 // It can be another container's now, and one of the same name is not the same container.
                 owner.class = self.naming.take_over(id, path, identity);
                 // The windows of the life before are not this one's; its totals are kept.
@@ -126,6 +131,7 @@ impl CgroupTable {
                 path: path.to_vec(),
                 live: Vec::new(),
                 gone: Vec::new(),
+                made: Vec::new(),
                 previous_end: None,
                 exited: None,
                 scrapes: 0,
@@ -136,15 +142,22 @@ impl CgroupTable {
 
     /// A cgroup that is there was made just then. It can have been seen a moment ago, by who was faster than the
     /// event.
-    pub fn note_made(&mut self, key: CgroupKey, (_, at): Moment) {
+    pub fn note_made(&mut self, key: CgroupKey, at: SystemTime) {
         let owner = self.by_key.get(&key).copied();
         let Some(owner) = owner.and_then(|id| self.owners.get_mut(&id)) else {
             return;
         };
-        // Of one that has been there in another hierarchy, this is not the beginning.
-        if at <= owner.identity.started {
+        let live: Vec<_> = owner.live_keys().collect();
+        owner
+            .made
+            .retain(|made| *made != key && live.contains(made));
+        owner.made.push(key);
+        // Of one that was there in another hierarchy before, this is not the beginning.
+        let is_whole = live.iter().all(|live| owner.made.contains(live));
+        if is_whole && (owner.identity.is_found || at < owner.identity.started) {
             let identity = Arc::make_mut(&mut owner.identity);
-            (identity.started, identity.is_found) = (at, false);
+            identity.started = identity.started.min(at);
+            identity.is_found = false;
         }
     }
 

@@ -58,6 +58,50 @@ fn a_container_has_one_owner_in_all_hierarchies_and_exits_with_the_last() {
     assert_eq!(table.counts().exited, 1);
 }
 
+/// Since when a cgroup is there, in seconds, and whether nobody knows.
+fn beginning(table: &CgroupTable, key: CgroupKey) -> (u64, bool) {
+    let identity = &table.owner_of(key).unwrap().1.identity;
+    let since = identity.started.duration_since(SystemTime::UNIX_EPOCH);
+    (since.unwrap().as_secs(), identity.is_found)
+}
+
+#[test]
+fn one_is_found_unless_its_making_was_seen_whoever_was_first() {
+    let mut table = table();
+    table.insert(key(1), b"/found", at(5));
+    assert_eq!(beginning(&table, key(1)), (5, true));
+    // A walk sees it before its event is read.
+    table.insert(key(2), b"/walked", at(5));
+    table.note_made(key(2), at(4).1);
+    assert_eq!(beginning(&table, key(2)), (4, false));
+    // A sample does, and then its path was cut.
+    table.insert(key(3), b"", at(6));
+    table.note_made(key(3), at(5).1);
+    table.insert(key(3), b"/long", at(9));
+    assert_eq!(beginning(&table, key(3)), (5, false));
+    // The next life at a path is another.
+    table.remove(key(2), at(10));
+    table.insert(key(4), b"/walked", at(20));
+    assert_eq!(beginning(&table, key(4)), (20, true));
+    table.note_made(key(9), at(1).1);
+}
+
+#[test]
+fn one_that_was_found_in_a_hierarchy_is_not_made_by_what_is_made_in_another() {
+    let mut table = table();
+    let block = CgroupKey::new(BLOCK, 1);
+    table.insert(key(1), b"/old", at(5));
+    table.insert(block, b"/old", at(4));
+    table.note_made(block, at(4).1);
+    assert_eq!(beginning(&table, key(1)), (5, true));
+    let block = CgroupKey::new(BLOCK, 2);
+    for (key, moment) in [(key(2), at(7)), (block, at(8))] {
+        table.insert(key, b"/new", moment);
+        table.note_made(key, moment.1);
+        assert_eq!(beginning(&table, key), (7, false));
+    }
+}
+
 #[test]
 fn all_cgroups_of_a_container_share_its_class_and_no_other_has_it() {
     let mut table = table();

@@ -44,7 +44,8 @@ pub fn run(args: &ForwarderArgs) -> Result<(), Failure> {
     logging::start(args.log())?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(2)
+        // For a look at the host's processes, and for looks for the collector's address, any of which may hang.
+        .max_blocking_threads(8)
         .build()
         .map_err(|error| Failure::internal(&error))?;
     let ended = runtime.block_on(forward(args));

@@ -6,7 +6,10 @@ use std::{
 };
 
 use hyper::body::Bytes;
-use prost::{Message, bytes::BufMut as _};
+use prost::{
+    Message,
+    bytes::{Buf as _, BufMut as _},
+};
 use tonic::{
     Request, Status,
     client::Grpc,
@@ -130,8 +133,9 @@ impl<A: Message + Default> Decoder for Encoded<A> {
 
     fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<A>, Status> {
         // It took it, whatever it says besides.
-        let answer = A::decode(from).unwrap_or_else(|error| {
+        let answer = A::decode(&mut *from).unwrap_or_else(|error| {
             tracing::debug!("what a collector answers is not understood: {error}");
+            from.advance(from.remaining());
             A::default()
         });
         Ok(Some(answer))

@@ -144,7 +144,7 @@ pub const METRICS: &[OtelMetric] = &[
         instrument: Instrument::Counter,
         is_double: true,
         attributes: &[CPU_MODE],
-        help: "CPU time. On cgroup v1, where the modes are counted in clock ticks and do not add up to it, of all modes. A last slice that was in no reading is under `user`.",
+        help: "CPU time. On cgroup v1, where the modes are counted in clock ticks and do not add up to it, of all modes. What events add to the last reading at the end of a life is under `user`; of a life that was never read it is of all modes.",
         source: "`cpu.stat`; v1: `cpuacct.usage`",
         points: cpu_time,
     },

@@ -182,7 +182,7 @@ impl Pipeline {
         self.wants_resync |= path.is_empty();
         let made = (change == CgroupChange::Made).then_some(moment.0);
         if made.is_some() {
-            self.table.note_made(key, moment);
+            self.table.note_made(key, moment.1);
         }
         for (key, change) in changes {
             self.follow(key, change, made);

@@ -11,12 +11,12 @@ use std::{
 use collector_common::sample::SchedSample;
 use foldhash::fast::RandomState;
 
-use crate::drain::{Batch, MAX_CPUS, Samples};
+use crate::drain::{Batch, PerCpu, Samples};
 
 /// The latest switches of every CPU.
 #[derive(Debug, Default)]
 pub(super) struct Occupants {
-    cpus: Vec<Latest>,
+    cpus: PerCpu<Latest>,
     /// How long each cgroup had the CPU in one wait, ns; the idle task under [`IDLE`].
     had_ns: HashMap<u64, u64, RandomState>,
 }
@@ -52,7 +52,7 @@ impl Occupants {
             return None;
         };
         let mut left_ns = samples.get(position)?.wait_ns();
-        let cpu = self.cpus.get(batch.header.cpu as usize);
+        let cpu = self.cpus.get(batch.header.cpu);
         let before = cpu.filter(|cpu| cpu.is_followed_by(batch));
         let before = before.into_iter().flat_map(|cpu| cpu.switches.iter().rev());
         let backwards = samples[..=position].iter().rev().chain(before);
@@ -88,11 +88,7 @@ impl Occupants {
         let Samples::Sched(samples) = batch.samples else {
             return;
         };
-        let cpu = batch.header.cpu as usize;
-        if cpu >= self.cpus.len() && cpu < MAX_CPUS {
-            self.cpus.resize_with(cpu + 1, Latest::default);
-        }
-        let Some(latest) = self.cpus.get_mut(cpu) else {
+        let Some(latest) = self.cpus.of(batch.header.cpu) else {
             return;
         };
         if !latest.is_followed_by(batch) {

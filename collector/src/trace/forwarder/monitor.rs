@@ -3,7 +3,11 @@
 //! In: the processes of this host. Out: a sandbox's id, or nothing. Never here: a guess. Kata starts QEMU with the id in
 //! its name and the CID among its devices; what says so must have the device open, and be the only one that does.
 
-use std::{fs, path::Path};
+use std::{
+    collections::HashMap,
+    fs::{self, DirEntry},
+    path::Path,
+};
 
 use crate::catalog::runtimes::told_json::is_id;
 
@@ -20,24 +24,36 @@ const MAX_PROCESSES: usize = 100_000;
 /// The most descriptors of one that are.
 const MAX_DESCRIPTORS: usize = 4_096;
 
-/// The sandbox whose virtual machine has this CID, in the processes below `proc`.
-pub(super) fn sandbox_of_cid(proc: &Path, cid: u32) -> Option<String> {
-    let processes = fs::read_dir(proc).ok()?.filter_map(Result::ok);
-    let mut found = processes.take(MAX_PROCESSES).filter_map(|entry| {
-        let name = entry.file_name();
-        let is_process = name.to_str()?.bytes().all(|byte| byte.is_ascii_digit());
-        let comm = is_process.then(|| fs::read_to_string(entry.path().join("comm")).ok())??;
-        let is_monitor = MONITORS.iter().any(|name| comm.starts_with(name));
-        let line = is_monitor.then(|| fs::read(entry.path().join("cmdline")).ok())??;
-        let sandbox = sandbox_in(&line, cid)?;
-        has_device(&entry.path()).then_some(sandbox)
-    });
-    let sandbox = found.next()?;
-    found.all(|other| other == sandbox).then_some(sandbox)
+/// The sandboxes of all virtual machines that have a CID, in the processes below `proc`; `None` where two are said to
+/// have the same.
+pub(super) fn sandboxes(proc: &Path) -> HashMap<u32, Option<String>> {
+    let mut found: HashMap<u32, Option<String>> = HashMap::new();
+    let processes = fs::read_dir(proc).into_iter().flatten();
+    for entry in processes.filter_map(Result::ok).take(MAX_PROCESSES) {
+        let Some((cid, sandbox)) = sandbox_of(&entry) else {
+            continue;
+        };
+        let known = found.entry(cid).or_insert_with(|| Some(sandbox.clone()));
+        known.take_if(|known| *known != sandbox);
+    }
+    found
 }
 
-/// The sandbox that a command line is of, if it gives this CID to a guest.
-fn sandbox_in(line: &[u8], cid: u32) -> Option<String> {
+/// What a process is the monitor of, if it is one's.
+fn sandbox_of(entry: &DirEntry) -> Option<(u32, String)> {
+    let name = entry.file_name();
+    let is_process = name.to_str()?.bytes().all(|byte| byte.is_ascii_digit());
+    let comm = is_process.then(|| fs::read_to_string(entry.path().join("comm")).ok())??;
+    // A program that is wrapped begins with a dot.
+    let comm = comm.trim_start_matches('.');
+    let is_monitor = MONITORS.iter().any(|name| comm.starts_with(name));
+    let line = is_monitor.then(|| fs::read(entry.path().join("cmdline")).ok())??;
+    let said = said(&line)?;
+    has_device(&entry.path()).then_some(said)
+}
+
+/// The CID that a command line gives to a guest, and the sandbox that it is of.
+fn said(line: &[u8]) -> Option<(u32, String)> {
     let words: Vec<&str> = line
         .split(|byte| *byte == 0)
         .map(|word| std::str::from_utf8(word).unwrap_or_default())
@@ -46,14 +62,14 @@ fn sandbox_in(line: &[u8], cid: u32) -> Option<String> {
         let pairs = words.windows(2).filter(move |pair| pair[0] == option);
         pairs.map(|pair| pair[1])
     };
-    let wanted = format!("guest-cid={cid}");
-    let has_cid = values("-device").any(|device| {
-        let is_socket = device.starts_with("vhost-vsock");
-        is_socket && device.split(',').any(|property| property == wanted)
-    });
-    let name = has_cid.then(|| values("-name").next())??;
+    let mut sockets = values("-device").filter(|device| device.starts_with("vhost-vsock"));
+    let cid = sockets.next()?.split(',').find_map(|property| {
+        let cid = property.strip_prefix("guest-cid=")?;
+        cid.parse().ok()
+    })?;
+    let name = values("-name").next()?;
     let id = name.split(',').next()?.strip_prefix("sandbox-")?;
-    is_id(id).then(|| id.to_owned())
+    is_id(id).then(|| (cid, id.to_owned()))
 }
 
 fn has_device(process: &Path) -> bool {
@@ -122,7 +138,7 @@ mod tests {
             DEVICE,
         );
         fs::create_dir(proc.join("sys")).unwrap();
-        let of = |cid| sandbox_of_cid(proc, cid);
+        let of = |cid| sandboxes(proc).remove(&cid).flatten();
         assert_eq!(of(7).as_deref(), Some("abc"));
         assert_eq!(of(77).as_deref(), Some("def"));
         for cid in [1, 2, 5, 8, 9] {

@@ -6,13 +6,13 @@ use std::{
     collections::HashMap,
     fmt,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
 
 use tokio::{
     sync::{Notify, Semaphore},
-    task::JoinSet,
+    task::{JoinHandle, JoinSet},
     time::Instant,
 };
 
@@ -20,7 +20,7 @@ use super::{
     connection::{Connection, LARGE_FRAMES, PERMIT, Shared},
     guest::{Known, Said, Sandboxes, sandbox_of_socket},
     listen::{Listener, Stream},
-    monitor::sandbox_of_cid,
+    monitor::sandboxes,
     peers::{Admitted, Peer, Peers},
     sink::SpanSink,
     tally::Tally,
@@ -34,8 +34,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 /// processes in that time. A virtual machine takes longer to start, so that nobody else can have its CID.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// How long a look may take. Its guest is heard all the same, and without the sandbox.
-const LOOK: Duration = Duration::from_secs(1);
+/// How long a look may take. Guests are heard all the same, and without their sandboxes.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// What a forwarder is made of.
 pub struct ForwarderSettings {
@@ -66,15 +66,25 @@ type Tasks = JoinSet<()>;
 #[derive(Debug)]
 pub struct Accepting(Arc<Notify>);
 
-/// When it was looked for a guest's sandbox, and which was found.
-type Seen = (Instant, Option<String>);
+/// The sandboxes that there were, by CID.
+type Found = HashMap<u32, Option<String>>;
+
+/// What was seen of the host's processes.
+#[derive(Debug, Default)]
+struct Seen {
+    /// When it was looked last.
+    at: Option<Instant>,
+    found: Found,
+    /// A look that takes too long, and that no other is begun beside.
+    hanging: Option<JoinHandle<Found>>,
+}
 
 struct Core {
     peers: Arc<Peers>,
     shared: Shared,
     proc: PathBuf,
-    /// The sandboxes of guests that connected a moment ago, and when they were looked for.
-    seen: Mutex<HashMap<u32, Seen>>,
+    /// Guests that connect at once wait for one look.
+    seen: tokio::sync::Mutex<Seen>,
 }
 
 impl fmt::Debug for ForwarderSettings {
@@ -106,7 +116,7 @@ impl Forwarder {
                 peers: Arc::new(Peers::new(settings.tally)),
                 shared,
                 proc: settings.proc,
-                seen: Mutex::default(),
+                seen: tokio::sync::Mutex::default(),
             }),
             tasks: Arc::default(),
         }
@@ -202,23 +212,32 @@ impl Accept {
 impl Core {
     /// The sandbox of a guest: as was seen a moment ago, or by a look through all processes.
     async fn sandbox_of(&self, cid: u32) -> Option<String> {
+        let mut seen = self.seen.lock().await;
+        let is_new = seen.at.is_some_and(|at| at.elapsed() < LOOK_AGAIN);
+        if is_new && let Some(sandbox) = seen.found.get(&cid) {
+            return sandbox.clone();
+        }
+        if let Some(look) = &seen.hanging
+            && !look.is_finished()
         {
-            let mut seen = self.seen();
-            seen.retain(|_, (at, _)| at.elapsed() < LOOK_AGAIN);
-            if let Some((_, sandbox)) = seen.get(&cid) {
-                return sandbox.clone();
-            }
+            return None;
         }
         let proc = self.proc.clone();
-        let looked = tokio::task::spawn_blocking(move || sandbox_of_cid(&proc, cid));
-        let looked = tokio::time::timeout(LOOK, looked).await;
-        let sandbox = looked.ok().and_then(Result::ok).flatten();
-        self.seen().insert(cid, (Instant::now(), sandbox.clone()));
-        sandbox
-    }
-
-    fn seen(&self) -> MutexGuard<'_, HashMap<u32, Seen>> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut look = tokio::task::spawn_blocking(move || sandboxes(&proc));
+        let Ok(found) = tokio::time::timeout(LOOK, &mut look).await else {
+            tracing::warn!(
+                "to look for the sandboxes of guests takes more than {LOOK:?}: their spans are without"
+            );
+            seen.hanging = Some(look);
+            return None;
+        };
+        *seen = Seen {
+            at: Some(Instant::now()),
+            found: found.unwrap_or_default(),
+            hanging: None,
+        };
+        // One that is none is not looked for again and again either.
+        seen.found.entry(cid).or_default().clone()
     }
 
     fn refused(&self, peer: &Peer, error: AgentError) {

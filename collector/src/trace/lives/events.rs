@@ -45,6 +45,11 @@ impl Events {
         has_room
     }
 
+    /// How many there are.
+    pub(super) const fn len(&self) -> usize {
+        self.of.len()
+    }
+
     /// When the first of them was heard of.
     pub(super) const fn since(&self) -> Option<Ktime> {
         self.since

@@ -268,8 +268,8 @@ impl Said<'_> {
                     "write it like http://localhost:4318 or https://host:4318"
                 }
             };
-            // It could have a password in it.
-            let value = if text.contains('@') {
+            // It could have a password in it, or a key.
+            let value = if text.contains(['@', '?']) {
                 "…".to_owned()
             } else {
                 shown(&text)

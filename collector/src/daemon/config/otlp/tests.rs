@@ -312,6 +312,7 @@ fn secrets_are_in_no_message() {
         ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=hunter2%0A"),
         ("OTEL_EXPORTER_OTLP_HEADERS", "hunter2"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://me:hunter2@host:4318"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "host:4318/?key=hunter2"),
     ] {
         let error = error_chain(&decide("", &[variable]).unwrap_err());
         assert!(!error.contains("hunter2"), "{error}");

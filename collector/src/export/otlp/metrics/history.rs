@@ -2,7 +2,7 @@
 //! is taken from, and of which series it must be said that there is none any more.
 //!
 //! In: series with their values since the start. Out: data points. Bounded by what the last export had; where points
-//! are differences, by what there was since the cgroup was made.
+//! are differences, by a number besides.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -32,6 +32,8 @@ pub(super) struct Entity {
     exported: u64,
     /// When what is counted all along was first counted.
     began: Option<u64>,
+    /// What is counted since a start that nobody knows, in which life, and in which export it was first.
+    unknown: Vec<(&'static str, u32, u64)>,
     /// The spans of the exemplars of the last export, where points are differences: each is of one of these.
     exemplars: HashSet<Vec<u8>>,
 }
@@ -46,7 +48,9 @@ struct Series {
     /// Since when it counts.
     start: u64,
     /// As it was told: another is another life.
-    told: u64,
+    told: Since,
+    /// Whether its points are differences.
+    is_difference: bool,
     last: Last,
 }
 
@@ -62,28 +66,41 @@ enum Last {
 }
 
 /// Since when a series counts, ns.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Since {
     start: u64,
-    is_of_life: bool,
+    /// Of which life of the path alone.
+    life: Option<u32>,
 }
 
 impl Since {
     /// Since `start` or, where it was exported before, since what was said then.
     pub(super) const fn all_along(start: u64) -> Self {
-        Self {
-            start,
-            is_of_life: false,
-        }
+        Self { start, life: None }
     }
 
-    /// Since `start`: another is another life, whose values have nothing to do with those before. 0 is not known: then
-    /// the first value is no difference to anything.
-    pub(super) const fn of_this_life(start: u64) -> Self {
+    /// Since `start`, of one life: the values of another have nothing to do with these. 0 is not known: then the first
+    /// value is no difference to anything.
+    pub(super) const fn of_life(life: u32, start: u64) -> Self {
         Self {
             start,
-            is_of_life: true,
+            life: Some(life),
         }
+    }
+}
+
+#[cfg(test)]
+impl Entity {
+    /// How many series are remembered.
+    pub(super) fn series_kept(&self) -> usize {
+        self.series.len()
+    }
+}
+
+impl Since {
+    /// Whether nobody knows.
+    const fn is_unknown(self) -> bool {
+        self.start == 0 && self.life.is_some()
     }
 }
 
@@ -161,7 +178,7 @@ impl<'a> Points<'a> {
     fn see(&mut self, stream: &Stream, attributes: &[KeyValue]) {
         write_key(&mut self.key, stream.name, attributes);
         let Entity { series, round, .. } = &mut *self.entity;
-        let fresh = || Series::fresh(stream.name, 0);
+        let fresh = || Series::fresh(stream.name, Since::all_along(0), false);
         with_series(series, &self.key, fresh, |known| known.round = *round);
     }
 
@@ -179,15 +196,18 @@ impl<'a> Points<'a> {
             round,
             exported,
             began,
+            unknown,
             ..
         } = &mut *self.entity;
-        let told = if since.is_of_life {
-            since.start
-        } else {
-            *began.get_or_insert(since.start)
+        let told = match since {
+            Since { life: Some(_), .. } => since,
+            Since { life: None, start } => Since::all_along(*began.get_or_insert(start)),
         };
-        let fresh = || Series::fresh(stream.name, told);
+        // What comes to a metric later was not there before, and so is a difference.
+        let is_baseline = told.is_unknown() && first_seen(unknown, stream.name, told, *round);
         let temporality = stream.temporality(self.temporality);
+        let is_difference = temporality == TemporalityPreference::Delta;
+        let fresh = || Series::fresh(stream.name, told, is_difference);
         with_series(series, &self.key, fresh, |known| {
             if known.told != told {
                 *known = fresh();
@@ -201,7 +221,10 @@ impl<'a> Points<'a> {
             let difference = known.last.difference(&value);
             if is_monotonic && matches!(difference, Difference::Fell) {
                 // It fell: what it counts now began after the export before.
-                known.start = (*exported).max(told);
+                known.start = (*exported).max(told.start);
+            }
+            if told.is_unknown() && !is_baseline && known.round == 0 && is_difference {
+                known.start = *exported;
             }
             known.round = *round;
             known.last = Last::of(&value, temporality);
@@ -211,7 +234,7 @@ impl<'a> Points<'a> {
                 TemporalityPreference::Delta => {
                     known.start = self.time;
                     match difference {
-                        Difference::Unknown if start == 0 => None,
+                        Difference::Unknown if is_baseline => None,
                         Difference::Rose(by) => Some((start, by)),
                         Difference::Fell | Difference::Unknown => Some((start, value)),
                     }
@@ -234,16 +257,11 @@ impl<'a> Points<'a> {
     /// except where points are differences: no difference needs no end.
     pub(super) fn finish(mut self) -> Vec<Metric> {
         let round = self.entity.round;
-        let temporality = self.temporality;
-        // One whose points are differences may come back, and goes on from where it was.
-        let is_difference = |series: &Series| {
-            let stream = Stream::named(series.name);
-            stream.is_some_and(|of| of.temporality(temporality) == TemporalityPreference::Delta)
-        };
         let series = &mut self.entity.series;
         let mut ended: Vec<_> = series
-            .extract_if(|_, series| series.round != round && !is_difference(series))
+            .extract_if(|_, series| series.round != round && !series.is_difference)
             .collect();
+        forget_longest_absent(series, round);
         // All points of a metric are in one message of it.
         ended.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         for (key, series) in ended {
@@ -314,13 +332,51 @@ fn with_series<T>(
     done
 }
 
+/// Whether a metric with an unknown start is in an export of a life for the first time.
+fn first_seen(
+    known: &mut Vec<(&'static str, u32, u64)>,
+    name: &'static str,
+    since: Since,
+    round: u64,
+) -> bool {
+    let life = since.life.unwrap_or_default();
+    let first = known.iter_mut().find(|(of, ..)| *of == name);
+    match first {
+        Some((_, of, first)) if *of == life => *first == round,
+        Some(other) => {
+            *other = (name, life, round);
+            true
+        }
+        None => {
+            known.push((name, life, round));
+            true
+        }
+    }
+}
+
+/// How many differences that are absent are kept for each cgroup: they may come back, and go on from where they were.
+const MAX_ABSENT: usize = 256;
+
+/// Forgets those that are too many.
+fn forget_longest_absent(series: &mut HashMap<Box<str>, Series, RandomState>, round: u64) {
+    let absent = series.values().filter(|series| series.round != round);
+    let mut rounds: Vec<_> = absent.map(|series| series.round).collect();
+    let Some(excess) = rounds.len().checked_sub(MAX_ABSENT + 1) else {
+        return;
+    };
+    rounds.sort_unstable();
+    let oldest = rounds[excess];
+    series.retain(|_, series| series.round > oldest);
+}
+
 impl Series {
-    const fn fresh(name: &'static str, told: u64) -> Self {
+    const fn fresh(name: &'static str, told: Since, is_difference: bool) -> Self {
         Self {
             name,
             round: 0,
-            start: told,
+            start: told.start,
             told,
+            is_difference,
             last: Last::Any,
         }
     }

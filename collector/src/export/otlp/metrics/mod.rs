@@ -213,7 +213,7 @@ impl MetricsEncoder {
                 };
                 // The kernel counts from the start of this life of the path.
                 let since = point.start.map_or(since, |start| {
-                    Since::of_this_life(unix_nanos(start).min(taken))
+                    Since::of_life(identity.generation, unix_nanos(start).min(taken))
                 });
                 let stream = Stream::of_convention(point.metric);
                 points.add(

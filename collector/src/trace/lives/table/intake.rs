@@ -131,9 +131,12 @@ impl Lives {
         let Some(container) = identity.own_container().and_then(Container::key) else {
             return;
         };
+        // Of one that was found, another hierarchy's cgroup can be new.
+        let is_whole = is_new && !identity.is_found;
         if let Some(life) = self.by_key.get_mut(&key) {
-            // One more hierarchy.
-            life.is_whole |= is_new;
+            // One more hierarchy, or what a walk saw before its event came.
+            life.is_whole |= is_whole;
+            life.began = life.began.min(identity.started);
             return;
         }
         if self.latest.get(&owner) == Some(&identity.generation) {
@@ -152,7 +155,7 @@ impl Lives {
         of.push(key);
         self.latest.insert(owner, key.1);
         self.told.remove(&owner);
-        let life = Life::new(key, identity, container, is_new, &self.settings, now);
+        let life = Life::new(key, identity, container, is_whole, &self.settings, now);
         self.by_key.insert(key, life);
     }
 

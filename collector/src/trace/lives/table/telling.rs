@@ -112,8 +112,8 @@ impl Lives {
             if life.trace.is_some_and(|trace| trace.is_sent) {
                 self.tell_checkpoint(key, now);
             } else if life.is_real() {
-                let lost = 1 + life.early.len() as u64;
-                self.view.lose(LifeLoss::QueueFull, lost);
+                let lost = 1 + life.early.len() + life.events.len();
+                self.view.lose(LifeLoss::QueueFull, lost as u64);
             }
         }
     }
@@ -179,10 +179,7 @@ impl Lives {
         let span = spans::checkpoint(life, id, &trace, now);
         life.trace = Some(trace);
         let identity = Arc::clone(&life.identity);
-        let events = span.events.len() as u64;
-        if !self.send(&identity, vec![span]) {
-            self.view.lose(LifeLoss::QueueFull, events);
-        }
+        self.send(&identity, vec![span]);
     }
 
     /// A long life is several traces.
@@ -197,7 +194,9 @@ impl Lives {
     }
 
     fn send(&self, identity: &Identity, spans: Vec<Span>) -> bool {
-        let count = spans.len() as u64;
+        // What is told on a span is lost with it.
+        let events = spans.iter().map(|span| span.events.len());
+        let count = (spans.len() + events.sum::<usize>()) as u64;
         let spans = spans::of_container(identity, &self.own, spans);
         let is_sent = self.outbox.put(spans);
         if !is_sent {

@@ -22,6 +22,7 @@ use crate::{
     },
     host::cgroupfs::{CgroupVersion, tests::statistics_of_dump},
     reconcile::snapshot::CgroupStats,
+    window::Device,
 };
 
 #[test]
@@ -315,4 +316,80 @@ fn a_difference_is_to_what_was_said_last_also_after_an_export_without_it() {
     assert_eq!(points(&mut delta, 1_700_000_110, without(), CPU_TIME), []);
     let again = points(&mut delta, 1_700_000_120, used(6_000_000_000), CPU_TIME);
     assert_eq!(again, [(String::new(), 1_700_000_100, Some(1.0))]);
+}
+
+#[test]
+fn what_comes_to_one_that_was_there_before_is_a_difference_unless_it_is_the_first_of_its_metric() {
+    let io = |devices: &[u64]| {
+        let mut container = container(1);
+        Arc::make_mut(&mut container.identity).is_found = true;
+        let mut statistics = statistics_of_dump(FILES);
+        let io = &mut statistics.io.as_mut().expect("disks").of;
+        let row = io.devices[0].clone();
+        io.devices = (0..)
+            .zip(devices)
+            .map(|(minor, written)| {
+                let mut row = row.clone();
+                row.device = Device { major: 259, minor };
+                (row.bytes.read, row.bytes.write) = (None, Some(*written));
+                row
+            })
+            .collect();
+        container.kernel.statistics = Some(Arc::new(statistics));
+        container
+    };
+    let mut delta = encoder(TemporalityPreference::Delta);
+    let mut shown = |second, devices: &[u64]| {
+        let points = points(&mut delta, second, io(devices), "container.disk.io");
+        let points = points.into_iter();
+        let points = points.map(|(_, start, value)| (start, value.expect("a value")));
+        points.collect::<Vec<_>>()
+    };
+    assert_eq!(shown(1_700_000_100, &[1_000]), []);
+    let later = shown(1_700_000_110, &[1_500, 70]);
+    assert_eq!(later, [(1_700_000_100, 500.0), (1_700_000_100, 70.0)]);
+    let last = shown(1_700_000_120, &[1_500, 80]);
+    assert_eq!(last, [(1_700_000_110, 0.0), (1_700_000_110, 10.0)]);
+}
+
+#[test]
+fn lives_whose_starts_nobody_knows_are_two_all_the_same() {
+    let found = |generation, usage| {
+        let mut container = used(usage, None, CgroupVersion::V1);
+        let identity = Arc::make_mut(&mut container.identity);
+        (identity.generation, identity.is_found) = (generation, true);
+        container
+    };
+    let mut delta = encoder(TemporalityPreference::Delta);
+    let mut shown = |second, generation, usage| {
+        points(&mut delta, second, found(generation, usage), CPU_TIME).len()
+    };
+    assert_eq!(shown(1_700_000_100, 1, 1_000_000_000), 0);
+    assert_eq!(shown(1_700_000_110, 1, 2_000_000_000), 1);
+    assert_eq!(shown(1_700_000_120, 2, 5_000_000_000), 0, "of another life");
+    assert_eq!(shown(1_700_000_130, 2, 6_000_000_000), 1);
+}
+
+#[test]
+fn no_more_absent_differences_are_kept_than_may_be() {
+    let mut delta = encoder(TemporalityPreference::Delta);
+    let with = |device: u32| {
+        let mut container = container(1);
+        let mut statistics = statistics_of_dump(FILES);
+        let io = &mut statistics.io.as_mut().expect("disks").of;
+        io.devices.truncate(1);
+        io.devices[0].device = Device {
+            major: 259,
+            minor: device,
+        };
+        container.kernel.statistics = Some(Arc::new(statistics));
+        container
+    };
+    for device in 0..1_000 {
+        let second = 1_700_000_100 + u64::from(device);
+        assert!(!points(&mut delta, second, with(device), "container.disk.io").is_empty());
+    }
+    let path = with(0).identity.path.clone();
+    let kept = delta.cgroups[&path].entity.series_kept();
+    assert!((256..600).contains(&kept), "{kept}");
 }
