@@ -14,7 +14,7 @@ use crate::{
         slow::{Meanwhile, SlowDropped, SlowSample, SlowSamples, SlowThresholds},
         snapshot::ExemplarOf,
     },
-    window::{CgroupWindows, SlowMark, SlowSpan},
+    window::{CgroupWindows, SlowSpan},
 };
 
 /// Slow samples since they were asked for last.
@@ -74,9 +74,8 @@ impl Pipeline {
                 self.slow.ownerless += 1;
                 continue;
             };
-            let is_wait = mark.span == SlowSpan::Wait;
-            let occupant = is_wait.then(|| self.slow.occupants.longest(batch, mark.position));
-            let meanwhile = occupant.flatten().and_then(|occupant| {
+            let occupant = self.slow.occupants.longest(batch, mark.position);
+            let meanwhile = occupant.and_then(|occupant| {
                 let key = CgroupKey::new(self.tasks, occupant.cgroup);
                 let (_, owner) = self.table.owner_of(key)?;
                 Some(Meanwhile {
@@ -90,7 +89,7 @@ impl Pipeline {
                 generation: of.identity.generation,
                 of: histogram_of(mark.span),
                 took: Duration::from_nanos(mark.ns),
-                throttled: throttled(batch, mark),
+                throttled: throttled(batch, mark.position),
                 ended: at,
                 within,
                 meanwhile,
@@ -101,10 +100,10 @@ impl Pipeline {
 }
 
 /// Which part of a wait was a bandwidth limit.
-fn throttled(batch: &Batch<'_>, mark: &SlowMark) -> Duration {
-    let sample = match (mark.span, batch.samples) {
-        (SlowSpan::Wait, Samples::Sched(samples)) => samples.get(mark.position),
-        _ => None,
+fn throttled(batch: &Batch<'_>, position: usize) -> Duration {
+    let sample = match batch.samples {
+        Samples::Sched(samples) => samples.get(position),
+        Samples::BlockIo(_) => None,
     };
     Duration::from_nanos(sample.map_or(0, SchedSample::throttled_ns))
 }

@@ -102,7 +102,10 @@ impl Said<'_> {
 
     /// What a variable says, by its name; whether it is the signal's own.
     fn variable(&self, suffix: &str) -> Option<(String, String, bool)> {
-        self.variables(suffix).next()
+        self.names(suffix).into_iter().find_map(|(name, is_own)| {
+            let value = self.environment.get(&name)?.to_owned();
+            Some((name, value, is_own))
+        })
     }
 
     /// What is chosen by the first variable that is understood; small letters are as good as capitals.
@@ -112,27 +115,32 @@ impl Said<'_> {
         wanted: &str,
         of: impl Fn(&str) -> Option<T>,
     ) -> Option<T> {
-        let said: Vec<_> = self.variables(suffix).collect();
-        for (name, value, _) in said {
-            let chosen = of(&value.to_ascii_lowercase());
-            if chosen.is_some() {
-                return chosen;
-            }
-            self.leave_out(&name, &value, wanted);
-        }
-        None
+        let mut names = self.names(suffix).into_iter();
+        names.find_map(|(name, _)| self.understood(&name, wanted, &of))
     }
 
-    fn variables(&self, suffix: &str) -> impl Iterator<Item = (String, String, bool)> {
+    /// What a variable says; one that is not understood is left out.
+    fn understood<T>(
+        &mut self,
+        name: &str,
+        wanted: &str,
+        of: impl Fn(&str) -> Option<T>,
+    ) -> Option<T> {
+        let value = self.environment.get(name)?;
+        let understood = of(&value.to_ascii_lowercase());
+        if understood.is_none() {
+            self.leave_out(name, value, wanted);
+        }
+        understood
+    }
+
+    /// The signal's own variable, and that of all.
+    fn names(&self, suffix: &str) -> [(String, bool); 2] {
         let signal = self.signal.name().to_uppercase();
-        let names = [
+        [
             (format!("OTEL_EXPORTER_OTLP_{signal}_{suffix}"), true),
             (format!("OTEL_EXPORTER_OTLP_{suffix}"), false),
-        ];
-        names.into_iter().filter_map(|(name, is_own)| {
-            let value = self.environment.get(&name)?.to_owned();
-            Some((name, value, is_own))
-        })
+        ]
     }
 
     fn protocol(&mut self) -> Result<OtlpProtocol, ConfigError> {
@@ -187,13 +195,9 @@ impl Said<'_> {
             "batch_items" => "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
             _ => return Ok(()),
         };
-        if self.signal == OtlpSignal::Traces
-            && let Some(text) = self.environment.get(variable)
-        {
-            match text.parse().ok().filter(|number| range.contains(number)) {
-                Some(number) => *value = number,
-                None => self.leave_out(variable, text, &wanted),
-            }
+        if self.signal == OtlpSignal::Traces {
+            let of = |text: &str| text.parse().ok().filter(|number| range.contains(number));
+            *value = self.understood(variable, &wanted, of).unwrap_or(*value);
         }
         Ok(())
     }
@@ -218,20 +222,12 @@ impl Said<'_> {
             *value = time;
             return Ok(());
         }
+        let wanted = wanted_milliseconds(&range);
+        let of = |text: &str| milliseconds(text, &range);
         let said = match (key, self.signal) {
-            ("timeout", _) => {
-                let of = |text: &str| milliseconds(text, &range);
-                self.choice("TIMEOUT", &wanted_milliseconds(&range), of)
-            }
+            ("timeout", _) => self.choice("TIMEOUT", &wanted, of),
             ("batch_delay", OtlpSignal::Traces) => {
-                let name = "OTEL_BSP_SCHEDULE_DELAY";
-                self.environment.get(name).and_then(|text| {
-                    let time = milliseconds(text, &range);
-                    if time.is_none() {
-                        self.leave_out(name, text, &wanted_milliseconds(&range));
-                    }
-                    time
-                })
+                self.understood("OTEL_BSP_SCHEDULE_DELAY", &wanted, of)
             }
             _ => None,
         };

@@ -32,8 +32,9 @@ pub(super) struct Entity {
     exported: u64,
     /// When what is counted all along was first counted.
     began: Option<u64>,
-    /// What is counted since a start that nobody knows, in which life, and in which export it was first.
-    unknown: Vec<(&'static str, u32, u64)>,
+    /// Where points are differences: what is counted since a start that nobody knows, as it was told, and in which
+    /// export it was first.
+    unknown: Vec<(&'static str, Since, u64)>,
     /// The spans of the exemplars of the last export, where points are differences: each is of one of these.
     exemplars: HashSet<Vec<u8>>,
 }
@@ -87,6 +88,11 @@ impl Since {
             life: Some(life),
         }
     }
+
+    /// Whether nobody knows.
+    const fn is_unknown(self) -> bool {
+        self.start == 0 && self.life.is_some()
+    }
 }
 
 #[cfg(test)]
@@ -97,13 +103,6 @@ impl Entity {
     }
 }
 
-impl Since {
-    /// Whether nobody knows.
-    const fn is_unknown(self) -> bool {
-        self.start == 0 && self.life.is_some()
-    }
-}
-
 /// Takes all series of an export.
 #[derive(Debug)]
 pub(super) struct Points<'a> {
@@ -111,7 +110,7 @@ pub(super) struct Points<'a> {
     temporality: TemporalityPreference,
     time: u64,
     metrics: Vec<Metric>,
-    /// The spans of this export's exemplars.
+    /// The spans of this export's exemplars, where points are differences.
     exemplars: HashSet<Vec<u8>>,
     /// The key that was looked for last: few are new.
     key: String,
@@ -144,8 +143,6 @@ impl<'a> Points<'a> {
         since: Since,
         exemplars: Vec<Exemplar>,
     ) {
-        let spans = exemplars.iter().map(|exemplar| exemplar.span_id.clone());
-        self.exemplars.extend(spans);
         let (start, value) = if stream.shape == Shape::Gauge {
             self.see(stream, &attributes);
             (0, value)
@@ -166,6 +163,9 @@ impl<'a> Points<'a> {
         if stream.shape != Shape::Histogram {
             point.exemplars.clear();
         } else if stream.temporality(self.temporality) == TemporalityPreference::Delta {
+            let spans = point.exemplars.iter();
+            self.exemplars
+                .extend(spans.map(|exemplar| exemplar.span_id.clone()));
             let before = &self.entity.exemplars;
             point
                 .exemplars
@@ -203,11 +203,18 @@ impl<'a> Points<'a> {
             Since { life: Some(_), .. } => since,
             Since { life: None, start } => Since::all_along(*began.get_or_insert(start)),
         };
-        // What comes to a metric later was not there before, and so is a difference.
-        let is_baseline = told.is_unknown() && first_seen(unknown, stream.name, told, *round);
         let temporality = stream.temporality(self.temporality);
         let is_difference = temporality == TemporalityPreference::Delta;
-        let fresh = || Series::fresh(stream.name, told, is_difference);
+        let is_unknown = is_difference && told.is_unknown();
+        let is_baseline = is_unknown && first_seen(unknown, stream.name, told, *round);
+        let fresh = || {
+            let mut series = Series::fresh(stream.name, told, is_difference);
+            if is_unknown && !is_baseline {
+                // What comes to a metric later was not there before.
+                series.start = *exported;
+            }
+            series
+        };
         with_series(series, &self.key, fresh, |known| {
             if known.told != told {
                 *known = fresh();
@@ -222,9 +229,6 @@ impl<'a> Points<'a> {
             if is_monotonic && matches!(difference, Difference::Fell) {
                 // It fell: what it counts now began after the export before.
                 known.start = (*exported).max(told.start);
-            }
-            if told.is_unknown() && !is_baseline && known.round == 0 && is_difference {
-                known.start = *exported;
             }
             known.round = *round;
             known.last = Last::of(&value, temporality);
@@ -334,21 +338,19 @@ fn with_series<T>(
 
 /// Whether a metric with an unknown start is in an export of a life for the first time.
 fn first_seen(
-    known: &mut Vec<(&'static str, u32, u64)>,
+    known: &mut Vec<(&'static str, Since, u64)>,
     name: &'static str,
     since: Since,
     round: u64,
 ) -> bool {
-    let life = since.life.unwrap_or_default();
-    let first = known.iter_mut().find(|(of, ..)| *of == name);
-    match first {
-        Some((_, of, first)) if *of == life => *first == round,
+    match known.iter_mut().find(|(of, ..)| *of == name) {
+        Some((_, told, first)) if *told == since => *first == round,
         Some(other) => {
-            *other = (name, life, round);
+            *other = (name, since, round);
             true
         }
         None => {
-            known.push((name, life, round));
+            known.push((name, since, round));
             true
         }
     }
