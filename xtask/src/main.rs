@@ -22,6 +22,7 @@ mod run;
 mod archive;
 mod foreign_package;
 
+mod failures;
 mod tally;
 mod test;
 mod vm;

@@ -13,6 +13,7 @@ use nix::unistd::Uid;
 
 use crate::{
     build,
+    failures::Failures,
     setup::{
         self, Scope,
         foreign_program::{CADVISOR, VICTORIA_METRICS},
@@ -35,21 +36,8 @@ pub(crate) fn all(arguments: &[String], machines: Option<&vm::Choice>) -> anyhow
     // The tests start the daemon that users start, so that its losses and costs are the real ones.
     build::release()?;
 
-    let mut command = workspace::cargo("test");
-    command
-        .args(HOST_PACKAGES)
-        .arg("--no-fail-fast")
-        .env("CGSCOPE_BIN", workspace::binary()?)
-        .env("CGSCOPE_TEST_CADVISOR", CADVISOR.program()?)
-        .env("CGSCOPE_TEST_VICTORIA_METRICS", VICTORIA_METRICS.program()?)
-        .env("CGSCOPE_TEST_ROTEL", Rotel::program()?);
-    if !arguments.is_empty() {
-        // Arguments for libtest would confuse documentation tests and benches.
-        command
-            .args(["--lib", "--bins", "--tests", "--"])
-            .args(arguments);
-    }
-    let (mut tally, succeeded) = run_and_count(command)?;
+    let here = on_this_host(arguments)?;
+    let mut tally = here.tally;
     let elsewhere = machines
         .map(|choice| vm::matrix(choice, arguments))
         .transpose()?;
@@ -57,10 +45,11 @@ pub(crate) fn all(arguments: &[String], machines: Option<&vm::Choice>) -> anyhow
         tally.add(table.tally());
     }
     println!("{tally}");
+    here.tell();
     if let Some(table) = &elsewhere {
         vm::verdict(table)?;
     }
-    if !succeeded || tally.failed > 0 {
+    if !here.succeeded || tally.failed > 0 {
         bail!("tests failed, see above");
     }
     if tally.passed == 0 {
@@ -69,8 +58,92 @@ pub(crate) fn all(arguments: &[String], machines: Option<&vm::Choice>) -> anyhow
     Ok(())
 }
 
+/// All tests of this host, and those that failed once more: they compare times, and the CPUs of a virtual
+/// machine can stand still in the middle of that. What fails for another reason fails again.
+fn on_this_host(arguments: &[String]) -> anyhow::Result<Here> {
+    let mut command = cargo_test()?;
+    if !arguments.is_empty() {
+        command.args(NAMED_TESTS).args(arguments);
+    }
+    let first = run_and_count(command)?;
+    let Some(names) = first.failures.named() else {
+        return Ok(Here {
+            tally: first.tally,
+            succeeded: first.succeeded,
+            again: None,
+        });
+    };
+    println!("tests: {} failed, and are tried once more", names.len());
+    let mut command = cargo_test()?;
+    command
+        .args(NAMED_TESTS)
+        .args(["--exact", "--include-ignored", "--test-threads=1"])
+        .args(names);
+    let second = run_and_count(command)?;
+    let mut tally = first.tally;
+    // One that did not run again is a failure still.
+    let mended = second.tally.passed.min(tally.failed);
+    tally.passed += mended;
+    tally.failed -= mended;
+    Ok(Here {
+        tally,
+        succeeded: second.succeeded,
+        again: Some((first.failures, second.failures)),
+    })
+}
+
+/// How the tests of this host ended.
+struct Here {
+    tally: Tally,
+    succeeded: bool,
+    /// What failed at first, and what did again.
+    again: Option<(Failures, Failures)>,
+}
+
+impl Here {
+    /// Whose time it took twice, for those who look at the end alone.
+    fn tell(&self) {
+        let Some((first, second)) = &self.again else {
+            return;
+        };
+        for (name, said) in first.tests() {
+            let (word, said) = match second.tests().get(name) {
+                Some(again) => ("FAILED again", again),
+                None => ("passed when tried again", said),
+            };
+            println!("{word}: {name}");
+            for line in said {
+                println!("    {line}");
+            }
+        }
+    }
+}
+
+/// What passes names of tests and options of libtest on to those binaries alone that understand them, which
+/// documentation tests and benches do not.
+const NAMED_TESTS: [&str; 4] = ["--lib", "--bins", "--tests", "--"];
+
+/// All tests, with what they are told of their surroundings.
+fn cargo_test() -> anyhow::Result<Command> {
+    let mut command = workspace::cargo("test");
+    command
+        .args(HOST_PACKAGES)
+        .arg("--no-fail-fast")
+        .env("CGSCOPE_BIN", workspace::binary()?)
+        .env("CGSCOPE_TEST_CADVISOR", CADVISOR.program()?)
+        .env("CGSCOPE_TEST_VICTORIA_METRICS", VICTORIA_METRICS.program()?)
+        .env("CGSCOPE_TEST_ROTEL", Rotel::program()?);
+    Ok(command)
+}
+
+struct Run {
+    tally: Tally,
+    failures: Failures,
+    succeeded: bool,
+}
+
 /// Passes the output on as it comes. Both streams go through one pipe, which keeps their order.
-fn run_and_count(mut command: Command) -> anyhow::Result<(Tally, bool)> {
+fn run_and_count(mut command: Command) -> anyhow::Result<Run> {
     let shown = workspace::show(&command);
     println!("$ {shown}");
     let (reader, writer) = io::pipe().context("cannot make a pipe")?;
@@ -84,6 +157,7 @@ fn run_and_count(mut command: Command) -> anyhow::Result<(Tally, bool)> {
     drop(command);
 
     let mut tally = Tally::default();
+    let mut failures = Failures::default();
     let mut reader = BufReader::new(reader);
     let mut line = Vec::new();
     while reader
@@ -94,11 +168,17 @@ fn run_and_count(mut command: Command) -> anyhow::Result<(Tally, bool)> {
         io::stdout()
             .write_all(&line)
             .context("cannot write to stdout")?;
-        tally.count(&String::from_utf8_lossy(&line));
+        let text = String::from_utf8_lossy(&line);
+        tally.count(&text);
+        failures.line(&text);
         line.clear();
     }
     let status = child
         .wait()
         .with_context(|| format!("cannot wait for `{shown}`"))?;
-    Ok((tally, status.success()))
+    Ok(Run {
+        tally,
+        failures,
+        succeeded: status.success(),
+    })
 }

@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::failures::section;
+
 /// How a test ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -27,7 +29,7 @@ pub(crate) struct Console {
     pub(crate) outcomes: BTreeMap<TestName, Outcome>,
     /// What a failed or skipped test said about it.
     pub(crate) reasons: BTreeMap<TestName, Vec<String>>,
-    /// Those that failed at first, and were tried once more.
+    /// Those that failed at first, and were tried again.
     pub(crate) tried_again: BTreeSet<TestName>,
     /// What was said about the machine.
     pub(crate) notes: Vec<String>,
@@ -36,7 +38,9 @@ pub(crate) struct Console {
     /// Everything has run.
     pub(crate) done: bool,
     suite: Option<String>,
-    is_second_try: bool,
+    is_another_try: bool,
+    /// What tests said that passed is being shown.
+    shows_successes: bool,
     /// A test that has begun; its end can stand on a later line, after what others wrote.
     running: Option<String>,
     /// Whose output is being shown.
@@ -84,17 +88,23 @@ impl Console {
         self.running.as_deref()
     }
 
+    /// What was just said is of no interest while all is well: the output of a test that passed.
+    pub(crate) fn is_aside(&self) -> bool {
+        self.shows_successes && self.fatal.is_none()
+    }
+
     fn machine(&mut self, said: &str) {
         let (what, rest) = said.split_once(' ').unwrap_or((said, ""));
         match what {
             "begin" | "again" => {
                 self.suite = Some(rest.to_owned());
-                self.is_second_try = what == "again";
+                self.is_another_try = what == "again";
             }
             "end" => {
                 self.suite = None;
                 self.running = None;
                 self.shown = None;
+                self.shows_successes = false;
             }
             "done" => self.done = true,
             "note:" => self.notes.push(rest.to_owned()),
@@ -113,6 +123,7 @@ impl Console {
         }
         if matches!(line, "failures:" | "successes:") || line.starts_with("test result: ") {
             self.shown = None;
+            self.shows_successes = line == "successes:";
             return;
         }
         if let Some(test) = self.shown.clone() {
@@ -142,7 +153,7 @@ impl Console {
                     self.reasons
                         .insert(test.clone(), vec![reason.trim().to_owned()]);
                 }
-                if self.is_second_try {
+                if self.is_another_try {
                     self.tried_again.insert(test.clone());
                 }
                 self.outcomes.insert(test, outcome);
@@ -170,11 +181,6 @@ impl Console {
             _ => {}
         }
     }
-}
-
-/// `NAME` of `---- NAME stdout ----`.
-fn section(line: &str) -> Option<&str> {
-    line.strip_prefix("---- ")?.strip_suffix(" stdout ----")
 }
 
 /// Name and rest of `test NAME ... REST`.
@@ -301,6 +307,31 @@ vm: done
         let why = &console.reasons[&test("oom::c")];
         assert_eq!(why.last().map(String::as_str), Some("3, not 4"));
         assert!(!console.reasons.contains_key(&test("sched::a")));
+    }
+
+    #[test]
+    fn only_what_a_test_said_that_passed_is_aside() {
+        let mut console = Console::default();
+        let aside: Vec<&str> = RUN
+            .lines()
+            .filter(|line| {
+                console.line(line);
+                console.is_aside() && !line.is_empty()
+            })
+            .collect();
+        assert_eq!(
+            aside,
+            [
+                "successes:",
+                "---- sched::a stdout ----",
+                "all is well",
+                "---- oom::d stdout ----",
+                "skipped: no memory controller",
+                "successes:",
+                "    sched::a",
+            ]
+        );
+        assert!(!console.is_aside());
     }
 
     #[test]

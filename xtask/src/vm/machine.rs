@@ -5,7 +5,7 @@
 
 use std::{
     fs::File,
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Write as _},
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Stdio},
     sync::mpsc::{self, Receiver, RecvTimeoutError},
@@ -55,15 +55,19 @@ impl Drop for Qemu {
     }
 }
 
-/// Runs it to its end; every line goes to the console here with `prefix` before it.
+/// Runs it to its end. What it says is shown here with `title` before each line, but for what tests say that
+/// pass: the whole is in `log`.
 pub(crate) fn run(
     emulator: &Emulator,
     kernel: &Unpacked,
     initramfs: &Path,
     mode: Mode,
     folder: &Path,
-    prefix: &str,
+    title: &str,
+    log: &Path,
 ) -> anyhow::Result<Life> {
+    let unwritten = || format!("cannot write {}", log.display());
+    let mut whole = File::create(log).with_context(unwritten)?;
     let disk = make_disk(folder)?;
     let mut command = qemu(emulator, kernel, initramfs, mode, &disk);
     let mut child = command
@@ -81,8 +85,12 @@ pub(crate) fn run(
         let left = deadline.saturating_duration_since(Instant::now());
         match lines.recv_timeout(left) {
             Ok(line) => {
-                println!("{prefix} {:>3} s: {line}", start.elapsed().as_secs());
+                let line_with_time = format!("{:>3} s: {line}", start.elapsed().as_secs());
+                writeln!(whole, "{line_with_time}").with_context(unwritten)?;
                 console.line(&line);
+                if !console.is_aside() {
+                    println!("[{title}] {line_with_time}");
+                }
                 if cut_short.is_none()
                     && let Some(fatal) = &console.fatal
                 {

@@ -22,7 +22,10 @@ use self::{
     programs::{Programs, Suite},
     table::{Row, Table},
 };
-use crate::setup::{self, Scope};
+use crate::{
+    setup::{self, Scope},
+    workspace,
+};
 
 mod kernels;
 
@@ -229,6 +232,14 @@ fn prepare(
     Ok(unpacked)
 }
 
+/// What each machine said the last time.
+fn log_of(kernel: &Kernel, mode: Mode) -> anyhow::Result<std::path::PathBuf> {
+    let folder = workspace::target_dir()?.join("vm");
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("cannot make {}", folder.display()))?;
+    Ok(folder.join(format!("{}-{}.log", kernel.series, mode.name())))
+}
+
 fn boot(
     emulator: &Emulator,
     kernel: &Kernel,
@@ -241,13 +252,18 @@ fn boot(
         unpacked.release,
         mode.name()
     );
-    let prefix = format!("[{} {}]", kernel.series, mode.name());
+    let title = format!("{} {}", kernel.series, mode.name());
     let initramfs = scratch.join(INITRAMFS);
-    let life = machine::run(emulator, unpacked, &initramfs, mode, scratch, &prefix)?;
+    let log = log_of(kernel, mode)?;
+    let life = machine::run(emulator, unpacked, &initramfs, mode, scratch, &title, &log)?;
     if let Some(why) = &life.cut_short {
-        println!("{prefix} vm: did not finish: {why}");
+        println!("[{title}] vm: did not finish: {why}");
     }
-    println!("{prefix} vm: {} s", life.seconds);
+    println!(
+        "[{title}] vm: {} s, all it said is in {}",
+        life.seconds,
+        log.display()
+    );
     Ok(life)
 }
 

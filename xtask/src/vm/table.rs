@@ -197,7 +197,7 @@ impl Table {
         for (wanted, word) in [
             (Outcome::Failed, "FAILED"),
             (Outcome::Skipped, "skipped"),
-            (Outcome::Passed, "passed at the second try"),
+            (Outcome::Passed, "passed when tried again"),
         ] {
             for test in &row.expected {
                 if row.outcome(test) != wanted || (wanted == Outcome::Passed && !again(test)) {

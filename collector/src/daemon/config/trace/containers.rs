@@ -75,7 +75,8 @@ pub enum Threshold {
 /// What is no threshold.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "{text:?} is not a threshold; write a time like 50ms, a quantile like p99.9, both like `p99.9 above 5ms`, or off"
+    "{text:?} is not a threshold; write a time above 0 like 50ms, a quantile like p99.9, both like \
+     `p99.9 above 5ms`, or off"
 )]
 pub struct BadThreshold {
     text: String,
@@ -94,7 +95,11 @@ impl FromStr for Threshold {
         let bad = || BadThreshold {
             text: text.to_owned(),
         };
-        let time = |text: &str| parse_duration(text.trim()).ok().ok_or_else(bad);
+        // Above 0 everything is slow, and who writes it may have meant nothing.
+        let time = |text: &str| {
+            let time = parse_duration(text.trim()).ok();
+            time.filter(|time| !time.is_zero()).ok_or_else(bad)
+        };
         let Some(quantile) = text.strip_prefix('p') else {
             return Ok(match text {
                 "off" => Self::Off,
@@ -271,6 +276,8 @@ mod tests {
             "p99.x",
             "P99",
             "p+9",
+            "0s",
+            "p99 above 0ms",
         ] {
             assert!(bad.parse::<Threshold>().is_err(), "{bad}");
         }
