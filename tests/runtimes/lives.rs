@@ -355,6 +355,52 @@ fn of_two_that_fight_for_a_cpu_each_wait_names_the_other_and_leads_from_its_hist
     ));
 }
 
+#[test]
+fn of_two_that_share_a_disk_the_wait_of_one_request_names_who_has_many_in_it() {
+    let disk = DelayedDisk::new(Duration::from_millis(20));
+    let more = "runqueue_latency = \"off\"\nblock_io = \"10ms\"\ncontainer_per_second = 20\n";
+    let traced = Traced::start(more);
+    let device = format!("--device={}:/dev/disk", disk.path());
+    let device = [device.as_str()];
+    // One request after the other, from as many programs at once.
+    let read = "while true; do /bin/busybox dd if=/dev/disk of=/dev/null bs=64k iflag=direct 2>/dev/null; done";
+    let many = format!("for i in 1 2 3 4 5; do {read} & done; wait");
+    let [one, _] =
+        [("one", read), ("many", &many)].map(|(name, script)| traced.begin(name, &device, script));
+    let is_wait = |told: &&Told| told.span.name == "block i/o in device";
+    let of =
+        |told: &Told, key: &str| text(&told.span.attributes, &format!("cgscope.meanwhile.{key}"));
+    let had = |told: &Told| match value(&told.span.attributes, "cgscope.meanwhile.time") {
+        Some(Value::DoubleValue(seconds)) => seconds * 1e3,
+        other => panic!("{other:?}"),
+    };
+    let named = |told: &Told| of(told, "container.name").as_deref() == Some("many");
+    let told = traced.once(&one, |told| {
+        told.iter()
+            .filter(is_wait)
+            .filter(|told| named(told))
+            .count()
+            >= 20
+    });
+    let first = told.iter().position(named).unwrap();
+    let waits: Vec<&Told> = told[first..].iter().filter(is_wait).collect();
+    let other = waits.iter().filter(|told| named(told)).count();
+    note(&format!("{other} of {} waits name the other", waits.len()));
+    assert!(other * 10 > waits.len() * 9, "{waits:#?}");
+    // At any time it had five requests where the other had one.
+    let mut shares: Vec<f64> = waits
+        .iter()
+        .filter(|told| named(told))
+        .map(|told| had(told) / ms(told.span.start_time_unix_nano, told.span.end_time_unix_nano))
+        .collect();
+    shares.sort_by(f64::total_cmp);
+    let middle = shares[shares.len() / 2];
+    note(&format!(
+        "which had {middle:.1} requests in the disk meanwhile"
+    ));
+    assert!((2.5..=5.5).contains(&middle), "{shares:?}");
+}
+
 /// The traces and spans of the exemplars that the latest data points of run-queue latencies have.
 fn exemplars_of_points(recorded: &Recorded) -> Vec<(String, String)> {
     let metrics = recorded.metrics().into_iter().rev();

@@ -27,16 +27,18 @@ pub struct SlowSample {
     pub ended: Ktime,
     /// How exact that is: it can have been earlier by as much.
     pub within: Duration,
-    /// Of a wait: who had the CPU meanwhile; `None` if nobody's task, or if that is not known.
+    /// Who had what it waited for: the CPU, or the disk. `None` if nobody, or if that is not known.
     pub meanwhile: Option<Meanwhile>,
 }
 
-/// Who had the CPU longest while a task waited for it.
+/// Who had the CPU or the disk longest while somebody waited for it.
 #[derive(Clone, Debug)]
 pub struct Meanwhile {
-    /// Whose tasks.
+    /// Whose tasks, or whose requests.
     pub who: Arc<Identity>,
-    /// How long of the wait, as far as its switches are known: at least the last 64 of the CPU, if none was lost.
+    /// How long of the wait, as far as that is known. Of a CPU from its switches: at least the last 64, if none was
+    /// lost. Of a disk from the latest 256 requests that were complete soon after the wait: those that were in it
+    /// at one time are added up.
     pub had: Duration,
 }
 

@@ -4,6 +4,7 @@
 //! because an id can be seen in a sample before anyone knows its path, and because the cgroups of one
 //! path in several hierarchies, and in several lives, are one row of the export.
 
+mod disk_users;
 mod intake;
 mod lives;
 mod occupants;

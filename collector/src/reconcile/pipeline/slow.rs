@@ -6,25 +6,48 @@ use std::{mem, sync::Arc, time::Duration};
 
 use collector_common::sample::SchedSample;
 
-use super::{Pipeline, occupants::Occupants};
+use super::{
+    Pipeline,
+    disk_users::{DiskUsers, Request},
+    occupants::Occupants,
+};
 use crate::{
+    catalog::CgroupTable,
     drain::{Batch, SampleTimes, Samples, TakenAt},
     host::CgroupKey,
     reconcile::{
-        slow::{Meanwhile, SlowDropped, SlowSample, SlowSamples, SlowThresholds},
+        slow::{Meanwhile, SlowAbove, SlowDropped, SlowSample, SlowSamples, SlowThresholds},
         snapshot::ExemplarOf,
     },
     window::{CgroupWindows, SlowSpan},
 };
 
 /// Slow samples since they were asked for last.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Slow {
-    is_watched: bool,
+    watched: SlowThresholds,
     times: SampleTimes,
     occupants: Occupants,
+    disk_users: DiskUsers,
     samples: Vec<SlowSample>,
+    /// Which of them are requests: who had their disk is known when the pass is over, and with it what other
+    /// CPUs have completed.
+    requests: Vec<(usize, Request)>,
     ownerless: u64,
+}
+
+impl Default for Slow {
+    fn default() -> Self {
+        Self {
+            watched: SlowThresholds::OFF,
+            times: SampleTimes::default(),
+            occupants: Occupants::default(),
+            disk_users: DiskUsers::default(),
+            samples: Vec::new(),
+            requests: Vec::new(),
+            ownerless: 0,
+        }
+    }
 }
 
 impl Pipeline {
@@ -33,9 +56,10 @@ impl Pipeline {
     ///
     /// Call [`take_slow`](Self::take_slow) after each pass: there are bounds on what is kept until then.
     pub fn watch_slow(&mut self, thresholds: SlowThresholds) {
-        self.slow.is_watched = thresholds != SlowThresholds::OFF;
-        if self.slow.is_watched {
+        self.slow.watched = thresholds;
+        if thresholds != SlowThresholds::OFF {
             self.slow.samples.reserve_exact(CgroupWindows::MAX_SLOW);
+            self.slow.requests.reserve_exact(CgroupWindows::MAX_SLOW);
         }
         self.windows.watch_slow(thresholds);
     }
@@ -44,6 +68,7 @@ impl Pipeline {
     /// all 1,024.
     pub fn take_slow(&mut self) -> SlowSamples {
         let left_out = self.windows.begin_slow_round();
+        self.name_disk_users();
         SlowSamples {
             // What was taken in one pass is most likely needed in the next.
             samples: self.slow.samples.drain(..).collect(),
@@ -57,7 +82,11 @@ impl Pipeline {
 
     /// Takes note of a batch that was recorded.
     pub(super) fn look_for_slow(&mut self, batch: &Batch<'_>) {
-        if !self.slow.is_watched {
+        let is_watched = match batch.samples {
+            Samples::Sched(_) => self.slow.watched.runqueue != SlowAbove::Off,
+            Samples::BlockIo(_) => self.slow.watched.block_io != SlowAbove::Off,
+        };
+        if !is_watched {
             return;
         }
         self.slow.times.note(batch);
@@ -65,6 +94,7 @@ impl Pipeline {
             self.keep_slow(batch);
         }
         self.slow.occupants.keep(batch);
+        self.slow.disk_users.keep(batch, &self.slow.times);
     }
 
     #[cold]
@@ -77,26 +107,52 @@ impl Pipeline {
             let occupant = self.slow.occupants.longest(batch, mark.position);
             let meanwhile = occupant.and_then(|occupant| {
                 let key = CgroupKey::new(self.tasks, occupant.cgroup);
-                let (_, owner) = self.table.owner_of(key)?;
-                Some(Meanwhile {
-                    who: Arc::clone(&owner.identity),
-                    had: occupant.had,
-                })
+                meanwhile(&self.table, key, occupant.had)
             });
             let TakenAt { at, within } = self.slow.times.of(batch, mark.position);
+            let request = Request::of(batch, mark.position, &self.slow.times);
+            let ended = match (mark.span, request) {
+                (SlowSpan::BlockQueue(..), Some(request)) => request.issued,
+                _ => at,
+            };
+            let index = self.slow.samples.len();
+            let requests = request.map(|request| (index, request));
+            self.slow.requests.extend(requests);
             self.slow.samples.push(SlowSample {
                 owner,
                 generation: of.identity.generation,
                 of: histogram_of(mark.span),
                 took: Duration::from_nanos(mark.ns),
                 throttled: throttled(batch, mark.position),
-                ended: at,
+                ended,
                 within,
                 meanwhile,
             });
         }
         self.windows.clear_slow_marks();
     }
+
+    fn name_disk_users(&mut self) {
+        for (index, request) in self.slow.requests.drain(..) {
+            let Some(sample) = self.slow.samples.get_mut(index) else {
+                continue;
+            };
+            let users = &mut self.slow.disk_users;
+            sample.meanwhile = users
+                .longest(request, sample.ended, sample.took)
+                .and_then(|user| {
+                    let key = CgroupKey::new(self.block, user.cgroup);
+                    meanwhile(&self.table, key, user.had)
+                });
+        }
+    }
+}
+
+/// A cgroup had something for so long.
+fn meanwhile(table: &CgroupTable, key: CgroupKey, had: Duration) -> Option<Meanwhile> {
+    let (_, owner) = table.owner_of(key)?;
+    let who = Arc::clone(&owner.identity);
+    Some(Meanwhile { who, had })
 }
 
 /// Which part of a wait was a bandwidth limit.

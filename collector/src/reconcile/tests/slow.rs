@@ -277,10 +277,96 @@ fn either_stage_of_a_request_can_be_slow() {
         told,
         [
             (in_device, 20, end(70), within),
-            (in_queue, 21, end(90), within),
+            // It was issued then.
+            (
+                in_queue,
+                21,
+                Ktime(end(90).0 - Duration::from_millis(22)),
+                within
+            ),
             (in_device, 22, end(90), within),
         ]
     );
+}
+
+/// A request of a cgroup to a disk, which was complete so many ms after its batch was opened.
+fn request(cgroup: u64, disk: u32, queue_ms: u64, device_ms: u64, complete_ms: u32) -> BlockSample {
+    BlockSample {
+        cgroup,
+        queue_ns: queue_ms * MS,
+        device_ns: device_ms * MS,
+        bytes: 4_096,
+        device: disk << 20,
+        since_opened_us: complete_ms * 1_000,
+        ..BlockSample::default()
+    }
+}
+
+/// What a CPU's batch has that was opened at 1 s.
+fn complete(pipeline: &mut Pipeline, cpu: u32, samples: &[BlockSample]) {
+    let header = BatchHeader {
+        opened_ns: 1_000 * MS,
+        submitted_ktime_ns: 2_000 * MS,
+        cpu,
+        ..BatchHeader::default()
+    };
+    pipeline.batch(&Batch {
+        header: &header,
+        samples: Samples::BlockIo(samples),
+    });
+}
+
+#[test]
+fn a_slow_request_is_laid_to_who_had_its_disk_longest() {
+    let mut pipeline = watching();
+    // It came at 110 ms, was issued at 130 ms, and complete at 135 ms.
+    complete(&mut pipeline, 0, &[request(1, 8, 20, 5, 135)]);
+    let others = [
+        // Before it came, and with it for 3 ms only.
+        request(3, 8, 0, 9, 113),
+        request(2, 8, 0, 4, 118),
+        request(2, 8, 0, 6, 126),
+        // In another disk.
+        request(3, 9, 0, 9, 120),
+        request(3, 9, 0, 9, 129),
+        // While it was in the disk itself.
+        request(3, 8, 0, 9, 139),
+    ];
+    complete(&mut pipeline, 1, &others);
+    assert_eq!(meanwhile(&mut pipeline), Some((container(2), 10)));
+}
+
+#[test]
+fn a_request_that_is_slow_in_its_disk_is_laid_to_those_of_the_same_time_and_not_to_itself() {
+    let mut pipeline = watching();
+    complete(&mut pipeline, 0, &[request(1, 8, 0, 40, 200)]);
+    assert_eq!(meanwhile(&mut pipeline), None);
+    // Two at one time are twice the time, whenever they end; what is its cgroup's is another request's too.
+    let others = [request(1, 8, 0, 5, 305), request(2, 8, 0, 6, 306)];
+    complete(&mut pipeline, 1, &[others, others].concat());
+    complete(&mut pipeline, 0, &[request(2, 8, 0, 12, 310)]);
+    let late = [request(2, 8, 0, 4, 313)];
+    complete(&mut pipeline, 1, &late);
+    assert_eq!(meanwhile(&mut pipeline), Some((container(2), 13)));
+}
+
+#[test]
+fn of_a_disk_no_more_than_its_latest_requests_are_known() {
+    let mut pipeline = watching();
+    complete(&mut pipeline, 0, &[request(1, 8, 0, 90, 100)]);
+    complete(&mut pipeline, 1, &[request(2, 8, 0, 1, 90); 256]);
+    complete(&mut pipeline, 0, &[request(3, 8, 0, 95, 100)]);
+    let slow = taken(&mut pipeline);
+    let had: Vec<_> = slow
+        .iter()
+        .map(|it| {
+            it.meanwhile
+                .as_ref()
+                .map(|of| (of.who.path.clone(), of.had.as_millis()))
+        })
+        .collect();
+    // The first of the latter has fallen out by the end, with the one that came before all of them.
+    assert_eq!(had, [Some((container(2), 255)), Some((container(2), 255))]);
 }
 
 #[test]

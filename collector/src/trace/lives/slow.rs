@@ -51,10 +51,10 @@ impl Slow {
             attributes.push(text("cgscope.operation", operation.name()));
         } else {
             attributes.push(seconds("cgscope.throttled", sample.throttled));
-            if let Some(meanwhile) = &sample.meanwhile {
-                attributes.extend(who("cgscope.meanwhile", &meanwhile.who));
-                attributes.push(seconds("cgscope.meanwhile.time", meanwhile.had));
-            }
+        }
+        if let Some(meanwhile) = &sample.meanwhile {
+            attributes.extend(who("cgscope.meanwhile", &meanwhile.who));
+            attributes.push(seconds("cgscope.meanwhile.time", meanwhile.had));
         }
         if let Some(inside) = &self.inside {
             attributes.push(text("cgscope.inside", inside.path.as_str()));
