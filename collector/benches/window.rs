@@ -1,16 +1,26 @@
 //! How fast samples get into the windows, and quantiles out of them. One element is one sample (one
 //! context switch, or one completion).
 
-use std::{hint::black_box, num::NonZeroU32, time::Duration};
+use std::{
+    hint::black_box,
+    path::Path,
+    time::{Duration, SystemTime},
+};
 
 use collector::{
-    host::{CgroupKey, HierarchyId},
+    catalog::Recognizer,
+    drain::{Batch, CgroupChange, Event, Samples, Sink as _},
+    host::{
+        CgroupKey, HierarchyId,
+        cgroup_mounts::{CgroupMounts, Hierarchy},
+    },
+    reconcile::{Pipeline, PipelineSettings},
     window::{
-        CgroupView, CgroupWindows, Class, Cumulative, Operation, OperationCodes, Quantiles,
-        SlowAbove, SlowThresholds, WindowSettings, WindowSignal, WindowedHistogram,
+        CgroupView, CgroupWindows, Cumulative, Operation, OperationCodes, Quantiles, SlowAbove,
+        SlowThresholds, WindowSettings, WindowSignal, WindowedHistogram,
     },
 };
-use collector_common::sample::{BLOCK_BATCH, BlockSample, SCHED_BATCH, SchedSample};
+use collector_common::sample::{BLOCK_BATCH, BatchHeader, BlockSample, SCHED_BATCH, SchedSample};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 /// Batches per round: enough that branch predictors cannot learn them by heart.
@@ -126,38 +136,104 @@ fn record_block(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// The same with a look-out for slow samples: for none, for such as do not come, and for one in a thousand.
+/// The numbers and identities of containers, with a look-out for slow samples.
+fn pipeline(containers: u64, above: SlowAbove) -> Pipeline {
+    let hierarchy = Hierarchy {
+        id: HierarchyId::V2,
+        controllers: Vec::new(),
+        mount_point: "/sys/fs/cgroup".into(),
+        root: "/".into(),
+    };
+    let mut pipeline = Pipeline::new(
+        PipelineSettings {
+            mounts: &CgroupMounts {
+                hierarchies: vec![hierarchy],
+            },
+            recognizer: Recognizer::new(Path::new("/nonexistent")),
+            operations: vec![(0, Operation::Read), (1, Operation::Write)],
+            max_cgroups: 1_000,
+            retention: Duration::from_mins(5),
+        },
+        SystemTime::UNIX_EPOCH,
+    );
+    for id in 1..=containers {
+        pipeline.event(&Event::Cgroup {
+            change: CgroupChange::Made,
+            cgroup: CgroupKey::new(HierarchyId::V2, id),
+            path: format!("/docker/{id:064x}").as_bytes(),
+            cut: false,
+            ktime_ns: 1,
+        });
+    }
+    pipeline.watch_slow(SlowThresholds {
+        runqueue: above,
+        block_io: above,
+    });
+    pipeline
+}
+
+/// A batch's samples, and what passes until the next one of its CPU is opened.
+type Timed<'a> = (Samples<'a>, u64);
+
+/// Records batches as of two CPUs in turn, none of which is lost.
+fn drain(pipeline: &mut Pipeline, headers: &mut [BatchHeader; 2], batches: &[Timed<'_>]) {
+    for (index, (samples, ns)) in batches.iter().enumerate() {
+        let header = &mut headers[index % 2];
+        header.sequence += 1;
+        header.opened_ns += ns;
+        header.submitted_ktime_ns = header.opened_ns + ns;
+        black_box(pipeline.batch(&Batch {
+            header,
+            samples: black_box(*samples),
+        }));
+    }
+    black_box(pipeline.take_slow());
+}
+
+/// The same, and whose they are, with a look-out for slow samples: for none, for such as do not come, for one in a
+/// thousand, and for all. Who had the CPU or the disk meanwhile is looked up for those that are kept.
 fn record_slow(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("record_slow");
-    group.throughput(Throughput::Elements((BATCHES * SCHED_BATCH) as u64));
-    let batches = switches(100);
+    let (switches, completions) = (switches(100), completions(100));
+    let slices = |batch: &[SchedSample]| batch.iter().map(SchedSample::slice_ns).sum();
+    let sched: Vec<Timed<'_>> = switches
+        .iter()
+        .map(|batch| (Samples::Sched(batch), slices(batch)))
+        .collect();
+    // A disk of some 16,000 requests a second.
+    let block: Vec<Timed<'_>> = completions
+        .iter()
+        .map(|batch| (Samples::BlockIo(batch), 1_000_000))
+        .collect();
+    let waits = switches.iter().flatten().map(SchedSample::wait_ns);
+    let in_disk = completions.iter().flatten().map(|of| of.device_ns);
+    record_slow_of(criterion, "record_slow", &sched, waits.collect());
+    record_slow_of(criterion, "record_slow_block", &block, in_disk.collect());
+}
+
+fn record_slow_of(
+    criterion: &mut Criterion,
+    name: &str,
+    batches: &[Timed<'_>],
+    mut values: Vec<u64>,
+) {
+    let mut group = criterion.benchmark_group(name);
+    group.throughput(Throughput::Elements(values.len() as u64));
     let time = |of| SlowAbove::Time(Duration::from_nanos(of));
-    let mut waits: Vec<u64> = batches.iter().flatten().map(SchedSample::wait_ns).collect();
-    waits.sort_unstable();
-    let one_in_a_thousand = waits[waits.len() - waits.len() / 1_000];
+    values.sort_unstable();
+    let one_in_a_thousand = values[values.len() - values.len() / 1_000];
     for (name, above) in [
         ("off", SlowAbove::Off),
         ("nothing slow", time(1 << 38)),
         ("one in a thousand slow", time(one_in_a_thousand)),
         ("all slow", time(0)),
     ] {
-        let mut windows = CgroupWindows::new(WindowSettings::default());
-        for id in 1..=100 {
-            let key = CgroupKey::new(HierarchyId::V2, id);
-            windows.set_class(key, Class::Container(NonZeroU32::MIN));
-        }
-        windows.watch_slow(SlowThresholds {
-            runqueue: above,
-            block_io: above,
+        let mut pipeline = pipeline(100, above);
+        let mut headers = [0, 1].map(|cpu| BatchHeader {
+            cpu,
+            ..BatchHeader::default()
         });
         group.bench_function(name, |bencher| {
-            bencher.iter(|| {
-                for batch in &batches {
-                    black_box(windows.record_sched(HierarchyId::V2, black_box(batch)));
-                }
-                windows.clear_slow_marks();
-                windows.begin_slow_round();
-            });
+            bencher.iter(|| drain(&mut pipeline, &mut headers, batches));
         });
     }
     group.finish();

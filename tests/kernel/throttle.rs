@@ -1,8 +1,10 @@
 //! What a CPU bandwidth limit makes a cgroup wait, told apart from what its neighbors do.
 
 use std::{
+    fs,
     process::{Child, Output},
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 use collector::{
@@ -70,11 +72,24 @@ fn tolerance() -> f64 {
 
 /// Starts so many threads of this kind on one CPU.
 fn start(cgroup: &TestCgroup, kind: &str, threads: u32) -> Child {
-    let milliseconds = TIME.as_millis().to_string();
+    start_for(TIME, cgroup, kind, threads)
+}
+
+fn start_for(time: Duration, cgroup: &TestCgroup, kind: &str, threads: u32) -> Child {
+    let milliseconds = time.as_millis().to_string();
     cgroup
         .workload(&[kind, "0", &threads.to_string(), &milliseconds])
         .spawn()
         .expect("the workload starts")
+}
+
+fn wait_for_threads(child: &Child, threads: u32) {
+    let tasks = format!("/proc/{}/task", child.id());
+    let start = Instant::now();
+    while fs::read_dir(&tasks).expect("its tasks").count() < threads as usize {
+        assert!(start.elapsed() < Duration::from_secs(20), "{tasks}");
+        thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// Runs busy loops on one CPU, so many threads in each cgroup, under observation.
@@ -204,7 +219,12 @@ fn assert_dozers_wait_for_the_limit(
     limited.favor();
     limited.limit_cpu(20_000, 100_000);
     let (dozing, threads) = dozers;
-    let seen = observe_all(|| vec![start(busy, "busy", 1), start(dozing, "doze", threads)]);
+    let seen = observe_all(|| {
+        // All of them are there for as long as the neighbor is: their own start takes its time below a limit.
+        let dozers = start_for(TIME + Duration::from_secs(1), dozing, "doze", threads);
+        wait_for_threads(&dozers, threads + 1);
+        vec![start(busy, "busy", 1), dozers]
+    });
     let kernel = kernel_throttled_ns(limited);
     let waited = waited(dozing, &seen);
     note(&format!("{waited:?}, kernel {kernel}"));

@@ -356,7 +356,8 @@ fn differences_that_a_real_collector_took_add_up_to_what_the_kernel_counted_over
             let scraped = daemon.scrape().sum(name, &of_cgroup);
             // A mode is counted in whole microseconds.
             let is_all = (cpu - used).abs() < 1e-5 && scraped == Some(switches);
-            if is_all && used > 1.5 && exports > 3 {
+            // How much it got of a CPU is up to who else was there.
+            if is_all && used > 0.2 && exports > 3 {
                 break exports;
             }
             assert!(

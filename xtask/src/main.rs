@@ -22,7 +22,7 @@ mod run;
 mod archive;
 mod foreign_package;
 
-mod failures;
+mod outcomes;
 mod tally;
 mod test;
 mod vm;

@@ -13,7 +13,7 @@ use nix::unistd::Uid;
 
 use crate::{
     build,
-    failures::Failures,
+    outcomes::Outcomes,
     setup::{
         self, Scope,
         foreign_program::{CADVISOR, VICTORIA_METRICS},
@@ -66,53 +66,60 @@ fn on_this_host(arguments: &[String]) -> anyhow::Result<Here> {
         command.args(NAMED_TESTS).args(arguments);
     }
     let first = run_and_count(command)?;
-    let Some(names) = first.failures.named() else {
-        return Ok(Here {
-            tally: first.tally,
-            succeeded: first.succeeded,
-            again: None,
-        });
+    let mut here = Here {
+        tally: first.tally,
+        succeeded: first.succeeded,
+        first: first.outcomes,
+        second: Outcomes::default(),
+    };
+    let Some(names) = here.first.named() else {
+        return Ok(here);
     };
     println!("tests: {} failed, and are tried once more", names.len());
     let mut command = cargo_test()?;
     command
         .args(NAMED_TESTS)
         .args(["--exact", "--include-ignored", "--test-threads=1"])
+        .args(["--show-output", "--color=never"])
         .args(names);
     let second = run_and_count(command)?;
-    let mut tally = first.tally;
-    // One that did not run again is a failure still.
-    let mended = second.tally.passed.min(tally.failed);
-    tally.passed += mended;
-    tally.failed -= mended;
-    Ok(Here {
-        tally,
-        succeeded: second.succeeded,
-        again: Some((first.failures, second.failures)),
-    })
+    here.second = second.outcomes;
+    let mended = here.first.failed.keys().filter(|name| here.is_mended(name));
+    let mended = mended.count();
+    here.succeeded = second.succeeded && mended == here.first.failed.len();
+    let mended = u64::try_from(mended)?.min(here.tally.failed);
+    here.tally.passed += mended;
+    here.tally.failed -= mended;
+    Ok(here)
 }
 
 /// How the tests of this host ended.
 struct Here {
     tally: Tally,
     succeeded: bool,
-    /// What failed at first, and what did again.
-    again: Option<(Failures, Failures)>,
+    first: Outcomes,
+    /// Of those that failed at first.
+    second: Outcomes,
 }
 
 impl Here {
-    /// Whose time it took twice, for those who look at the end alone.
+    fn is_mended(&self, name: &str) -> bool {
+        self.second.passed.contains(name) && !self.second.failed.contains_key(name)
+    }
+
+    /// What failed, for those who look at the end alone.
     fn tell(&self) {
-        let Some((first, second)) = &self.again else {
-            return;
-        };
-        for (name, said) in first.tests() {
-            let (word, said) = match second.tests().get(name) {
-                Some(again) => ("FAILED again", again),
-                None => ("passed when tried again", said),
+        for (name, said) in &self.first.failed {
+            let again = self.second.failed.get(name);
+            let word = if self.is_mended(name) {
+                "passed when tried again"
+            } else if again.is_some() {
+                "FAILED again"
+            } else {
+                "FAILED"
             };
             println!("{word}: {name}");
-            for line in said {
+            for line in again.unwrap_or(said) {
                 println!("    {line}");
             }
         }
@@ -138,7 +145,7 @@ fn cargo_test() -> anyhow::Result<Command> {
 
 struct Run {
     tally: Tally,
-    failures: Failures,
+    outcomes: Outcomes,
     succeeded: bool,
 }
 
@@ -157,7 +164,7 @@ fn run_and_count(mut command: Command) -> anyhow::Result<Run> {
     drop(command);
 
     let mut tally = Tally::default();
-    let mut failures = Failures::default();
+    let mut outcomes = Outcomes::default();
     let mut reader = BufReader::new(reader);
     let mut line = Vec::new();
     while reader
@@ -170,7 +177,7 @@ fn run_and_count(mut command: Command) -> anyhow::Result<Run> {
             .context("cannot write to stdout")?;
         let text = String::from_utf8_lossy(&line);
         tally.count(&text);
-        failures.line(&text);
+        outcomes.line(&text);
         line.clear();
     }
     let status = child
@@ -178,7 +185,7 @@ fn run_and_count(mut command: Command) -> anyhow::Result<Run> {
         .with_context(|| format!("cannot wait for `{shown}`"))?;
     Ok(Run {
         tally,
-        failures,
+        outcomes,
         succeeded: status.success(),
     })
 }

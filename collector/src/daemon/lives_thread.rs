@@ -14,7 +14,7 @@ use crate::{
         clock::{Ktime, TimeAnchor},
     },
     reconcile::{
-        LifeTotals,
+        LifeTotals, Pipeline,
         moments::LifeLoss,
         slow::SlowSample,
         snapshot::{ExemplarOf, LastReading},
@@ -76,9 +76,10 @@ impl<'a> LivesThread<'a> {
 
     /// Tells what was not told yet, once the rings were emptied for the last time.
     pub fn finish(mut self) {
-        self.look();
-        // Those that have just begun are looked at now.
-        self.look();
+        // Those that have just begun are looked at the second time, and the latest slow samples come the last time.
+        for _ in 0..=Pipeline::SLOW_ROUNDS {
+            self.look();
+        }
         // Nobody waits for their exit codes any more.
         let now = now();
         for key in self.lives.ended() {

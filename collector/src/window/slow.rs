@@ -37,6 +37,12 @@ pub struct SlowThresholds {
     pub block_io: SlowAbove,
 }
 
+impl Default for SlowThresholds {
+    fn default() -> Self {
+        Self::OFF
+    }
+}
+
 impl SlowThresholds {
     /// Nothing is.
     pub const OFF: Self = Self {

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::failures::section;
+use crate::outcomes::section;
 
 /// How a test ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Whose requests a disk worked on while another request was on its way.
 //!
-//! In: completions of every disk, batch by batch. Out: the cgroup whose requests were in the disk longest during a span
-//! of time. Never here: a name, or a request that is not complete.
+//! In: completed requests, as they are drained. Out: the cgroup whose requests were in the disk longest during a span of
+//! time. Never here: a name, or a request that is not complete.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -20,8 +20,6 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct DiskUsers {
     disks: HashMap<u32, VecDeque<Request>, RandomState>,
-    /// How long the requests of each cgroup were in the disk meanwhile.
-    had: HashMap<u64, Duration, RandomState>,
 }
 
 /// A request while it was in its disk.
@@ -34,83 +32,119 @@ pub(super) struct Request {
     complete: Ktime,
 }
 
-/// Used a disk more than any other.
+/// A part of a request's way, and who used its disk meanwhile.
+#[derive(Debug)]
+pub(super) struct DiskWait {
+    of: Request,
+    began: Ktime,
+    ended: Ktime,
+    users: Vec<DiskUser>,
+}
+
+/// Used a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct DiskUser {
     /// Its cgroup, in the block hierarchy.
     pub(super) cgroup: u64,
-    /// How long its requests were in the disk: those of one time are added up.
+    /// How long its requests were in the disk: those that were in it at the same time are added up.
     pub(super) had: Duration,
 }
 
-/// Requests of a disk that are kept: some 12 KiB.
-const KEPT: usize = 256;
+/// Requests of a disk that are kept: 48 KiB.
+const KEPT: usize = 1_024;
 
-/// Disks of which they are kept: of further ones nobody is named.
+/// Disks of which they are kept.
 const MAX_DISKS: usize = 64;
 
+/// Cgroups that are told apart in one wait.
+const MAX_USERS: usize = 32;
+
 impl DiskUsers {
-    /// Keeps a batch's requests.
-    pub(super) fn keep(&mut self, batch: &Batch<'_>, times: &SampleTimes) {
-        let Samples::BlockIo(samples) = batch.samples else {
-            return;
+    /// Keeps a request, for those that are found slow later.
+    pub(super) fn keep(&mut self, request: Request) {
+        if self.disks.len() >= MAX_DISKS && !self.disks.contains_key(&request.disk) {
+            self.forget_one();
+        }
+        let kept = self.disks.entry(request.disk).or_default();
+        if kept.len() >= KEPT {
+            kept.pop_front();
+        }
+        // All that is ever kept, at once.
+        kept.reserve_exact(KEPT - kept.len());
+        kept.push_back(request);
+    }
+
+    /// What took so long of a request, with those in its disk meanwhile that were kept.
+    pub(super) fn wait(&self, of: Request, ended: Ktime, took: Duration) -> DiskWait {
+        let mut wait = DiskWait {
+            of,
+            began: Ktime(ended.0.saturating_sub(took)),
+            ended,
+            users: Vec::new(),
         };
-        // What is known of these is not how long they were in the disk.
-        let other = BlockSample::FLAG_PARTIAL | BlockSample::FLAG_EMPTY_FLUSH;
-        let whole = samples.iter().enumerate();
-        for (position, _) in whole.filter(|(_, sample)| sample.flags & other == 0) {
-            let Some(request) = Request::of(batch, position, times) else {
-                continue;
-            };
-            if self.disks.len() >= MAX_DISKS && !self.disks.contains_key(&request.disk) {
-                continue;
-            }
-            let kept = self.disks.entry(request.disk).or_default();
-            if kept.len() >= KEPT {
-                kept.pop_front();
-            }
-            // All that is ever kept, at once.
-            kept.reserve_exact(KEPT - kept.len());
-            kept.push_back(request);
+        for other in self.disks.get(&of.disk).into_iter().flatten() {
+            wait.meet(other);
+        }
+        wait
+    }
+
+    /// The disk that has completed nothing for longest may be gone.
+    #[cold]
+    fn forget_one(&mut self) {
+        let latest = |(disk, kept): (&u32, &VecDeque<Request>)| {
+            (kept.back().map(|last| last.complete), *disk)
+        };
+        if let Some((_, disk)) = self.disks.iter().map(latest).min() {
+            self.disks.remove(&disk);
+        }
+    }
+}
+
+impl DiskWait {
+    /// Takes another request, if it was there meanwhile.
+    pub(super) fn meet(&mut self, other: &Request) {
+        if other.disk != self.of.disk || *other == self.of {
+            return;
+        }
+        let began = other.issued.max(self.began);
+        let had = other.complete.min(self.ended).0.saturating_sub(began.0);
+        if had.is_zero() {
+            return;
+        }
+        let known = self
+            .users
+            .iter_mut()
+            .find(|user| user.cgroup == other.cgroup);
+        if let Some(user) = known {
+            user.had += had;
+        } else if self.users.len() < MAX_USERS {
+            let cgroup = other.cgroup;
+            self.users.push(DiskUser { cgroup, had });
         }
     }
 
-    /// Who used the disk of a request most in the time of `took` that ended then, of what is complete and kept by now:
-    /// `None` if nobody beside the request itself.
-    pub(super) fn longest(
-        &mut self,
-        of: Request,
-        ended: Ktime,
-        took: Duration,
-    ) -> Option<DiskUser> {
-        let began = Ktime(ended.0.saturating_sub(took));
-        self.had.clear();
-        let mut longest = DiskUser {
-            cgroup: of.cgroup,
-            had: Duration::ZERO,
-        };
-        let others = self.disks.get(&of.disk)?.iter();
-        for other in others.filter(|other| **other != of) {
-            let both_began = other.issued.max(began);
-            let both = other.complete.min(ended).0.saturating_sub(both_began.0);
-            if both.is_zero() {
-                continue;
-            }
-            let had = self.had.entry(other.cgroup).or_default();
-            *had += both;
-            if *had > longest.had {
-                longest = DiskUser {
-                    cgroup: other.cgroup,
-                    had: *had,
-                };
-            }
-        }
-        (!longest.had.is_zero()).then_some(longest)
+    /// Who used the disk most; `None` if nobody did beside the request itself.
+    pub(super) fn longest(&self) -> Option<DiskUser> {
+        self.users.iter().copied().max_by_key(|user| user.had)
     }
 }
 
 impl Request {
-    /// That of a batch that `times` has noted last; `None` where it is no request.
+    /// Those of a batch that `times` has noted last of which it is known how long they were in their disks.
+    pub(super) fn all(batch: &Batch<'_>, times: &SampleTimes) -> impl Iterator<Item = Self> {
+        let samples = match batch.samples {
+            Samples::BlockIo(samples) => samples,
+            Samples::Sched(_) => &[],
+        };
+        let other = BlockSample::FLAG_PARTIAL | BlockSample::FLAG_EMPTY_FLUSH;
+        let whole = samples
+            .iter()
+            .enumerate()
+            .filter(move |(_, sample)| sample.flags & other == 0);
+        whole.filter_map(move |(position, _)| Self::of(batch, position, times))
+    }
+
+    /// One of such a batch; `None` where it is no request.
     pub(super) fn of(batch: &Batch<'_>, position: usize, times: &SampleTimes) -> Option<Self> {
         let Samples::BlockIo(samples) = batch.samples else {
             return None;

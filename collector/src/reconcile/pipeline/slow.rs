@@ -2,13 +2,13 @@
 //!
 //! In: what the windows marked in a batch. Out: [`SlowSamples`]. Never here: a sample that is not slow.
 
-use std::{mem, sync::Arc, time::Duration};
+use std::{collections::VecDeque, mem, sync::Arc, time::Duration};
 
 use collector_common::sample::SchedSample;
 
 use super::{
     Pipeline,
-    disk_users::{DiskUsers, Request},
+    disk_users::{DiskUsers, DiskWait, Request},
     occupants::Occupants,
 };
 use crate::{
@@ -23,34 +23,33 @@ use crate::{
 };
 
 /// Slow samples since they were asked for last.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Slow {
     watched: SlowThresholds,
     times: SampleTimes,
     occupants: Occupants,
     disk_users: DiskUsers,
     samples: Vec<SlowSample>,
-    /// Which of them are requests: who had their disk is known when the pass is over, and with it what other
-    /// CPUs have completed.
-    requests: Vec<(usize, Request)>,
+    held: VecDeque<Held>,
     ownerless: u64,
 }
 
-impl Default for Slow {
-    fn default() -> Self {
-        Self {
-            watched: SlowThresholds::OFF,
-            times: SampleTimes::default(),
-            occupants: Occupants::default(),
-            disk_users: DiskUsers::default(),
-            samples: Vec::new(),
-            requests: Vec::new(),
-            ownerless: 0,
-        }
-    }
+/// A slow request that waits for what other CPUs have completed meanwhile: that can lie in their batches yet.
+#[derive(Debug)]
+struct Held {
+    sample: SlowSample,
+    wait: DiskWait,
+    /// How often samples have been asked for since.
+    rounds: u32,
 }
 
+/// Slow requests that wait: of further ones it is told what is known at once. Each looks at every request.
+const MAX_HELD: usize = 64;
+
 impl Pipeline {
+    /// How often slow samples are asked for until one that is there is told, at most.
+    pub const SLOW_ROUNDS: u32 = 3;
+
     /// Looks out for containers' samples that take unusually long, from now on, or no longer. While nothing is looked out
     /// for, it costs one comparison for each value.
     ///
@@ -59,16 +58,24 @@ impl Pipeline {
         self.slow.watched = thresholds;
         if thresholds != SlowThresholds::OFF {
             self.slow.samples.reserve_exact(CgroupWindows::MAX_SLOW);
-            self.slow.requests.reserve_exact(CgroupWindows::MAX_SLOW);
         }
         self.windows.watch_slow(thresholds);
     }
 
     /// The slow samples since the last call, and how many could not be kept: of one cgroup no more than 64, of
-    /// all 1,024.
+    /// all 1,024. A request comes with the third call: by then it is known who else used its disk, but for what a CPU
+    /// completed that fell silent.
     pub fn take_slow(&mut self) -> SlowSamples {
         let left_out = self.windows.begin_slow_round();
-        self.name_disk_users();
+        for held in &mut self.slow.held {
+            held.rounds += 1;
+        }
+        let is_due = |held: &Held| held.rounds >= Self::SLOW_ROUNDS;
+        while self.slow.held.front().is_some_and(is_due)
+            && let Some(held) = self.slow.held.pop_front()
+        {
+            self.tell_request(held.sample, &held.wait);
+        }
         SlowSamples {
             // What was taken in one pass is most likely needed in the next.
             samples: self.slow.samples.drain(..).collect(),
@@ -90,61 +97,75 @@ impl Pipeline {
             return;
         }
         self.slow.times.note(batch);
+        for request in Request::all(batch, &self.slow.times) {
+            self.slow.disk_users.keep(request);
+            for held in &mut self.slow.held {
+                held.wait.meet(&request);
+            }
+        }
         if !self.windows.slow_marks().is_empty() {
             self.keep_slow(batch);
         }
         self.slow.occupants.keep(batch);
-        self.slow.disk_users.keep(batch, &self.slow.times);
     }
 
     #[cold]
     fn keep_slow(&mut self, batch: &Batch<'_>) {
-        for mark in self.windows.slow_marks() {
+        let mut next = 0;
+        while let Some(&mark) = self.windows.slow_marks().get(next) {
+            next += 1;
             let Some((owner, of)) = self.table.owner_of(mark.cgroup) else {
                 self.slow.ownerless += 1;
                 continue;
             };
-            let occupant = self.slow.occupants.longest(batch, mark.position);
-            let meanwhile = occupant.and_then(|occupant| {
-                let key = CgroupKey::new(self.tasks, occupant.cgroup);
-                meanwhile(&self.table, key, occupant.had)
-            });
             let TakenAt { at, within } = self.slow.times.of(batch, mark.position);
-            let request = Request::of(batch, mark.position, &self.slow.times);
-            let ended = match (mark.span, request) {
-                (SlowSpan::BlockQueue(..), Some(request)) => request.issued,
-                _ => at,
-            };
-            let index = self.slow.samples.len();
-            let requests = request.map(|request| (index, request));
-            self.slow.requests.extend(requests);
-            self.slow.samples.push(SlowSample {
+            let mut sample = SlowSample {
                 owner,
                 generation: of.identity.generation,
                 of: histogram_of(mark.span),
                 took: Duration::from_nanos(mark.ns),
                 throttled: throttled(batch, mark.position),
-                ended,
+                ended: at,
                 within,
-                meanwhile,
-            });
+                meanwhile: None,
+            };
+            if let Some(request) = Request::of(batch, mark.position, &self.slow.times) {
+                if let SlowSpan::BlockQueue(..) = mark.span {
+                    sample.ended = request.issued;
+                }
+                self.keep_request(sample, request);
+            } else {
+                let occupant = self.slow.occupants.longest(batch, mark.position);
+                sample.meanwhile = occupant.and_then(|occupant| {
+                    let key = CgroupKey::new(self.tasks, occupant.cgroup);
+                    meanwhile(&self.table, key, occupant.had)
+                });
+                self.slow.samples.push(sample);
+            }
         }
         self.windows.clear_slow_marks();
     }
 
-    fn name_disk_users(&mut self) {
-        for (index, request) in self.slow.requests.drain(..) {
-            let Some(sample) = self.slow.samples.get_mut(index) else {
-                continue;
-            };
-            let users = &mut self.slow.disk_users;
-            sample.meanwhile = users
-                .longest(request, sample.ended, sample.took)
-                .and_then(|user| {
-                    let key = CgroupKey::new(self.block, user.cgroup);
-                    meanwhile(&self.table, key, user.had)
-                });
+    fn keep_request(&mut self, sample: SlowSample, of: Request) {
+        let users = &self.slow.disk_users;
+        let wait = users.wait(of, sample.ended, sample.took);
+        if self.slow.held.len() < MAX_HELD {
+            self.slow.held.push_back(Held {
+                sample,
+                wait,
+                rounds: 0,
+            });
+        } else {
+            self.tell_request(sample, &wait);
         }
+    }
+
+    fn tell_request(&mut self, mut sample: SlowSample, wait: &DiskWait) {
+        sample.meanwhile = wait.longest().and_then(|user| {
+            let key = CgroupKey::new(self.block, user.cgroup);
+            meanwhile(&self.table, key, user.had)
+        });
+        self.slow.samples.push(sample);
     }
 }
 

@@ -81,6 +81,12 @@ fn taken(pipeline: &mut Pipeline) -> Vec<SlowSample> {
     slow.samples
 }
 
+/// Those that are requests come later.
+fn taken_at_last(pipeline: &mut Pipeline) -> Vec<SlowSample> {
+    let calls = 0..Pipeline::SLOW_ROUNDS;
+    calls.flat_map(|_| taken(pipeline)).collect()
+}
+
 fn path(sample: &SlowSample) -> Option<String> {
     Some(sample.meanwhile.as_ref()?.who.path.clone())
 }
@@ -134,9 +140,9 @@ fn a_wait_above_the_threshold_has_its_owner_its_time_and_who_had_the_cpu() {
     assert!(taken(&mut pipeline).is_empty(), "told once");
 }
 
-/// Who had the CPU in the one slow wait, and for how many ms.
+/// Who had the CPU or the disk in the one slow wait, and for how many ms.
 fn meanwhile(pipeline: &mut Pipeline) -> Option<(String, u128)> {
-    let slow = taken(pipeline);
+    let slow = taken_at_last(pipeline);
     let [slow] = &slow[..] else {
         panic!("{slow:?}")
     };
@@ -262,7 +268,7 @@ fn either_stage_of_a_request_can_be_slow() {
         header: &header,
         samples: Samples::BlockIo(&samples),
     });
-    let slow = taken(&mut pipeline);
+    let slow = taken_at_last(&mut pipeline);
     let told: Vec<_> = slow
         .iter()
         .map(|it| (it.of, it.took.as_millis(), it.ended, it.within))
@@ -278,12 +284,7 @@ fn either_stage_of_a_request_can_be_slow() {
         [
             (in_device, 20, end(70), within),
             // It was issued then.
-            (
-                in_queue,
-                21,
-                Ktime(end(90).0 - Duration::from_millis(22)),
-                within
-            ),
+            (in_queue, 21, Ktime::from_ns(78 * MS + 91_000), within),
             (in_device, 22, end(90), within),
         ]
     );
@@ -351,22 +352,91 @@ fn a_request_that_is_slow_in_its_disk_is_laid_to_those_of_the_same_time_and_not_
 }
 
 #[test]
-fn of_a_disk_no_more_than_its_latest_requests_are_known() {
+fn a_slow_request_waits_for_what_other_cpus_have_yet_to_tell() {
     let mut pipeline = watching();
-    complete(&mut pipeline, 0, &[request(1, 8, 0, 90, 100)]);
-    complete(&mut pipeline, 1, &[request(2, 8, 0, 1, 90); 256]);
-    complete(&mut pipeline, 0, &[request(3, 8, 0, 95, 100)]);
+    complete(&mut pipeline, 0, &[request(1, 8, 0, 40, 200)]);
+    assert!(taken(&mut pipeline).is_empty());
+    complete(&mut pipeline, 1, &[request(2, 8, 0, 9, 180)]);
+    assert!(taken(&mut pipeline).is_empty());
+    complete(&mut pipeline, 1, &[request(3, 8, 0, 10, 195)]);
     let slow = taken(&mut pipeline);
-    let had: Vec<_> = slow
-        .iter()
-        .map(|it| {
-            it.meanwhile
-                .as_ref()
-                .map(|of| (of.who.path.clone(), of.had.as_millis()))
-        })
-        .collect();
-    // The first of the latter has fallen out by the end, with the one that came before all of them.
-    assert_eq!(had, [Some((container(2), 255)), Some((container(2), 255))]);
+    assert_eq!(slow.len(), 1);
+    assert_eq!(path(&slow[0]), Some(container(3)));
+}
+
+#[test]
+fn of_the_time_before_a_disks_latest_requests_are_known_and_afterwards_all() {
+    let mut pipeline = watching();
+    complete(&mut pipeline, 1, &[request(3, 8, 0, 9, 50)]);
+    complete(&mut pipeline, 1, &vec![request(2, 8, 0, 1, 51); 1_023]);
+    complete(&mut pipeline, 1, &vec![request(2, 9, 0, 1, 51); 1_023]);
+    complete(&mut pipeline, 0, &[request(1, 8, 0, 60, 60)]);
+    // The first of all has fallen out, and its 9 ms with it.
+    complete(&mut pipeline, 1, &vec![request(3, 8, 0, 1, 52); 2_000]);
+    assert_eq!(meanwhile(&mut pipeline), Some((container(3), 2_000)));
+}
+
+#[test]
+fn what_is_slow_beyond_those_that_can_wait_is_told_at_once() {
+    let mut pipeline = watching();
+    complete(&mut pipeline, 1, &[request(3, 8, 0, 5, 100)]);
+    let slow = |cgroup| vec![request(cgroup, 9, 0, 50, 100); 40];
+    complete(&mut pipeline, 0, &slow(1));
+    complete(&mut pipeline, 0, &slow(2));
+    assert_eq!(taken(&mut pipeline).len(), 80 - 64);
+    assert!(taken(&mut pipeline).is_empty());
+    assert_eq!(taken(&mut pipeline).len(), 64);
+}
+
+#[test]
+fn a_slow_flush_is_laid_to_who_had_its_disk_and_is_nobodys_use_of_it() {
+    let mut pipeline = watching();
+    let flush = |cgroup, complete_ms| BlockSample {
+        flags: BlockSample::FLAG_EMPTY_FLUSH,
+        bytes: 0,
+        ..request(cgroup, 8, 0, 30, complete_ms)
+    };
+    complete(&mut pipeline, 0, &[flush(1, 100), request(2, 8, 0, 8, 99)]);
+    assert_eq!(meanwhile(&mut pipeline), Some((container(2), 8)));
+    complete(
+        &mut pipeline,
+        0,
+        &[flush(2, 205), request(1, 8, 0, 20, 200)],
+    );
+    let slow = taken_at_last(&mut pipeline);
+    let named: Vec<_> = slow.iter().map(path).collect();
+    assert_eq!(named, [Some(container(1)), None]);
+}
+
+#[test]
+fn disks_that_rest_make_room_for_others() {
+    let mut pipeline = watching();
+    for disk in 1..=100 {
+        complete(&mut pipeline, 0, &[request(2, disk, 0, 5, disk)]);
+    }
+    complete(&mut pipeline, 0, &[request(1, 100, 0, 50, 120)]);
+    assert_eq!(meanwhile(&mut pipeline), Some((container(2), 5)));
+    complete(&mut pipeline, 0, &[request(1, 1, 0, 50, 40)]);
+    assert_eq!(meanwhile(&mut pipeline), None);
+}
+
+#[test]
+fn what_is_not_watched_for_is_not_kept() {
+    let mut pipeline = watching();
+    pipeline.watch_slow(SlowThresholds {
+        runqueue: SlowAbove::Off,
+        ..OVER_10_MS
+    });
+    submit(&mut pipeline, &[switch(1, MS, 2, 40 * MS)], 0, MS);
+    complete(&mut pipeline, 0, &[request(1, 8, 0, 50, 100)]);
+    assert_eq!(taken_at_last(&mut pipeline).len(), 1);
+    pipeline.watch_slow(SlowThresholds {
+        block_io: SlowAbove::Off,
+        ..OVER_10_MS
+    });
+    submit(&mut pipeline, &[switch(1, MS, 2, 40 * MS)], 0, MS);
+    complete(&mut pipeline, 0, &[request(1, 8, 0, 50, 100)]);
+    assert_eq!(taken_at_last(&mut pipeline).len(), 1);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::{
     catalog::{Identity, OwnerId},
     reconcile::{
         moments::{LifeLoss, Moment},
-        slow::SlowSample,
+        slow::{Meanwhile, SlowSample},
         snapshot::ExemplarOf,
     },
     window::{Device, Operation},
@@ -81,6 +81,10 @@ fn block_io_names_its_disk_and_its_operation() {
     let mut told = Told::new();
     told.begins(0, 1, true);
     told.look(900, 1, 0, Some(named()));
+    let neighbor = Identity {
+        path: "/system.slice/backup.service".to_owned(),
+        ..Identity::clone(&told.identity(4, 0, None))
+    };
     let sample = SlowSample {
         owner: OwnerId::of_test(8),
         generation: 4,
@@ -92,7 +96,10 @@ fn block_io_names_its_disk_and_its_operation() {
         throttled: Duration::ZERO,
         ended: told.ktime(1_000),
         within: Duration::from_millis(1),
-        meanwhile: None,
+        meanwhile: Some(Meanwhile {
+            who: Arc::new(neighbor),
+            had: Duration::from_millis(45),
+        }),
     };
     let inside = Arc::new(Identity {
         path: format!("/docker/{ID}/below"),
@@ -114,4 +121,8 @@ fn block_io_names_its_disk_and_its_operation() {
     assert_eq!(of_span("system.device"), text("sda"));
     assert_eq!(of_span("cgscope.operation"), text("write"));
     assert_eq!(of_span("cgscope.inside"), text("/docker/c0ffee/below"));
+    let neighbor = of_span("cgscope.meanwhile.cgroup.path");
+    assert_eq!(neighbor, text("/system.slice/backup.service"));
+    let had = of_span("cgscope.meanwhile.time");
+    assert_eq!(had, Some(Value::DoubleValue(0.045)));
 }
