@@ -172,7 +172,7 @@ fn pipeline(containers: u64, above: SlowAbove) -> Pipeline {
     pipeline
 }
 
-/// A batch's samples, and what passes until the next one of its CPU is opened.
+/// A batch's samples, and what passes from the one before of its CPU.
 type Timed<'a> = (Samples<'a>, u64);
 
 /// Records batches as of two CPUs in turn, none of which is lost.
@@ -199,7 +199,7 @@ fn record_slow(criterion: &mut Criterion) {
         .iter()
         .map(|batch| (Samples::Sched(batch), slices(batch)))
         .collect();
-    // A disk of some 16,000 requests a second.
+    // A disk of some 32,000 requests a second.
     let block: Vec<Timed<'_>> = completions
         .iter()
         .map(|batch| (Samples::BlockIo(batch), 1_000_000))

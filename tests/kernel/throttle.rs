@@ -97,16 +97,22 @@ fn observe(cgroups: &[(&TestCgroup, u32)]) -> Seen {
     let busy = cgroups
         .iter()
         .map(|(cgroup, threads)| start(cgroup, "busy", *threads));
-    observe_all(|| busy.collect())
+    observe_all(|| {
+        let busy: Vec<_> = busy.collect();
+        busy.into_iter().for_each(join);
+    })
 }
 
-/// Runs what `start` starts under observation, to its end.
-fn observe_all(start: impl FnOnce() -> Vec<Child>) -> Seen {
+/// Waits for its end.
+fn join(child: Child) {
+    let Output { status, .. } = child.wait_with_output().expect("it ends");
+    assert!(status.success(), "{status}");
+}
+
+/// Does that under observation.
+fn observe_all(run: impl FnOnce()) -> Seen {
     let observation = Observation::start(Settings::default());
-    for child in start() {
-        let Output { status, .. } = child.wait_with_output().expect("it ends");
-        assert!(status.success(), "{status}");
-    }
+    run();
     let (seen, accounts) = observation.finish();
     let account = &accounts[Signal::Sched as usize];
     assert_eq!(
@@ -220,10 +226,16 @@ fn assert_dozers_wait_for_the_limit(
     limited.limit_cpu(20_000, 100_000);
     let (dozing, threads) = dozers;
     let seen = observe_all(|| {
-        // All of them are there for as long as the neighbor is: their own start takes its time below a limit.
-        let dozers = start_for(TIME + Duration::from_secs(1), dozing, "doze", threads);
+        // All of them are there for as long as the neighbor is: to start takes its time below a limit.
+        let mut dozers = start_for(2 * TIME, dozing, "doze", threads);
         wait_for_threads(&dozers, threads + 1);
-        vec![start(busy, "busy", 1), dozers]
+        join(start(busy, "busy", 1));
+        let ended = dozers.try_wait().expect("its status");
+        assert_eq!(
+            ended, None,
+            "the neighbor was slower to start than it may be"
+        );
+        join(dozers);
     });
     let kernel = kernel_throttled_ns(limited);
     let waited = waited(dozing, &seen);

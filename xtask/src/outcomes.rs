@@ -16,6 +16,8 @@ pub(crate) struct Outcomes {
     /// How many binaries failed, and how many of these said which of their tests did.
     binaries: usize,
     explained: usize,
+    /// How many cargo says at its end.
+    all: Option<usize>,
 }
 
 /// A list of names at the end of a binary's output.
@@ -32,7 +34,7 @@ const ENDS: [&str; 2] = [
     "error: doctest failed, to rerun",
 ];
 
-/// How much of what a test said is kept: from its panic on, if it did.
+/// How much of what a test said is kept: from its panic on, or else the end.
 const MOST_LINES: usize = 6;
 
 impl Outcomes {
@@ -43,16 +45,20 @@ impl Outcomes {
             "successes:" => self.begin(List::Passed),
             _ if line.starts_with("test result: ") => self.end_binary(line),
             _ if ENDS.iter().any(|end| line.contains(end)) => self.binaries += 1,
-            _ => self.listed(line),
+            _ => match closing(line) {
+                Some(all) => self.all = Some(all),
+                None => self.listed(line),
+            },
         }
     }
 
-    /// By name, when that is all that failed: not a binary that died, and no documentation test, which cannot be
-    /// asked for by its name.
+    /// By name, when that is all that failed and cargo came to its end: not a binary that died, and no documentation
+    /// test, which cannot be asked for by its name.
     pub(crate) fn named(&self) -> Option<Vec<&str>> {
         let names: Vec<&str> = self.failed.keys().map(String::as_str).collect();
         let are_names = names.iter().all(|name| !name.contains(char::is_whitespace));
-        (are_names && !names.is_empty() && self.binaries == self.explained).then_some(names)
+        let is_all = self.binaries == self.explained && self.all == Some(self.binaries);
+        (are_names && !names.is_empty() && is_all).then_some(names)
     }
 
     /// A list comes twice: with what each test said, and then with the names alone.
@@ -67,12 +73,17 @@ impl Outcomes {
             self.shown = Some(name.to_owned());
         } else if let Some(name) = &self.shown {
             let said = self.said.entry(name.clone()).or_default();
-            if line.contains("panicked at") {
+            let is_panic = |line: &str| line.contains("panicked at");
+            let has_panicked = said.first().is_some_and(|first| is_panic(first));
+            if line.is_empty() || (has_panicked && said.len() >= MOST_LINES) {
+                return;
+            }
+            if !has_panicked && is_panic(line) {
                 said.clear();
+            } else if said.len() >= MOST_LINES {
+                said.remove(0);
             }
-            if said.len() < MOST_LINES && !line.is_empty() {
-                said.push(line.to_owned());
-            }
+            said.push(line.to_owned());
         } else if let Some(name) = line.strip_prefix("    ") {
             self.names
                 .entry(self.list)
@@ -96,6 +107,12 @@ impl Outcomes {
         self.list = List::default();
         self.shown = None;
     }
+}
+
+/// How many binaries failed, of `error: 2 targets failed:`.
+fn closing(line: &str) -> Option<usize> {
+    let (all, what) = line.strip_prefix("error: ")?.split_once(' ')?;
+    matches!(what, "target failed:" | "targets failed:").then(|| all.parse().ok())?
 }
 
 /// `NAME` of libtest's `---- NAME stdout ----`.
@@ -126,6 +143,8 @@ failures:
 test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.00s
 
 error: test failed, to rerun pass `-p collector-tests --test kernel`
+error: 1 target failed:
+    `-p collector-tests --test kernel`
 ";
 
     fn outcomes(output: &str) -> Outcomes {
@@ -154,6 +173,8 @@ error: test failed, to rerun pass `-p collector-tests --test kernel`
             process didn't exit successfully: (signal: 6, SIGABRT: process abort signal)\n";
         assert_eq!(outcomes(&format!("{OUTPUT}{died}")).named(), None);
         assert_eq!(outcomes(died).named(), None);
+        let died = died.to_owned() + "error: 2 targets failed:\n";
+        assert_eq!(outcomes(&format!("{OUTPUT}{died}")).named(), None);
         let in_its_line = format!("{OUTPUT}test drift::c ... {died}");
         assert_eq!(outcomes(&in_its_line).named(), None);
     }
@@ -178,6 +199,13 @@ error: test failed, to rerun pass `-p collector-tests --test kernel`
         let outcomes = outcomes(&shown);
         assert_eq!(outcomes.named(), Some(vec!["loss::a"]));
         assert!(outcomes.passed.iter().eq(["sched::b"]));
+    }
+
+    #[test]
+    fn where_cargo_itself_did_not_end_nothing_is_known_of_the_rest() {
+        let output = OUTPUT.split_once("error: 1 target failed:").unwrap().0;
+        assert_eq!(outcomes(output).failed.len(), 1);
+        assert_eq!(outcomes(output).named(), None);
     }
 
     #[test]

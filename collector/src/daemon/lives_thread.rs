@@ -76,8 +76,8 @@ impl<'a> LivesThread<'a> {
 
     /// Tells what was not told yet, once the rings were emptied for the last time.
     pub fn finish(mut self) {
-        // Those that have just begun are looked at the second time, and the latest slow samples come the last time.
-        for _ in 0..=Pipeline::SLOW_ROUNDS {
+        // Those that have just begun are looked at the second time, and the latest slow requests come the last time.
+        for _ in 0..Pipeline::SLOW_ROUNDS.max(2) {
             self.look();
         }
         // Nobody waits for their exit codes any more.

@@ -37,12 +37,12 @@ pub struct Meanwhile {
     /// Whose tasks, or whose requests.
     pub who: Arc<Identity>,
     /// How long of the wait, as far as that is known. Of a CPU from its switches: at least the last 64, if none was
-    /// lost. Of a disk from its requests, the latest 1,024 that were drained before and those of some 200 ms after:
+    /// lost. Of a disk from its requests, the latest 1,024 that were drained before and those of some 100 ms after:
     /// requests that were in it at the same time are added up.
     pub had: Duration,
 }
 
-/// Slow samples, in the order in which they were drained, but that requests come later than waits.
+/// Slow samples, nearly in the order in which they were drained: requests can be told later than what came after.
 #[derive(Clone, Debug, Default)]
 pub struct SlowSamples {
     /// Those that were kept.

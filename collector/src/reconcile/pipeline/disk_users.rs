@@ -38,11 +38,11 @@ pub(super) struct DiskWait {
     of: Request,
     began: Ktime,
     ended: Ktime,
-    users: Vec<DiskUser>,
+    users: [DiskUser; MAX_USERS],
 }
 
 /// Used a disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct DiskUser {
     /// Its cgroup, in the block hierarchy.
     pub(super) cgroup: u64,
@@ -56,21 +56,24 @@ const KEPT: usize = 1_024;
 /// Disks of which they are kept.
 const MAX_DISKS: usize = 64;
 
-/// Cgroups that are told apart in one wait.
-const MAX_USERS: usize = 32;
+/// Cgroups that are told apart in one wait: a further one takes the place of that with the least.
+const MAX_USERS: usize = 16;
 
 impl DiskUsers {
     /// Keeps a request, for those that are found slow later.
     pub(super) fn keep(&mut self, request: Request) {
-        if self.disks.len() >= MAX_DISKS && !self.disks.contains_key(&request.disk) {
-            self.forget_one();
+        if !self.disks.contains_key(&request.disk) {
+            let mut place = self.place();
+            // All that is ever kept, at once.
+            place.reserve_exact(KEPT);
+            self.disks.insert(request.disk, place);
         }
-        let kept = self.disks.entry(request.disk).or_default();
+        let Some(kept) = self.disks.get_mut(&request.disk) else {
+            return;
+        };
         if kept.len() >= KEPT {
             kept.pop_front();
         }
-        // All that is ever kept, at once.
-        kept.reserve_exact(KEPT - kept.len());
         kept.push_back(request);
     }
 
@@ -80,7 +83,7 @@ impl DiskUsers {
             of,
             began: Ktime(ended.0.saturating_sub(took)),
             ended,
-            users: Vec::new(),
+            users: [DiskUser::default(); MAX_USERS],
         };
         for other in self.disks.get(&of.disk).into_iter().flatten() {
             wait.meet(other);
@@ -88,15 +91,21 @@ impl DiskUsers {
         wait
     }
 
-    /// The disk that has completed nothing for longest may be gone.
+    /// For a new disk: where there is none left, that of the one that has completed nothing for longest, which
+    /// may be gone.
     #[cold]
-    fn forget_one(&mut self) {
+    fn place(&mut self) -> VecDeque<Request> {
+        if self.disks.len() < MAX_DISKS {
+            return VecDeque::new();
+        }
         let latest = |(disk, kept): (&u32, &VecDeque<Request>)| {
             (kept.back().map(|last| last.complete), *disk)
         };
-        if let Some((_, disk)) = self.disks.iter().map(latest).min() {
-            self.disks.remove(&disk);
-        }
+        let oldest = self.disks.iter().map(latest).min();
+        let place = oldest.and_then(|(_, disk)| self.disks.remove(&disk));
+        let mut place = place.unwrap_or_default();
+        place.clear();
+        place
     }
 }
 
@@ -111,21 +120,20 @@ impl DiskWait {
         if had.is_zero() {
             return;
         }
-        let known = self
-            .users
-            .iter_mut()
-            .find(|user| user.cgroup == other.cgroup);
-        if let Some(user) = known {
+        let users = &mut self.users;
+        let is_known = |user: &&mut DiskUser| user.cgroup == other.cgroup && !user.had.is_zero();
+        if let Some(user) = users.iter_mut().find(is_known) {
             user.had += had;
-        } else if self.users.len() < MAX_USERS {
+        } else if let Some(least) = users.iter_mut().min_by_key(|user| user.had) {
             let cgroup = other.cgroup;
-            self.users.push(DiskUser { cgroup, had });
+            *least = DiskUser { cgroup, had };
         }
     }
 
     /// Who used the disk most; `None` if nobody did beside the request itself.
     pub(super) fn longest(&self) -> Option<DiskUser> {
-        self.users.iter().copied().max_by_key(|user| user.had)
+        let longest = self.users.iter().copied().max_by_key(|user| user.had);
+        longest.filter(|user| !user.had.is_zero())
     }
 }
 

@@ -43,12 +43,15 @@ struct Held {
     rounds: u32,
 }
 
-/// Slow requests that wait: of further ones it is told what is known at once. Each looks at every request.
+/// Slow requests that wait: each looks at every request that comes. Of further ones it is not told who had the disk.
 const MAX_HELD: usize = 64;
+
+/// Those of one cgroup: lest one that is slow all the time leaves no room for the others.
+const MAX_HELD_OF_CGROUP: usize = 16;
 
 impl Pipeline {
     /// How often slow samples are asked for until one that is there is told, at most.
-    pub const SLOW_ROUNDS: u32 = 3;
+    pub const SLOW_ROUNDS: u32 = 2;
 
     /// Looks out for containers' samples that take unusually long, from now on, or no longer. While nothing is looked out
     /// for, it costs one comparison for each value.
@@ -57,13 +60,15 @@ impl Pipeline {
     pub fn watch_slow(&mut self, thresholds: SlowThresholds) {
         self.slow.watched = thresholds;
         if thresholds != SlowThresholds::OFF {
-            self.slow.samples.reserve_exact(CgroupWindows::MAX_SLOW);
+            let most = CgroupWindows::MAX_SLOW + MAX_HELD;
+            self.slow.samples.reserve_exact(most);
+            self.slow.held.reserve_exact(MAX_HELD);
         }
         self.windows.watch_slow(thresholds);
     }
 
     /// The slow samples since the last call, and how many could not be kept: of one cgroup no more than 64, of
-    /// all 1,024. A request comes with the third call: by then it is known who else used its disk, but for what a CPU
+    /// all 1,024. A request can come a call later: by then it is known who else used its disk, but for what a CPU
     /// completed that fell silent.
     pub fn take_slow(&mut self) -> SlowSamples {
         let left_out = self.windows.begin_slow_round();
@@ -74,7 +79,7 @@ impl Pipeline {
         while self.slow.held.front().is_some_and(is_due)
             && let Some(held) = self.slow.held.pop_front()
         {
-            self.tell_request(held.sample, &held.wait);
+            self.tell_request(held);
         }
         SlowSamples {
             // What was taken in one pass is most likely needed in the next.
@@ -147,20 +152,27 @@ impl Pipeline {
     }
 
     fn keep_request(&mut self, sample: SlowSample, of: Request) {
+        let held = &self.slow.held;
+        let of_owner = held.iter().filter(|held| held.sample.owner == sample.owner);
+        if held.len() >= MAX_HELD || of_owner.count() >= MAX_HELD_OF_CGROUP {
+            self.slow.samples.push(sample);
+            return;
+        }
         let users = &self.slow.disk_users;
         let wait = users.wait(of, sample.ended, sample.took);
-        if self.slow.held.len() < MAX_HELD {
-            self.slow.held.push_back(Held {
-                sample,
-                wait,
-                rounds: 0,
-            });
-        } else {
-            self.tell_request(sample, &wait);
-        }
+        self.slow.held.push_back(Held {
+            sample,
+            wait,
+            rounds: 0,
+        });
     }
 
-    fn tell_request(&mut self, mut sample: SlowSample, wait: &DiskWait) {
+    fn tell_request(
+        &mut self,
+        Held {
+            mut sample, wait, ..
+        }: Held,
+    ) {
         sample.meanwhile = wait.longest().and_then(|user| {
             let key = CgroupKey::new(self.block, user.cgroup);
             meanwhile(&self.table, key, user.had)

@@ -355,7 +355,6 @@ fn a_request_that_is_slow_in_its_disk_is_laid_to_those_of_the_same_time_and_not_
 fn a_slow_request_waits_for_what_other_cpus_have_yet_to_tell() {
     let mut pipeline = watching();
     complete(&mut pipeline, 0, &[request(1, 8, 0, 40, 200)]);
-    assert!(taken(&mut pipeline).is_empty());
     complete(&mut pipeline, 1, &[request(2, 8, 0, 9, 180)]);
     assert!(taken(&mut pipeline).is_empty());
     complete(&mut pipeline, 1, &[request(3, 8, 0, 10, 195)]);
@@ -377,15 +376,33 @@ fn of_the_time_before_a_disks_latest_requests_are_known_and_afterwards_all() {
 }
 
 #[test]
-fn what_is_slow_beyond_those_that_can_wait_is_told_at_once() {
+fn what_is_slow_beyond_those_that_can_wait_is_told_at_once_and_names_nobody() {
     let mut pipeline = watching();
     complete(&mut pipeline, 1, &[request(3, 8, 0, 5, 100)]);
-    let slow = |cgroup| vec![request(cgroup, 9, 0, 50, 100); 40];
-    complete(&mut pipeline, 0, &slow(1));
-    complete(&mut pipeline, 0, &slow(2));
-    assert_eq!(taken(&mut pipeline).len(), 80 - 64);
-    assert!(taken(&mut pipeline).is_empty());
-    assert_eq!(taken(&mut pipeline).len(), 64);
+    // 16 of a cgroup can wait, whoever else there is.
+    for id in 10..16 {
+        make(&mut pipeline, id, &container(id), 1);
+        complete(&mut pipeline, 0, &vec![request(id, 8, 0, 50, 100); 20]);
+    }
+    let at_once = taken(&mut pipeline);
+    assert_eq!(at_once.len(), 6 * 20 - 64);
+    assert!(at_once.iter().all(|sample| sample.meanwhile.is_none()));
+    let later = taken(&mut pipeline);
+    assert_eq!(later.len(), 64);
+    assert!(later.iter().all(|sample| sample.meanwhile.is_some()));
+}
+
+#[test]
+fn of_many_who_use_a_disk_the_one_with_most_is_found() {
+    let mut pipeline = watching();
+    for id in 100..140 {
+        make(&mut pipeline, id, &container(id), 1);
+        complete(&mut pipeline, 0, &[request(id, 8, 0, 1, 90)]);
+    }
+    // It comes after more than are told apart.
+    complete(&mut pipeline, 0, &[request(2, 8, 0, 2, 91); 4]);
+    complete(&mut pipeline, 0, &[request(1, 8, 0, 50, 100)]);
+    assert_eq!(meanwhile(&mut pipeline), Some((container(2), 8)));
 }
 
 #[test]

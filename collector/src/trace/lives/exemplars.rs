@@ -48,11 +48,17 @@ impl LivesView {
             }
         }
         let of_cgroup = all.entry(owner).or_default();
-        of_cgroup.retain(|known| {
-            let is_same =
-                known.of == exemplar.of && bucket(known.value_ns) == bucket(exemplar.value_ns);
-            !is_same && is_recent(known, exemplar.at)
-        });
+        let is_same = |known: &Exemplar| {
+            known.of == exemplar.of && bucket(known.value_ns) == bucket(exemplar.value_ns)
+        };
+        // What came before can be told later.
+        if of_cgroup
+            .iter()
+            .any(|known| is_same(known) && known.at > exemplar.at)
+        {
+            return;
+        }
+        of_cgroup.retain(|known| !is_same(known) && is_recent(known, exemplar.at));
         if of_cgroup.len() >= MAX_OF_CGROUP {
             of_cgroup.remove(0);
         }
