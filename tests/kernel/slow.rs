@@ -132,7 +132,13 @@ fn a_slow_wait_has_the_time_at_which_it_ended_and_whose_task_had_the_cpu() {
     let (began, ended) = (gaps[0][0], gaps[gaps.len() - 1][1]);
     let mut slow = watcher.slow_of(&waiter.path);
     slow.retain(|slow| slow.ended.0.saturating_sub(slow.took) >= began && slow.ended.0 <= ended);
-    assert!(slow.len() > 50, "{} slow waits, {gaps:?}", slow.len());
+    // How many there are is up to the scheduler: some for each of its slices.
+    assert!(
+        slow.len() > 20,
+        "{} slow waits, {} gaps",
+        slow.len(),
+        gaps.len()
+    );
     for sample in &slow {
         assert!(
             sample.took > least && sample.throttled.is_zero(),
@@ -182,7 +188,7 @@ fn a_wait_after_a_wakeup_has_the_time_at_which_it_ended_on_an_idle_cpu_too() {
     let (began, ended) = (gaps[0][0], gaps[gaps.len() - 1][1]);
     let mut slow = watcher.slow_of(&waiter.path);
     slow.retain(|slow| slow.ended.0 > began && slow.ended.0 <= ended);
-    assert!(slow.len() > 50, "{} of {}", slow.len(), gaps.len());
+    assert!(slow.len() > 20, "{} of {}", slow.len(), gaps.len());
     let idle = slow.iter().filter(|slow| slow.meanwhile.is_none()).count();
     let (late, off) = compare(&slow, &gaps);
     let within = slow.iter().map(|slow| slow.within).max();

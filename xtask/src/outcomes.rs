@@ -37,6 +37,9 @@ const ENDS: [&str; 2] = [
 /// How much of what a test said is kept: from its panic on, or else the end.
 const MOST_LINES: usize = 6;
 
+/// How much of a line is kept.
+const MOST_CHARS: usize = 500;
+
 impl Outcomes {
     pub(crate) fn line(&mut self, line: &str) {
         let line = line.trim_end();
@@ -83,7 +86,7 @@ impl Outcomes {
             } else if said.len() >= MOST_LINES {
                 said.remove(0);
             }
-            said.push(line.to_owned());
+            said.push(shortened(line));
         } else if let Some(name) = line.strip_prefix("    ") {
             self.names
                 .entry(self.list)
@@ -107,6 +110,11 @@ impl Outcomes {
         self.list = List::default();
         self.shown = None;
     }
+}
+
+/// An assertion can show all that it compared.
+pub(crate) fn shortened(line: &str) -> String {
+    line.chars().take(MOST_CHARS).collect()
 }
 
 /// How many binaries failed, of `error: 2 targets failed:`.

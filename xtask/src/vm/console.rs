@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::outcomes::section;
+use crate::outcomes::{section, shortened};
 
 /// How a test ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,7 +168,7 @@ impl Console {
             Some(Outcome::Failed) if !line.trim().is_empty() && !line.starts_with(ADVICE) => {
                 let reason = self.reasons.entry(test).or_default();
                 if reason.len() < MOST_REASON_LINES {
-                    reason.push(line.trim_end().to_owned());
+                    reason.push(shortened(line));
                 }
             }
             Some(Outcome::Passed | Outcome::Skipped) => {
