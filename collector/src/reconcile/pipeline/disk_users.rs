@@ -62,13 +62,12 @@ const MAX_USERS: usize = 16;
 impl DiskUsers {
     /// Keeps a request, for those that are found slow later.
     pub(super) fn keep(&mut self, request: Request) {
-        if !self.disks.contains_key(&request.disk) {
+        let Some(kept) = self.disks.get_mut(&request.disk) else {
             let mut place = self.place();
             // All that is ever kept, at once.
             place.reserve_exact(KEPT);
+            place.push_back(request);
             self.disks.insert(request.disk, place);
-        }
-        let Some(kept) = self.disks.get_mut(&request.disk) else {
             return;
         };
         if kept.len() >= KEPT {

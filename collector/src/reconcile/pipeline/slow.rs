@@ -72,15 +72,7 @@ impl Pipeline {
     /// completed that fell silent.
     pub fn take_slow(&mut self) -> SlowSamples {
         let left_out = self.windows.begin_slow_round();
-        for held in &mut self.slow.held {
-            held.rounds += 1;
-        }
-        let is_due = |held: &Held| held.rounds >= Self::SLOW_ROUNDS;
-        while self.slow.held.front().is_some_and(is_due)
-            && let Some(held) = self.slow.held.pop_front()
-        {
-            self.tell_request(held);
-        }
+        self.tell_requests();
         SlowSamples {
             // What was taken in one pass is most likely needed in the next.
             samples: self.slow.samples.drain(..).collect(),
@@ -116,9 +108,7 @@ impl Pipeline {
 
     #[cold]
     fn keep_slow(&mut self, batch: &Batch<'_>) {
-        let mut next = 0;
-        while let Some(&mark) = self.windows.slow_marks().get(next) {
-            next += 1;
+        for mark in self.windows.slow_marks() {
             let Some((owner, of)) = self.table.owner_of(mark.cgroup) else {
                 self.slow.ownerless += 1;
                 continue;
@@ -138,7 +128,7 @@ impl Pipeline {
                 if let SlowSpan::BlockQueue(..) = mark.span {
                     sample.ended = request.issued;
                 }
-                self.keep_request(sample, request);
+                self.slow.keep_request(sample, request);
             } else {
                 let occupant = self.slow.occupants.longest(batch, mark.position);
                 sample.meanwhile = occupant.and_then(|occupant| {
@@ -151,33 +141,42 @@ impl Pipeline {
         self.windows.clear_slow_marks();
     }
 
-    fn keep_request(&mut self, sample: SlowSample, of: Request) {
-        let held = &self.slow.held;
-        let of_owner = held.iter().filter(|held| held.sample.owner == sample.owner);
-        if held.len() >= MAX_HELD || of_owner.count() >= MAX_HELD_OF_CGROUP {
+    /// Tells of the requests that have waited long enough.
+    fn tell_requests(&mut self) {
+        for held in &mut self.slow.held {
+            held.rounds += 1;
+        }
+        let is_due = |held: &Held| held.rounds >= Self::SLOW_ROUNDS;
+        while self.slow.held.front().is_some_and(is_due)
+            && let Some(Held {
+                mut sample, wait, ..
+            }) = self.slow.held.pop_front()
+        {
+            sample.meanwhile = wait.longest().and_then(|user| {
+                let key = CgroupKey::new(self.block, user.cgroup);
+                meanwhile(&self.table, key, user.had)
+            });
             self.slow.samples.push(sample);
+        }
+    }
+}
+
+impl Slow {
+    fn keep_request(&mut self, sample: SlowSample, of: Request) {
+        let of_owner = self
+            .held
+            .iter()
+            .filter(|held| held.sample.owner == sample.owner);
+        if self.held.len() >= MAX_HELD || of_owner.count() >= MAX_HELD_OF_CGROUP {
+            self.samples.push(sample);
             return;
         }
-        let users = &self.slow.disk_users;
-        let wait = users.wait(of, sample.ended, sample.took);
-        self.slow.held.push_back(Held {
+        let wait = self.disk_users.wait(of, sample.ended, sample.took);
+        self.held.push_back(Held {
             sample,
             wait,
             rounds: 0,
         });
-    }
-
-    fn tell_request(
-        &mut self,
-        Held {
-            mut sample, wait, ..
-        }: Held,
-    ) {
-        sample.meanwhile = wait.longest().and_then(|user| {
-            let key = CgroupKey::new(self.block, user.cgroup);
-            meanwhile(&self.table, key, user.had)
-        });
-        self.slow.samples.push(sample);
     }
 }
 
