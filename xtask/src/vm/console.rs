@@ -93,6 +93,29 @@ impl Console {
         self.shows_successes && self.fatal.is_none()
     }
 
+    /// Takes on what the machine said after it was booted again.
+    pub(crate) fn continue_with(&mut self, later: Self) {
+        let interrupted = self.suite.clone().zip(self.running.take());
+        let interrupted = interrupted.map(|(suite, name)| TestName { suite, name });
+        for test in later.outcomes.keys() {
+            if self.outcomes.get(test) == Some(&Outcome::Failed)
+                || interrupted.as_ref() == Some(test)
+            {
+                self.tried_again.insert(test.clone());
+            }
+        }
+        self.outcomes.extend(later.outcomes);
+        self.reasons.extend(later.reasons);
+        self.tried_again.extend(later.tried_again);
+        for note in later.notes {
+            if !self.notes.contains(&note) {
+                self.notes.push(note);
+            }
+        }
+        (self.suite, self.running) = (later.suite, later.running);
+        (self.fatal, self.done) = (later.fatal, later.done);
+    }
+
     fn machine(&mut self, said: &str) {
         let (what, rest) = said.split_once(' ').unwrap_or((said, ""));
         match what {
@@ -232,6 +255,34 @@ mod tests {
         assert_eq!(console.outcomes[&test("sched::b")], Outcome::Failed);
         assert_eq!(console.tried_again.len(), 2);
         assert_eq!(console.reasons[&test("sched::a")], ["too late"]);
+    }
+
+    #[test]
+    fn a_machine_that_is_booted_again_goes_on_where_it_died() {
+        let mut console = console(
+            "vm: note: no memory\nvm: begin kernel\ntest a::ok ... ok\ntest a::bad ... FAILED\n\
+             test a::hangs ... \nKernel panic\n",
+        );
+        assert!(console.fatal.is_some());
+        console.continue_with(self::console(
+            "vm: note: no memory\nvm: begin kernel\ntest a::bad ... ok\ntest a::hangs ... ok\n\
+             test a::never ... ok\nvm: end kernel 0\nvm: done\n",
+        ));
+        assert!(console.done && console.fatal.is_none());
+        assert_eq!(console.interrupted(), None);
+        assert_eq!(console.notes, ["no memory"]);
+        let passed = |name: &str| console.outcomes[&test(name)] == Outcome::Passed;
+        assert!(
+            ["a::ok", "a::bad", "a::hangs", "a::never"]
+                .into_iter()
+                .all(passed)
+        );
+        assert!(
+            console
+                .tried_again
+                .iter()
+                .eq(&[test("a::bad"), test("a::hangs")])
+        );
     }
 
     fn console(text: &str) -> Console {

@@ -4,6 +4,7 @@
 //! ended early if it was. It has two CPUs, no network, and does not outlive this.
 
 use std::{
+    collections::VecDeque,
     fs::File,
     io::{BufRead as _, BufReader, Write as _},
     path::{Path, PathBuf},
@@ -21,7 +22,7 @@ use super::{
     console::Console,
     emulator::Emulator,
 };
-use crate::archive::checked;
+use crate::{archive::checked, outcomes::shortened};
 
 /// Three times what a run takes.
 const TIME_LIMIT: Duration = Duration::from_mins(9);
@@ -35,13 +36,42 @@ const DISK_BYTES: u64 = 512 << 20;
 /// Lines of the console that wait for us; when there are more, the machine waits.
 const UNREAD_LINES: usize = 1024;
 
+/// How much of what a machine said last is kept of one that dies.
+const LAST_LINES: usize = 12;
+
 /// How a machine's life went.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Life {
     pub(crate) console: Console,
     pub(crate) seconds: u64,
-    /// Why it did not come to its end.
-    pub(crate) cut_short: Option<String>,
+    pub(crate) cut_short: Option<Death>,
+    /// How it died before it was booted again.
+    pub(crate) earlier: Vec<Death>,
+}
+
+/// That a machine did not come to its end.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Death {
+    pub(crate) why: String,
+    /// What it said last.
+    pub(crate) last_lines: Vec<String>,
+}
+
+impl Life {
+    /// It was booted again, with the tests that had not passed.
+    pub(crate) fn continue_with(&mut self, later: Self) {
+        let Self {
+            console,
+            seconds,
+            cut_short,
+            earlier,
+        } = later;
+        self.console.continue_with(console);
+        self.seconds += seconds;
+        self.earlier.extend(self.cut_short.take());
+        self.earlier.extend(earlier);
+        self.cut_short = cut_short;
+    }
 }
 
 /// A process that ends with this.
@@ -74,13 +104,14 @@ pub(crate) fn run(
         .spawn()
         .with_context(|| format!("cannot start {}", command.get_program().to_string_lossy()))?;
     let output = child.stdout.take().context("QEMU has no output")?;
-    let _qemu = Qemu(child);
+    let mut qemu = Qemu(child);
     let start = Instant::now();
     let lines = lines_of(output);
 
     let mut console = Console::default();
     let mut deadline = start + TIME_LIMIT;
-    let mut cut_short = None;
+    let mut why = None;
+    let mut last_lines = VecDeque::with_capacity(LAST_LINES);
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         match lines.recv_timeout(left) {
@@ -91,29 +122,42 @@ pub(crate) fn run(
                 if !console.is_aside() {
                     println!("[{title}] {line_with_time}");
                 }
-                if cut_short.is_none()
+                if last_lines.len() == LAST_LINES {
+                    last_lines.pop_front();
+                }
+                last_lines.push_back(shortened(&line_with_time));
+                if why.is_none()
                     && let Some(fatal) = &console.fatal
                 {
-                    cut_short = Some(fatal.clone());
+                    why = Some(fatal.clone());
                     deadline = Instant::now() + LAST_WORDS;
                 }
             }
-            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Disconnected) => {
+                let status = qemu.0.wait().context("cannot wait for QEMU")?;
+                if !console.done {
+                    why.get_or_insert_with(|| {
+                        format!("the machine went off before it was done (QEMU: {status})")
+                    });
+                }
+                break;
+            }
             Err(RecvTimeoutError::Timeout) => {
-                cut_short.get_or_insert_with(|| {
+                why.get_or_insert_with(|| {
                     format!("not done after {} s", start.elapsed().as_secs())
                 });
                 break;
             }
         }
     }
-    if !console.done {
-        cut_short.get_or_insert_with(|| "the machine went off before it was done".to_owned());
-    }
     Ok(Life {
         console,
         seconds: start.elapsed().as_secs(),
-        cut_short,
+        cut_short: why.map(|why| Death {
+            why,
+            last_lines: last_lines.into(),
+        }),
+        earlier: Vec::new(),
     })
 }
 
@@ -157,8 +201,10 @@ fn qemu(
         ))
         .arg("-append")
         .arg(format!(
+            // The check of the timer counts interrupts in a loop of set length: where the host stands still
+            // meanwhile, the kernel takes the timer for broken and panics.
             "console=ttyS0 quiet loglevel=3 panic=-1 oops=panic random.trust_cpu=on tsc=reliable \
-             rcupdate.rcu_cpu_stall_timeout=90 cgscope.cgroup={}",
+             no_timer_check rcupdate.rcu_cpu_stall_timeout=90 cgscope.cgroup={}",
             mode.name()
         ))
         .stdin(Stdio::null())

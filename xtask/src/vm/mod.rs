@@ -13,19 +13,15 @@ use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum, builder::PossibleValuesParser};
 
 use self::{
-    cache::Unpacked,
+    boots::Boots,
     console::TestName,
     emulator::Emulator,
     initramfs::UserSpace,
     kernels::{KERNELS, Kernel},
-    machine::Life,
     programs::{Programs, Suite},
     table::{Row, Table},
 };
-use crate::{
-    setup::{self, Scope},
-    workspace,
-};
+use crate::setup::{self, Scope};
 
 mod kernels;
 
@@ -37,6 +33,7 @@ mod cpio;
 mod initramfs;
 mod modules;
 
+mod boots;
 mod console;
 mod emulator;
 mod machine;
@@ -174,14 +171,20 @@ pub(crate) fn matrix(choice: &Choice, arguments: &[String]) -> anyhow::Result<Ta
     }
     let scratch = tempfile::tempdir().context("cannot make a temporary folder")?;
     let user_space = UserSpace::read(&programs, scratch.path())?;
+    let mut boots = Boots {
+        emulator: &emulator,
+        user_space: &user_space,
+        scratch: scratch.path(),
+        spare: boots::SPARE,
+    };
     let mut table = Table::default();
     // One kernel's failure is one row's: the others are run all the same.
     for kernel in choice.kernels() {
         let suites = suites_for(kernel, &programs.suites, arguments);
-        let prepared = prepare(kernel, &user_space, &suites, scratch.path());
+        let unpacked = cache::ensure(kernel);
         for mode in choice.modes(kernel) {
-            let life = match &prepared {
-                Ok(unpacked) => boot(&emulator, kernel, unpacked, mode, scratch.path()),
+            let life = match &unpacked {
+                Ok(unpacked) => boots.run(kernel, unpacked, mode, &suites),
                 Err(error) => Err(anyhow::anyhow!("{error:#}")),
             };
             table.rows.push(Row {
@@ -216,55 +219,6 @@ fn expected(suites: &[Suite]) -> Vec<TestName> {
             })
         })
         .collect()
-}
-
-const INITRAMFS: &str = "initramfs";
-
-fn prepare(
-    kernel: &Kernel,
-    user_space: &UserSpace,
-    suites: &[Suite],
-    scratch: &std::path::Path,
-) -> anyhow::Result<Unpacked> {
-    let unpacked = cache::ensure(kernel)?;
-    let archive = user_space.with_modules(&unpacked, suites)?;
-    std::fs::write(scratch.join(INITRAMFS), archive).context("cannot write the initramfs")?;
-    Ok(unpacked)
-}
-
-/// What each machine said the last time.
-fn log_of(kernel: &Kernel, mode: Mode) -> anyhow::Result<std::path::PathBuf> {
-    let folder = workspace::target_dir()?.join("vm");
-    std::fs::create_dir_all(&folder)
-        .with_context(|| format!("cannot make {}", folder.display()))?;
-    Ok(folder.join(format!("{}-{}.log", kernel.series, mode.name())))
-}
-
-fn boot(
-    emulator: &Emulator,
-    kernel: &Kernel,
-    unpacked: &Unpacked,
-    mode: Mode,
-    scratch: &std::path::Path,
-) -> anyhow::Result<Life> {
-    println!(
-        "vm: booting {} with cgroups {}",
-        unpacked.release,
-        mode.name()
-    );
-    let title = format!("{} {}", kernel.series, mode.name());
-    let initramfs = scratch.join(INITRAMFS);
-    let log = log_of(kernel, mode)?;
-    let life = machine::run(emulator, unpacked, &initramfs, mode, scratch, &title, &log)?;
-    if let Some(why) = &life.cut_short {
-        println!("[{title}] vm: did not finish: {why}");
-    }
-    println!(
-        "[{title}] vm: {} s, all it said is in {}",
-        life.seconds,
-        log.display()
-    );
-    Ok(life)
 }
 
 #[cfg(test)]

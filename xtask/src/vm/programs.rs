@@ -99,6 +99,15 @@ impl Suite {
         }
         suite
     }
+
+    /// The same with those of its tests alone that `is_wanted`.
+    pub(crate) fn only(&self, is_wanted: impl Fn(&str) -> bool) -> Self {
+        let mut suite = self.clone();
+        suite.tests.retain(|test| is_wanted(test));
+        let fixed = ["--exact", "--include-ignored"].map(str::to_owned);
+        suite.arguments = fixed.into_iter().chain(suite.tests.clone()).collect();
+        suite
+    }
 }
 
 impl Programs {

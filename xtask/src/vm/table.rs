@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use super::{
     Mode,
     console::{Outcome, TestName},
-    machine::Life,
+    machine::{Death, Life},
 };
 use crate::tally::Tally;
 
@@ -84,27 +84,31 @@ impl Row {
             .map_or_else(|_| "-".to_owned(), |life| life.seconds.to_string())
     }
 
+    /// It did not end, as the machine did before; or else it has not even begun.
+    fn was_interrupted(&self, test: &TestName) -> bool {
+        let life = self.life.as_ref();
+        let running = life.ok().and_then(|life| life.console.interrupted());
+        running == Some(test.name.as_str())
+    }
+
+    fn has_run(&self, test: &TestName) -> bool {
+        let life = self.life.as_ref();
+        life.is_ok_and(|life| life.console.outcomes.contains_key(test))
+    }
+
     /// What a test said, or why it said nothing.
     fn reason(&self, test: &TestName) -> Vec<String> {
-        let Ok(life) = &self.life else {
-            return vec!["did not run".to_owned()];
-        };
-        if let Some(said) = life.console.reasons.get(test) {
+        let life = self.life.as_ref();
+        let said = life.ok().and_then(|life| life.console.reasons.get(test));
+        if let Some(said) = said {
             // The first line of a panic tells where, the others what.
             return said.iter().take(MOST_LINES).cloned().collect();
         }
-        if life.console.outcomes.contains_key(test) {
-            return Vec::new();
-        }
-        let running = life.console.interrupted() == Some(test.name.as_str());
-        vec![
-            if running {
-                "did not end"
-            } else {
-                "did not run"
-            }
-            .to_owned(),
-        ]
+        let interrupted = !self.has_run(test) && self.was_interrupted(test);
+        interrupted
+            .then(|| "did not end".to_owned())
+            .into_iter()
+            .collect()
     }
 }
 
@@ -125,8 +129,9 @@ impl Table {
             match &row.life {
                 Err(why) => problems.push(format!("{title}: {why}")),
                 Ok(life) => {
-                    if let Some(why) = &life.cut_short {
-                        problems.push(format!("{title}: did not finish: {why}"));
+                    if let Some(death) = &life.cut_short {
+                        problems.push(format!("{title}: did not finish: {}", death.why));
+                        continue;
                     }
                     for (area, tally) in self.cells(row) {
                         if tally.passed == 0 {
@@ -182,25 +187,42 @@ impl Table {
 
     fn append_details(text: &mut String, row: &Row) {
         let title = row.title();
-        if let Err(why) = &row.life {
-            writeln!(text, "\n{title}: {why}").expect("a String takes all");
-            return;
+        let life = match &row.life {
+            Ok(life) => life,
+            Err(why) => {
+                writeln!(text, "\n{title}: {why}").expect("a String takes all");
+                return;
+            }
+        };
+        for death in &life.earlier {
+            death.append(
+                text,
+                &format!("{title}: booted again, as it did not finish"),
+            );
         }
-        let notes = row.life.iter().flat_map(|life| &life.console.notes);
-        for note in notes {
+        if let Some(death) = &life.cut_short {
+            death.append(text, &format!("{title}: did not finish"));
+        }
+        for note in &life.console.notes {
             writeln!(text, "\n{title}: note: {note}").expect("a String takes all");
         }
-        let again = |test: &TestName| {
-            let life = row.life.as_ref();
-            life.is_ok_and(|life| life.console.tried_again.contains(test))
-        };
+        let is_absent = |test: &&TestName| !row.has_run(test) && !row.was_interrupted(test);
+        let absent = row.expected.iter().filter(is_absent).count();
+        if absent > 0 {
+            writeln!(text, "\n{title}: FAILED {absent} tests that did not run")
+                .expect("a String takes all");
+        }
+        let again = |test: &TestName| life.console.tried_again.contains(test);
         for (wanted, word) in [
             (Outcome::Failed, "FAILED"),
             (Outcome::Skipped, "skipped"),
             (Outcome::Passed, "passed when tried again"),
         ] {
             for test in &row.expected {
-                if row.outcome(test) != wanted || (wanted == Outcome::Passed && !again(test)) {
+                if row.outcome(test) != wanted
+                    || is_absent(&test)
+                    || (wanted == Outcome::Passed && !again(test))
+                {
                     continue;
                 }
                 let name = format!("{}::{}", test.suite, test.name);
@@ -209,6 +231,15 @@ impl Table {
                     writeln!(text, "    {line}").expect("a String takes all");
                 }
             }
+        }
+    }
+}
+
+impl Death {
+    fn append(&self, text: &mut String, what: &str) {
+        writeln!(text, "\n{what}: {}", self.why).expect("a String takes all");
+        for line in &self.last_lines {
+            writeln!(text, "    {line}").expect("a String takes all");
         }
     }
 }
@@ -266,7 +297,10 @@ mod tests {
     fn table(said: &str) -> Table {
         let mut console = Console::default();
         said.lines().for_each(|line| console.line(line));
-        let cut_short = (!console.done).then(|| "Kernel panic".to_owned());
+        let cut_short = (!console.done).then(|| Death {
+            why: "Kernel panic".to_owned(),
+            last_lines: vec!["9 s: not syncing".to_owned()],
+        });
         Table {
             rows: vec![Row {
                 kernel: "6.1",
@@ -281,6 +315,7 @@ mod tests {
                     console,
                     seconds: 61,
                     cut_short,
+                    earlier: Vec::new(),
                 }),
             }],
         }
@@ -333,11 +368,28 @@ mod tests {
             "{text}"
         );
         assert!(
-            text.contains("FAILED kernel::sched::waits\n    did not run"),
+            text.contains("6.1 v2: FAILED 2 tests that did not run\n"),
             "{text}"
         );
+        assert!(!text.contains("sched::waits"), "{text}");
+        let death = "6.1 v2: did not finish: Kernel panic\n    9 s: not syncing\n";
+        assert!(text.contains(death), "{text}");
         assert_eq!(table.tally().failed, 3);
         assert_eq!(table.problems()[0], "6.1 v2: did not finish: Kernel panic");
+    }
+
+    #[test]
+    fn one_that_was_booted_again_says_how_it_died_and_passes() {
+        let mut table = table(GOOD);
+        let life = table.rows[0].life.as_mut().expect("a life");
+        life.earlier.push(Death {
+            why: "soft lockup".to_owned(),
+            last_lines: vec!["99 s: stuck".to_owned()],
+        });
+        let text = table.render();
+        let death = "6.1 v2: booted again, as it did not finish: soft lockup\n    99 s: stuck\n";
+        assert!(text.contains(death), "{text}");
+        assert_eq!(table.problems(), [""; 0]);
     }
 
     #[test]
