@@ -17,7 +17,7 @@ use super::{
 pub fn markdown() -> String {
     let mut text = String::from(
         "# Metrics\n\n\
-         Generated from `collector/src/export/catalog.rs` and the tables in `collector/src/export/peers` by \
+         Generated from `collector/src/export/catalog/` and the tables in `collector/src/export/peers` by \
          `cargo xtask docs`: edit those.\n\n\
          `/metrics` serves OpenMetrics text, Prometheus text and Prometheus protobuf, whichever the \
          scraper asks for. Histograms have classic buckets in all three, and native ones (schema 3) \
@@ -82,7 +82,7 @@ fn write_section(text: &mut String, scope: Scope, title: &str, introduction: &st
             write_label(text, label)?;
         }
     }
-    for family in catalog::ALL.iter().filter(|family| family.scope == scope) {
+    for family in catalog::all().filter(|family| family.scope == scope) {
         let Family {
             name,
             otlp,

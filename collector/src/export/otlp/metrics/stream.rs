@@ -71,7 +71,7 @@ impl Stream {
 
     /// The one that has the name.
     pub(super) fn named(name: &str) -> Option<Self> {
-        let own = catalog::ALL.iter().filter_map(Self::of_family);
+        let own = catalog::all().filter_map(Self::of_family);
         let all = own.chain(METRICS.iter().map(Self::of_convention));
         all.into_iter().find(|stream| stream.name == name)
     }

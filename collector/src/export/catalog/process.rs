@@ -1,0 +1,101 @@
+//! cgscope as a process.
+
+use super::families;
+use crate::export::{
+    family::{Family, Kind, Otlp, Scope, Unit, V0_1},
+    labels,
+};
+
+families! {
+    PROCESS;
+
+    DRAIN_DURATION: Family {
+        name: "cgscope_drain_duration_seconds",
+        otlp: Some(Otlp::named("cgscope.drain.duration", "s")),
+        kind: Kind::Histogram,
+        unit: Some(Unit::Seconds),
+        scope: Scope::Collector,
+        labels: &[],
+        help: "Time of one emptying of the ring buffers, in seconds of the monotonic clock.",
+        source: "measured by the daemon",
+        since: V0_1,
+    },
+    BUILD_INFO: Family {
+        name: "cgscope_build_info",
+        otlp: Some(Otlp::named("cgscope.build.info", "{build}")),
+        kind: Kind::Info,
+        unit: None,
+        scope: Scope::Collector,
+        labels: &[labels::VERSION, labels::ARCH],
+        help: "Always 1: the version of cgscope that is running.",
+        source: "the build",
+        since: V0_1,
+    },
+    PROCESS_CPU_SECONDS: Family {
+        name: "process_cpu_seconds_total",
+        otlp: Some(Otlp::named("cgscope.process.cpu", "s")),
+        kind: Kind::Counter,
+        unit: Some(Unit::Seconds),
+        scope: Scope::Process,
+        labels: &[],
+        help: "User and system CPU time of cgscope, in seconds. The kernel programs' time is not in \
+               it: it is spent by whoever switches or completes.",
+        source: "`/proc/self/stat`",
+        since: V0_1,
+    },
+    PROCESS_RESIDENT_MEMORY: Family {
+        name: "process_resident_memory_bytes",
+        otlp: Some(Otlp::named("cgscope.process.resident_memory", "By")),
+        kind: Kind::Gauge,
+        unit: Some(Unit::Bytes),
+        scope: Scope::Process,
+        labels: &[],
+        help: "Resident memory of cgscope, in bytes.",
+        source: "`/proc/self/stat`",
+        since: V0_1,
+    },
+    PROCESS_VIRTUAL_MEMORY: Family {
+        name: "process_virtual_memory_bytes",
+        otlp: Some(Otlp::named("cgscope.process.virtual_memory", "By")),
+        kind: Kind::Gauge,
+        unit: Some(Unit::Bytes),
+        scope: Scope::Process,
+        labels: &[],
+        help: "Virtual memory of cgscope, in bytes.",
+        source: "`/proc/self/stat`",
+        since: V0_1,
+    },
+    PROCESS_OPEN_FDS: Family {
+        name: "process_open_fds",
+        otlp: Some(Otlp::named("cgscope.process.open_fds", "{file_descriptor}")),
+        kind: Kind::Gauge,
+        unit: None,
+        scope: Scope::Process,
+        labels: &[],
+        help: "Open file descriptors of cgscope.",
+        source: "`/proc/self/fd`",
+        since: V0_1,
+    },
+    PROCESS_MAX_FDS: Family {
+        name: "process_max_fds",
+        otlp: Some(Otlp::named("cgscope.process.max_fds", "{file_descriptor}")),
+        kind: Kind::Gauge,
+        unit: None,
+        scope: Scope::Process,
+        labels: &[],
+        help: "How many file descriptors cgscope may have open.",
+        source: "`/proc/self/limits`",
+        since: V0_1,
+    },
+    PROCESS_START_TIME: Family {
+        name: "process_start_time_seconds",
+        otlp: Some(Otlp::named("cgscope.process.start_time", "s")),
+        kind: Kind::Gauge,
+        unit: Some(Unit::Seconds),
+        scope: Scope::Process,
+        labels: &[],
+        help: "When cgscope started, in seconds since the Unix epoch.",
+        source: "`/proc/self/stat` and the boot time in `/proc/stat`",
+        since: V0_1,
+    },
+}
