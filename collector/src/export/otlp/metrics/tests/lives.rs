@@ -385,11 +385,11 @@ fn no_more_absent_differences_are_kept_than_may_be() {
         container.kernel.statistics = Some(Arc::new(statistics));
         container
     };
-    for device in 0..1_000 {
+    for device in 0..400 {
         let second = 1_700_000_100 + u64::from(device);
         assert!(!points(&mut delta, second, with(device), "container.disk.io").is_empty());
     }
     let path = with(0).identity.path.clone();
     let kept = delta.cgroups[&path].entity.series_kept();
-    assert!((256..600).contains(&kept), "{kept}");
+    assert!((256..350).contains(&kept), "{kept}");
 }
