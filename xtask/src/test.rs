@@ -4,6 +4,7 @@
 //! kind say so and end (`collector_tests::skipped`): the virtual machines have the other kinds.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     io::{self, BufRead as _, BufReader, Write as _},
     process::Command,
 };
@@ -58,72 +59,79 @@ pub(crate) fn all(arguments: &[String], machines: Option<&vm::Choice>) -> anyhow
     Ok(())
 }
 
-/// All tests of this host, and those that failed once more: they compare times, and the CPUs of a virtual
-/// machine can stand still in the middle of that. What fails for another reason fails again.
+/// All tests of this host, and again those that failed: they compare times, and the CPUs of a virtual
+/// machine can stand still in the middle of that. What fails for another reason fails each time.
 fn on_this_host(arguments: &[String]) -> anyhow::Result<Here> {
     let mut command = cargo_test()?;
     if !arguments.is_empty() {
         command.args(NAMED_TESTS).args(arguments);
     }
-    let first = run_and_count(command)?;
-    let mut here = Here {
-        tally: first.tally,
-        succeeded: first.succeeded,
-        first: first.outcomes,
-        second: Outcomes::default(),
-    };
-    let few = |names: &Vec<&str>| names.len() <= MOST_AGAIN;
-    let Some(names) = here.first.named().filter(few) else {
-        return Ok(here);
-    };
-    println!("tests: {} failed, and are tried once more", names.len());
-    let mut command = cargo_test()?;
-    command
-        .args(NAMED_TESTS)
-        .args(["--exact", "--include-ignored", "--test-threads=1"])
-        .args(["--show-output", "--color=never"])
-        .args(names);
-    let second = run_and_count(command)?;
-    here.second = second.outcomes;
-    let failed = here.first.failed.keys();
-    let left = failed.filter(|name| !here.is_mended(name)).count();
-    here.succeeded = second.succeeded && left == 0;
-    let left = u64::try_from(left)?;
-    here.tally.passed += here.tally.failed.saturating_sub(left);
-    here.tally.failed = left;
-    Ok(here)
+    let Run {
+        mut tally,
+        mut outcomes,
+        mut succeeded,
+    } = run_and_count(command)?;
+    let failed = outcomes.failed.clone();
+    let mut mended = BTreeSet::new();
+    for _ in 0..MOST_TRIES {
+        let few = |names: &Vec<&str>| names.len() <= MOST_AGAIN;
+        let Some(names) = outcomes.named().filter(few) else {
+            break;
+        };
+        println!("tests: {} failed, and are tried once more", names.len());
+        let mut command = cargo_test()?;
+        command
+            .args(NAMED_TESTS)
+            .args(["--exact", "--include-ignored", "--test-threads=1"])
+            .args(["--show-output", "--color=never"])
+            .args(names);
+        let again = run_and_count(command)?;
+        outcomes = again.outcomes;
+        let has_passed = |name: &&String| {
+            outcomes.passed.contains(*name) && !outcomes.failed.contains_key(*name)
+        };
+        mended.extend(failed.keys().filter(has_passed).cloned());
+        let left = failed.len() - mended.len();
+        succeeded = again.succeeded && left == 0;
+        let left = u64::try_from(left)?;
+        tally.passed += tally.failed.saturating_sub(left);
+        tally.failed = left;
+    }
+    Ok(Here {
+        tally,
+        succeeded,
+        failed,
+        mended,
+    })
 }
 
 /// More than these do not fail for want of time.
 const MOST_AGAIN: usize = 10;
 
+/// How often what failed is tried again.
+const MOST_TRIES: usize = 2;
+
 /// How the tests of this host ended.
 struct Here {
     tally: Tally,
     succeeded: bool,
-    first: Outcomes,
-    /// Of those that failed at first.
-    second: Outcomes,
+    /// At the first try, with what they said.
+    failed: BTreeMap<String, Vec<String>>,
+    /// Of these, what passed later.
+    mended: BTreeSet<String>,
 }
 
 impl Here {
-    fn is_mended(&self, name: &str) -> bool {
-        self.second.passed.contains(name) && !self.second.failed.contains_key(name)
-    }
-
     /// What failed, for those who look at the end alone.
     fn tell(&self) {
-        for (name, said) in &self.first.failed {
-            let again = self.second.failed.get(name);
-            let word = if self.is_mended(name) {
+        for (name, said) in &self.failed {
+            let word = if self.mended.contains(name) {
                 "passed when tried again"
-            } else if again.is_some() {
-                "FAILED again"
             } else {
                 "FAILED"
             };
             println!("{word}: {name}");
-            for line in again.unwrap_or(said) {
+            for line in said {
                 println!("    {line}");
             }
         }
