@@ -14,7 +14,7 @@ use std::{
 };
 
 use collector::{
-    catalog::{Container, Identity, Names, Qos, Runtime, details::Which},
+    catalog::{Container, Identity, Names, Onlooker, Qos, Runtime, details::Which},
     export::{
         DetailsFuture, Format, NameSets, Source, encode_in_pieces,
         otlp::{MetricsEncoder, OwnResource, TemporalityPreference},
@@ -320,7 +320,7 @@ impl Source for Fixed {
         Box::pin(async { None })
     }
 
-    fn snapshot(&self) -> Snapshot {
+    fn snapshot(&self, _: Onlooker) -> Snapshot {
         self.0.clone()
     }
 

@@ -42,7 +42,7 @@ mod life;
 #[cfg(test)]
 mod tests;
 
-pub use cgroup_table::{CgroupCounts, CgroupTable, Heard, MAX_CROWD, TableSettings};
+pub use cgroup_table::{CgroupCounts, CgroupTable, Heard, MAX_CROWD, Onlooker, TableSettings};
 pub use container_ref::ContainerRef;
 pub use identity::{Container, Identity, Names, Qos};
 pub use life::LifeNote;

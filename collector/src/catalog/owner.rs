@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::Identity;
+use super::{Identity, cgroup_table::Looks};
 use crate::host::{CgroupKey, clock::Ktime};
 
 /// The cgroups of one path. On a hybrid host each hierarchy has one of its own; they are the same
@@ -29,8 +29,8 @@ pub struct Owner {
     pub(super) previous_end: Option<SystemTime>,
     /// When the last of its cgroups went.
     pub(super) exited: Option<(Ktime, SystemTime)>,
-    /// Scrapes since then.
-    pub(super) scrapes: u32,
+    /// Who has looked since then.
+    pub(super) looks: Looks,
 }
 
 /// Names an owner in the table. Never used again.
@@ -60,9 +60,6 @@ impl OwnerId {
 /// How many removed cgroups of one path are remembered. More are only there when the path comes and
 /// goes many times within the retention.
 const MAX_GONE: usize = 16;
-
-/// Scrapes that a tombstone is kept for at least.
-const MIN_SCRAPES: u32 = 2;
 
 impl Owner {
     /// When it went; `None` while it is there.
@@ -134,10 +131,9 @@ impl Owner {
     }
 
     /// Whether its time as a tombstone is over.
-    pub(super) fn is_due(&self, now: Ktime, retention: Duration) -> bool {
-        self.exited.is_some_and(|(exited, _)| {
-            self.scrapes >= MIN_SCRAPES && now.0.saturating_sub(exited.0) >= retention
-        })
+    pub(super) fn is_over(&self, now: Ktime, retention: Duration) -> bool {
+        let exited = self.exited.map(|(exited, _)| exited);
+        exited.is_some_and(|exited| now.0.saturating_sub(exited.0) >= retention)
     }
 
     /// Takes a cgroup off the live ones. Whether it was the last.
@@ -151,7 +147,7 @@ impl Owner {
         let last = self.live.is_empty();
         if last {
             self.exited = Some(now);
-            self.scrapes = 0;
+            self.looks = Looks::default();
         }
         last
     }

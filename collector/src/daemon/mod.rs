@@ -55,6 +55,8 @@ pub mod trace_forwarder;
 
 pub mod source;
 
+pub mod stop_signals;
+
 pub mod run;
 
 use std::process::ExitCode;

@@ -6,6 +6,7 @@
 
 use std::{
     collections::BTreeMap,
+    pin::pin,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -14,11 +15,12 @@ use opentelemetry_proto::tonic::{metrics::v1::ResourceMetrics, trace::v1::Resour
 use tokio::{
     sync::oneshot,
     task::spawn_blocking,
-    time::{MissedTickBehavior, interval},
+    time::{MissedTickBehavior, interval, timeout},
 };
 
 use super::{config::OtlpConfig, exit::Failure};
 use crate::{
+    catalog::Onlooker,
     error_chain,
     export::{
         Source,
@@ -32,6 +34,9 @@ use crate::{
 
 /// How long what waits may be sent when the daemon ends.
 const GRACE: Duration = Duration::from_millis(400);
+
+/// How long each of the last looks may take: the one under way, and the one at the end.
+const LAST_LOOK: Duration = Duration::from_millis(500);
 
 /// Outboxes for what is configured to be sent.
 #[must_use]
@@ -185,13 +190,24 @@ async fn send_metrics(work: Option<MetricsWork>, ended: impl Future<Output = ()>
         // The first comes at once, when nothing has been read yet.
         ticks.tick().await;
         tokio::pin!(ended);
-        let mut is_last = false;
-        while !is_last {
+        loop {
             tokio::select! {
                 _ = ticks.tick() => {}
-                () = &mut ended => is_last = true,
+                () = &mut ended => break,
             }
-            encoder = put(encoder, &source, &outbox).await;
+            let mut making = pin!(put(encoder, &source, &outbox));
+            tokio::select! {
+                made = &mut making => encoder = made,
+                () = &mut ended => {
+                    encoder = timeout(LAST_LOOK, making).await.unwrap_or_default();
+                    break;
+                }
+            }
+        }
+        // One that takes longer finds the outbox closed, which counts it.
+        let last = put(encoder, &source, &outbox);
+        if timeout(LAST_LOOK, last).await.is_err() {
+            tracing::warn!("the last metrics are not sent: to make them took too long");
         }
         outbox.close();
     };
@@ -207,7 +223,7 @@ async fn put(
     let mut encoder = encoder?;
     let (source, outbox) = (Arc::clone(source), Arc::clone(outbox));
     let made = spawn_blocking(move || {
-        match encoder.encode(source.snapshot(), &disks()) {
+        match encoder.encode(source.snapshot(Onlooker::Exporter), &disks()) {
             Ok(parcels) => parcels.into_iter().for_each(|parcel| {
                 // What finds no room is counted there.
                 outbox.put(parcel);

@@ -8,10 +8,7 @@ use std::{
 };
 
 use collector_common::signal::Signal;
-use tokio::{
-    net::TcpListener,
-    signal::unix::{SignalKind, signal},
-};
+use tokio::{net::TcpListener, time::timeout};
 
 use super::{
     cgroup_files::{CgroupFiles, FileSources, ReadPlan},
@@ -31,12 +28,13 @@ use super::{
     runtime_thread::RuntimeThread,
     source::DaemonSource,
     state::State,
+    stop_signals::StopSignals,
     trace_forwarder::thread::ForwarderThread,
 };
 use crate::{
     attach::{Attached, ProgramState, SignalState},
     catalog::{MAX_CROWD, Recognizer},
-    drain::{DrainError, Drainer},
+    drain::Drainer,
     error_chain,
     export::{self, otlp::OwnResource},
     host::{
@@ -56,7 +54,10 @@ use crate::{
 /// How long the HTTP server may take to finish what it is sending.
 const HTTP_GRACE: Duration = Duration::from_millis(500);
 
-/// Runs until SIGTERM or SIGINT.
+/// How often it is looked whether a thread has ended the daemon.
+const STOP_EVERY: Duration = Duration::from_millis(200);
+
+/// Runs until SIGTERM, SIGINT or SIGHUP.
 pub fn run(config: &Config) -> Result<(), Failure> {
     require_privileges(Privileges::of_this_process())?;
     require_open_files(DescriptorBudget::limit_of_this_process())?;
@@ -124,9 +125,9 @@ pub fn run(config: &Config) -> Result<(), Failure> {
     thread::scope(|threads| {
         // Dropped at the end of this, however that comes about.
         let last_call = last_call;
-        if let Some(otlp) = otlp {
-            spawn(threads, "otlp", &state, || otlp.run(&state.otlp))?;
-        }
+        let otlp = otlp
+            .map(|otlp| spawn(threads, "otlp", &state, || otlp.run(&state.otlp)))
+            .transpose()?;
         let drain = spawn(threads, "drain", &state, || drain.run())?;
         let forwarder = forwarder
             .map(|forwarder| spawn(threads, "forwarder", &state, || forwarder.run()))
@@ -151,30 +152,31 @@ pub fn run(config: &Config) -> Result<(), Failure> {
         });
         state.stop();
         runtime.shutdown_timeout(HTTP_GRACE);
-        let outcome = drain.join();
-        if let Some(Ok(lives)) = lives.map(ScopedJoinHandle::join) {
-            lives.finish();
-        }
-        others.into_iter().chain(forwarder).for_each(end);
+        let drained = join(drain);
+        let finished = lives.map(join).transpose().map(|lives| {
+            if let Some(lives) = lives {
+                lives.finish();
+            }
+        });
+        let ended = others.into_iter().chain(forwarder).map(join);
+        let ended: Vec<_> = ended.chain([finished]).collect();
         // Nobody has anything more to send.
         drop(last_call);
+        let sent = otlp.map(join).transpose();
         served?;
-        drained(outcome)
+        drained?.map_err(|error| Failure::internal(&error))?;
+        ended.into_iter().collect::<Result<(), _>>()?;
+        sent.map(drop)
     })?;
     tracing::info!("stopped");
     Ok(())
 }
 
-/// How draining ended.
-fn drained(outcome: thread::Result<Result<(), DrainError>>) -> Result<(), Failure> {
-    let outcome = outcome
-        .map_err(|_panic| Failure::Internal("the drain thread panicked; see the log".to_owned()))?;
-    outcome.map_err(|error| Failure::internal(&error))
-}
-
-/// Waits for a thread's end. One that panicked has said so, and has ended the daemon.
-fn end<T>(thread: ScopedJoinHandle<'_, T>) {
-    drop(thread.join());
+/// Waits for a thread's end. One that panicked has ended the daemon, which is told by its exit status.
+fn join<T>(thread: ScopedJoinHandle<'_, T>) -> Result<T, Failure> {
+    let name = thread.thread().name().unwrap_or_default().to_owned();
+    let panicked = || Failure::Internal(format!("the {name} thread panicked; see the log"));
+    thread.join().map_err(|_panic| panicked())
 }
 
 /// What became of each signal; tells it, too.
@@ -377,35 +379,15 @@ fn stand_in_versions(mounts: &CgroupMounts) -> StandInVersions {
     }
 }
 
-/// The signals that end the daemon.
-struct StopSignals {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-}
-
-impl StopSignals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    /// Waits for one of them, or for a thread that ended for a reason of its own.
-    async fn wait(mut self, state: &State) {
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => break,
-                _ = self.interrupt.recv() => break,
-                () = tokio::time::sleep(Duration::from_millis(200)) => {
-                    if state.is_stopping() {
-                        break;
-                    }
-                }
-            }
+/// Waits for a signal, or for a thread that ended for a reason of its own.
+async fn wait_for_end(mut signals: StopSignals, state: &State) {
+    while !state.is_stopping() {
+        // Either is a reason to look.
+        if timeout(STOP_EVERY, signals.received()).await.is_ok() {
+            state.stop();
         }
-        state.stop();
     }
+    signals.end_at_once();
 }
 
 async fn serve(
@@ -414,7 +396,24 @@ async fn serve(
     state: &State,
     stop_signals: StopSignals,
 ) -> Result<(), Failure> {
-    export::serve(listener, source, stop_signals.wait(state))
+    export::serve(listener, source, wait_for_end(stop_signals, state))
         .await
         .map_err(|error| Failure::Internal(error_chain(&error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_panics_is_a_failure_and_is_named() {
+        let ended = thread::scope(|threads| {
+            let spawned = thread::Builder::new()
+                .name("reader".to_owned())
+                .spawn_scoped(threads, || panic!("it is over"));
+            join(spawned.expect("a thread"))
+        });
+        let failure = ended.expect_err("it panicked");
+        assert!(matches!(&failure, Failure::Internal(why) if why.contains("the reader thread")));
+    }
 }

@@ -12,7 +12,8 @@ use std::{
 
 use tokio::{
     sync::mpsc,
-    time::{MissedTickBehavior, interval},
+    task::{JoinHandle, spawn_blocking},
+    time::{MissedTickBehavior, interval, timeout},
 };
 
 use super::{
@@ -68,6 +69,9 @@ const ASK_EVERY: Duration = Duration::from_millis(250);
 /// The most containers without names that are looked at.
 const MAX_UNNAMED: usize = 4_096;
 
+/// How long a look for users' sockets is waited for before what else there is gets its turn.
+const QUICK: Duration = Duration::from_millis(200);
+
 /// How often it is looked whether the daemon stops.
 const STOP_EVERY: Duration = Duration::from_millis(200);
 
@@ -108,6 +112,10 @@ impl RuntimeThread {
                 tracing::warn!(
                     "containers have no names: cannot start what follows runtimes: {error}"
                 );
+                // The daemon goes on without them, and would end with this.
+                while !self.state.is_stopping() {
+                    self.state.sleep(STOP_EVERY);
+                }
                 return;
             }
         };
@@ -154,6 +162,7 @@ impl RuntimeThread {
             self.follow(&endpoint, None, &labels, discovery, &mut known);
         }
         let mut dropped = HashSet::new();
+        let mut users: Option<JoinHandle<Vec<Found>>> = None;
         let mut ticks = interval(discovery::INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -165,10 +174,21 @@ impl RuntimeThread {
                     tracing::warn!("{}: {reason}; it is not tried again", of.id);
                 }
             }
-            if self.config.discovery {
-                for Found { endpoint, user } in places::found(&self.host_root) {
-                    self.follow(&endpoint, user, &labels, discovery, &mut known);
-                }
+            if !self.config.discovery {
+                continue;
+            }
+            let mut found = places::found_of_host(&self.host_root);
+            let looking = users.get_or_insert_with(|| {
+                let host_root = self.host_root.clone();
+                spawn_blocking(move || places::found_of_users(&host_root))
+            });
+            // Homes can be where nobody answers.
+            if let Ok(looked) = timeout(QUICK, looking).await {
+                users = None;
+                found.extend(looked.unwrap_or_default());
+            }
+            for Found { endpoint, user } in found {
+                self.follow(&endpoint, user, &labels, discovery, &mut known);
             }
         }
     }

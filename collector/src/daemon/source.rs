@@ -7,12 +7,12 @@ use collector_common::signal::Signal;
 use super::{container_query::Inquiry, state::State};
 use crate::{
     attach::{OOM_LIMIT, SignalState},
-    catalog::details::Which,
+    catalog::{Onlooker, details::Which},
     export::{DetailsFuture, NameSets, Source},
     host::{
         block_devices,
         cgroup_mounts::Hierarchy,
-        clock::TimeAnchor,
+        clock::{Ktime, TimeAnchor},
         online_cpus,
         process::read_own_process,
         program_cost::{are_programs_measured, read_program_counters},
@@ -52,7 +52,7 @@ impl DaemonSource {
 }
 
 impl Source for DaemonSource {
-    fn snapshot(&self) -> Snapshot {
+    fn snapshot(&self, by: Onlooker) -> Snapshot {
         let accounts = self.state.accounts().clone();
         let measured = are_programs_measured();
         let programs = self
@@ -80,7 +80,9 @@ impl Source for DaemonSource {
         let (mut scrape, kata) = {
             let mut pipeline = self.state.pipeline();
             let kata = KataSnapshot::of(self.state.kata().clone(), pipeline.roster());
-            (pipeline.scrape(), kata)
+            let scrape = pipeline.scrape();
+            pipeline.note_look(by, Ktime::now());
+            (scrape, kata)
         };
         // Outside of the pipeline's lock: a cgroup that is just being read is waited for.
         self.state.readings.fill(&mut scrape);

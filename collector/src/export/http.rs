@@ -43,6 +43,7 @@ use super::{
 };
 use crate::{
     catalog::{
+        Onlooker,
         details::{Details, Which},
         provider::capability,
     },
@@ -85,8 +86,8 @@ const INDEX: &str = concat!(
 
 /// Where the endpoint has its answers from.
 pub trait Source: Send + Sync + 'static {
-    /// All numbers now. Called on a thread that may block.
-    fn snapshot(&self) -> Snapshot;
+    /// All numbers now, and who looks at them. Called on a thread that may block.
+    fn snapshot(&self, by: Onlooker) -> Snapshot;
 
     /// Which cgroups there are now, and were. Called on a thread that may block.
     fn listing(&self) -> Listing;
@@ -257,7 +258,13 @@ async fn metrics(State(endpoint): State<Arc<Endpoint>>, headers: HeaderMap) -> R
     spawn_blocking(move || {
         let source = &endpoint.source;
         let taken = |piece| sender.send(piece);
-        let result = encode_in_pieces(source.snapshot(), format, source.names(), disk_name, taken);
+        let result = encode_in_pieces(
+            source.snapshot(Onlooker::Scraper),
+            format,
+            source.names(),
+            disk_name,
+            taken,
+        );
         if let Err(error) = &result
             && !matches!(error, EncodeError::Unwanted)
         {

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, mem, sync::Arc, time::SystemTime};
 
-use super::{CgroupTable, Change, Moment};
+use super::{CgroupTable, Change, Looks, Moment};
 use crate::{
     catalog::{Identity, Names, Owner, OwnerId, path_text::path_text},
     host::{CgroupId, CgroupKey, HierarchyId, clock::Ktime},
@@ -134,7 +134,7 @@ impl CgroupTable {
                 made: Vec::new(),
                 previous_end: None,
                 exited: None,
-                scrapes: 0,
+                looks: Looks::default(),
             },
         );
         Some(id)
@@ -222,7 +222,7 @@ impl CgroupTable {
                 dropped = Some(id);
             } else if owner.live.is_empty() && owner.exited.is_none() {
                 owner.exited = Some(now);
-                owner.scrapes = 0;
+                owner.looks = Looks::default();
                 self.newly_exited.push(id);
             }
         }

@@ -17,9 +17,12 @@ mod changes;
 
 mod told;
 
+mod looks;
 mod tombstones;
 
 pub use changes::Walked;
+use looks::LastLooks;
+pub use looks::{Looks, Onlooker};
 pub use told::Heard;
 pub use tombstones::{Expired, MAX_CROWD};
 
@@ -29,7 +32,7 @@ pub struct TableSettings {
     /// How many owners there may be, and as many tombstones again; further cgroups get no identity of
     /// their own.
     pub max_owners: usize,
-    /// How long a tombstone stays, if it was scraped twice meanwhile.
+    /// How long a tombstone stays, if those who look have seen it meanwhile.
     pub retention: Duration,
     /// 1 or 2: the version of the hierarchy that tasks are attributed in.
     pub cgroup_version: u8,
@@ -80,6 +83,7 @@ pub struct CgroupTable {
     refused: HashSet<CgroupKey>,
     /// Tombstones that went before their time.
     evicted: u64,
+    last_looks: LastLooks,
     /// Owners whose last cgroup went, until they are asked for.
     newly_exited: Vec<OwnerId>,
 }
@@ -97,6 +101,7 @@ impl CgroupTable {
             next_owner: 0,
             refused: HashSet::new(),
             evicted: 0,
+            last_looks: LastLooks::default(),
             newly_exited: Vec::new(),
         }
     }

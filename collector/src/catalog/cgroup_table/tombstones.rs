@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use super::CgroupTable;
+use super::{CgroupTable, Onlooker};
 use crate::{
     catalog::OwnerId,
     host::{CgroupKey, clock::Ktime},
@@ -43,7 +43,8 @@ impl CgroupTable {
             let Some(owner) = self.owners.get(&id) else {
                 continue;
             };
-            let is_due = owner.is_due(now, self.settings.retention);
+            let is_due = owner.is_over(now, self.settings.retention)
+                && self.last_looks.are_enough(owner.looks, now);
             if is_due || index < too_many {
                 let (path, ended) = (owner.path.clone(), owner.exited());
                 let is_early = !is_due;
@@ -74,14 +75,12 @@ impl CgroupTable {
         keys
     }
 
-    /// Says that everything was scraped once more.
-    pub fn note_scrape(&mut self) {
-        for owner in self
-            .owners
-            .values_mut()
-            .filter(|owner| owner.exited.is_some())
-        {
-            owner.scrapes = owner.scrapes.saturating_add(1);
+    /// Says that somebody has looked at everything once more.
+    pub fn note_look(&mut self, by: Onlooker, now: Ktime) {
+        self.last_looks.note(by, now);
+        let owners = self.owners.values_mut();
+        for owner in owners.filter(|owner| owner.exited.is_some()) {
+            owner.looks.note(by);
         }
     }
 

@@ -9,6 +9,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use nix::sys::statfs::{AUTOFS_SUPER_MAGIC, statfs};
+
 use super::{Endpoint, Protocol};
 
 /// Sockets below the host's `/`, and what is spoken there.
@@ -59,9 +61,11 @@ const SOCKETS: [(Protocol, &str); 25] = [
 const USERS_SOCKETS: [(Protocol, &str, &str); 4] = [
     (Protocol::Docker, "run/user", "docker.sock"),
     (Protocol::Podman, "run/user", "podman/podman.sock"),
-    (Protocol::Docker, "home", ".docker/desktop/docker.sock"),
-    (Protocol::Docker, "home", ".docker/run/docker.sock"),
+    (Protocol::Docker, HOMES, ".docker/desktop/docker.sock"),
+    (Protocol::Docker, HOMES, ".docker/run/docker.sock"),
 ];
+
+const HOMES: &str = "home";
 
 /// Users that are looked at.
 const MAX_USERS: usize = 256;
@@ -75,39 +79,53 @@ pub struct Found {
     pub user: Option<u32>,
 }
 
-/// The sockets that are there, each once for each protocol: `/var/run` is `/run` on most hosts. In a user's
-/// folder only that user's own sockets count, and no links: anyone could make one to another's.
+/// The host's sockets that are there, each once for each protocol: `/var/run` is `/run` on most hosts.
 #[must_use]
-pub fn found(host_root: &Path) -> Vec<Found> {
-    let fixed = SOCKETS
+pub fn found_of_host(host_root: &Path) -> Vec<Found> {
+    let mut seen = HashSet::new();
+    SOCKETS
         .iter()
         .map(|(protocol, socket)| (*protocol, host_root.join(socket)))
         .filter(|(_, socket)| is_socket(socket))
-        .map(|(protocol, socket)| (protocol, socket, None));
-    let of_users = USERS_SOCKETS.iter().flat_map(|(protocol, folder, socket)| {
-        folders(&host_root.join(folder))
-            .into_iter()
-            .filter_map(move |folder| {
-                let socket = folder.join(socket);
-                let user = owner_of_both(&folder, &socket)?;
-                Some((*protocol, socket, (user != 0).then_some(user)))
-            })
-    });
-    let mut seen = HashSet::new();
-    fixed
-        .chain(of_users)
-        .filter(|(protocol, socket, _)| {
+        .filter(|(protocol, socket)| {
             let canonical = fs::canonicalize(socket).unwrap_or_else(|_| socket.clone());
             seen.insert((*protocol, canonical))
         })
-        .map(|(protocol, socket, user)| Found {
+        .map(|(protocol, socket)| Found::new(protocol, &socket, None))
+        .collect()
+}
+
+/// The sockets of users that are there. In a user's folder only that user's own count, and no links: anyone
+/// could make one to another's. It can take as long as a file server that does not answer.
+#[must_use]
+pub fn found_of_users(host_root: &Path) -> Vec<Found> {
+    let sockets = USERS_SOCKETS.iter().flat_map(|(protocol, of, socket)| {
+        let folder = host_root.join(of);
+        let folders = if *of == HOMES {
+            homes(&folder)
+        } else {
+            folders(&folder)
+        };
+        folders.into_iter().filter_map(move |folder| {
+            let socket = folder.join(socket);
+            let user = owner_of_both(&folder, &socket)?;
+            let user = (user != 0).then_some(user);
+            Some(Found::new(*protocol, &socket, user))
+        })
+    });
+    sockets.collect()
+}
+
+impl Found {
+    fn new(protocol: Protocol, socket: &Path, user: Option<u32>) -> Self {
+        Self {
             endpoint: Endpoint {
                 protocol,
                 address: socket.to_string_lossy().into_owned(),
             },
             user,
-        })
-        .collect()
+        }
+    }
 }
 
 /// The places that are looked at, for people; what is below `/var/run` is below `/run` too.
@@ -130,6 +148,21 @@ fn folders(folder: &Path) -> Vec<PathBuf> {
     entries.map(|entry| entry.path()).take(MAX_USERS).collect()
 }
 
+/// Homes that lie where all do. To look into one that is mounted by itself asks its server, and into one that is
+/// not yet mounted mounts it.
+fn homes(folder: &Path) -> Vec<PathBuf> {
+    use std::os::unix::fs::MetadataExt as _;
+    let mounts_on_demand =
+        statfs(folder).is_ok_and(|of| of.filesystem_type() == AUTOFS_SUPER_MAGIC);
+    let device = fs::symlink_metadata(folder).map(|of| of.dev());
+    let Some(device) = device.ok().filter(|_| !mounts_on_demand) else {
+        return Vec::new();
+    };
+    let mut homes = folders(folder);
+    homes.retain(|home| fs::symlink_metadata(home).is_ok_and(|of| of.dev() == device));
+    homes
+}
+
 fn is_socket(path: &Path) -> bool {
     use std::os::unix::fs::FileTypeExt as _;
     fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket())
@@ -140,7 +173,7 @@ fn is_socket(path: &Path) -> bool {
 pub fn user_of(host_root: &Path, address: &str) -> Option<u32> {
     use std::os::unix::fs::MetadataExt as _;
     let is_in = |folder| Path::new(address).starts_with(host_root.join(folder));
-    let is_users = ["run/user", "home"].into_iter().any(is_in);
+    let is_users = ["run/user", HOMES].into_iter().any(is_in);
     let owner = fs::metadata(address).ok().filter(|_| is_users)?.uid();
     (owner != 0).then_some(owner)
 }
@@ -164,15 +197,18 @@ mod tests {
     fn sockets_are_found_where_they_are_each_once_and_nothing_else_is() {
         let host = tempfile::tempdir().unwrap();
         let root = host.path();
+        let found = |root| [found_of_host(root), found_of_users(root)].concat();
         assert_eq!(found(root), []);
         fs::create_dir_all(root.join("run/user/1000/podman")).unwrap();
         fs::create_dir_all(root.join("run/k3s/containerd")).unwrap();
         fs::create_dir_all(root.join("var")).unwrap();
+        fs::create_dir_all(root.join("home/somebody/.docker/run")).unwrap();
         symlink("../run", root.join("var/run")).unwrap();
         let bind = |socket: &str| UnixListener::bind(root.join(socket)).unwrap();
         let _listeners = [
             bind("run/docker.sock"),
             bind("run/user/1000/podman/podman.sock"),
+            bind("home/somebody/.docker/run/docker.sock"),
             bind("run/k3s/containerd/containerd.sock"),
         ];
         fs::create_dir_all(root.join("run/crio")).unwrap();
@@ -190,6 +226,7 @@ mod tests {
             (Protocol::Containerd, "run/k3s/containerd/containerd.sock"),
             (Protocol::Cri, "run/k3s/containerd/containerd.sock"),
             (Protocol::Podman, "run/user/1000/podman/podman.sock"),
+            (Protocol::Docker, "home/somebody/.docker/run/docker.sock"),
         ];
         let expected = expected.map(|(protocol, socket)| (protocol, socket.to_owned()));
         assert_eq!(found, expected);

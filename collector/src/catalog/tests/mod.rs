@@ -12,7 +12,7 @@ use std::{
 use proptest::prelude::*;
 
 use super::{
-    CgroupTable, Recognizer, TableSettings,
+    CgroupTable, Onlooker, Recognizer, TableSettings,
     cgroup_table::{Moment, Walked},
 };
 use crate::host::{CgroupId, CgroupKey, HierarchyId, clock::Ktime};
@@ -204,17 +204,40 @@ fn a_walk_adds_and_closes_but_does_not_overrule_what_came_after_it_began() {
 fn a_tombstone_stays_for_its_time_and_two_scrapes() {
     let mut table = table();
     table.insert(key(1), b"/a", at(1));
-    table.note_scrape();
+    table.note_look(Onlooker::Scraper, at(1).0);
     table.remove(key(1), at(2));
     assert_eq!(table.expire(at(1000).0), []);
-    table.note_scrape();
+    table.note_look(Onlooker::Scraper, at(3).0);
     assert_eq!(table.expire(at(1000).0), []);
-    table.note_scrape();
+    table.note_look(Onlooker::Scraper, at(4).0);
     assert_eq!(table.expire(at(301).0), []);
     let expired = table.expire(at(302).0);
     assert_eq!((expired.len(), expired[0].is_early), (1, false));
     assert_eq!(expired[0].keys, [key(1)]);
     assert!(table.owner_of(key(1)).is_none());
+}
+
+#[test]
+fn a_tombstone_waits_for_scrapes_and_exports_where_there_are_both_and_not_for_who_is_gone() {
+    let gone = |looks: &[(Onlooker, u64)], now: u64| {
+        let mut table = table();
+        table.insert(key(1), b"/a", at(1));
+        table.note_look(Onlooker::Scraper, at(1).0);
+        table.note_look(Onlooker::Exporter, at(1).0);
+        table.remove(key(1), at(2));
+        for (by, second) in looks {
+            table.note_look(*by, at(*second).0);
+        }
+        table.expire(at(now).0).len() == 1
+    };
+    let scraped = [(Onlooker::Scraper, 3), (Onlooker::Scraper, 4)];
+    let sent = (Onlooker::Exporter, 5);
+    assert!(!gone(&scraped, 1000), "not sent yet");
+    assert!(!gone(&[scraped[0], sent, sent, sent], 1000), "scraped once");
+    assert!(gone(&[scraped[0], scraped[1], sent], 1000));
+    // Who has not looked for hours does not look any more; who never did is nobody.
+    assert!(gone(&scraped, 10_000));
+    assert!(!gone(&[], 10_000));
 }
 
 #[test]

@@ -118,7 +118,12 @@ impl Search {
         if config.catalog.discovery {
             let told = ecs::endpoint_in(|name| std::env::var(name).ok());
             places.extend(told.map(|of| (of, Found::Environment)));
-            let known = places::found(&config.host_root);
+            let host_root = &config.host_root;
+            let known = [
+                places::found_of_host(host_root),
+                places::found_of_users(host_root),
+            ];
+            let known = known.concat();
             places.extend(known.into_iter().map(|of| (of.endpoint, Found::KnownPlace)));
         }
         let mut seen = HashSet::new();

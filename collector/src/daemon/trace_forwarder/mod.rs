@@ -10,13 +10,10 @@ mod way;
 
 use std::{io, path::Path, sync::Arc, time::Duration};
 
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    time::{MissedTickBehavior, interval},
-};
+use tokio::time::{MissedTickBehavior, interval};
 
 use self::{options::ForwarderArgs, way::Way};
-use super::{config::otlp::OtelEnvironment, exit::Failure, logging};
+use super::{config::otlp::OtelEnvironment, exit::Failure, logging, stop_signals::StopSignals};
 use crate::{
     error_chain,
     export::otlp::OwnResource,
@@ -56,8 +53,7 @@ pub fn run(args: &ForwarderArgs) -> Result<(), Failure> {
 
 async fn forward(args: &ForwarderArgs) -> Result<(), Failure> {
     let internal = |error| Failure::internal(&error);
-    let mut terminate = signal(SignalKind::terminate()).map_err(internal)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(internal)?;
+    let mut stop_signals = StopSignals::new().map_err(internal)?;
     let environment = OtelEnvironment::of_this_process();
     let mut warnings = Vec::new();
     let told = environment.resource(&mut warnings);
@@ -74,8 +70,7 @@ async fn forward(args: &ForwarderArgs) -> Result<(), Failure> {
         let probed = tokio::select! {
             probed = way.sender.probe() => probed,
             // A collector that says nothing is not waited for then.
-            _ = terminate.recv() => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
+            () = stop_signals.received() => return Ok(()),
         };
         probed.map_err(|error| {
             Failure::Unavailable(format!(
@@ -109,12 +104,12 @@ async fn forward(args: &ForwarderArgs) -> Result<(), Failure> {
     let account = || outbox.as_ref().map(|outbox| outbox.account());
     let sending = way.map(|way| tokio::spawn(async move { way.sender.run(GRACE).await }));
     let failed = tokio::select! {
-        _ = terminate.recv() => Ok(()),
-        _ = interrupt.recv() => Ok(()),
+        () = stop_signals.received() => Ok(()),
         () = tell(&tally, account) => Ok(()),
         error = failed(printing.as_mut()) => Err(not_printed(&error)),
     };
     // Guests first: then nothing more comes.
+    stop_signals.end_at_once();
     drop(forwarder);
     if let (Some(outbox), Some(sending)) = (&outbox, sending) {
         outbox.close();

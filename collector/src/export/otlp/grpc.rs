@@ -11,7 +11,7 @@ use prost::{
     bytes::{Buf as _, BufMut as _},
 };
 use tonic::{
-    Request, Status,
+    Code, Request, Status,
     client::Grpc,
     codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder},
     metadata::MetadataMap,
@@ -76,6 +76,11 @@ impl GrpcTransport {
     pub(super) async fn send<P: Sendable>(&self, body: Bytes) -> Attempt {
         match self.call::<P>(body).await {
             Ok(answer) => Attempt::Taken(Taken::of::<P>(answer)),
+            // Whoever answers at length took it, as over HTTP.
+            Err(status) if is_too_long(&status) => Attempt::Taken(Taken {
+                rejected: 0,
+                message: format!("(what it answers has more than {MAX_ANSWER} bytes)"),
+            }),
             Err(status) => Attempt::of_status(&status),
         }
     }
@@ -96,6 +101,13 @@ impl GrpcTransport {
             .await;
         answer.map(tonic::Response::into_inner)
     }
+}
+
+/// Whether an answer has more bytes than are taken. It is told apart from a collector's own refusal of what has too many
+/// by the limit, which is not one that collectors have.
+fn is_too_long(status: &Status) -> bool {
+    let limit = format!("the limit is: {MAX_ANSWER} bytes");
+    status.code() == Code::OutOfRange && status.message().ends_with(&limit)
 }
 
 /// The codec of requests that are encoded already, and of answers that are messages.

@@ -143,7 +143,8 @@ impl<P: Sendable> Sender<P> {
                     self.tell_lost(&why, told);
                     let delay = backoff.next().unwrap_or(LONGEST_DELAY);
                     let pause = after.unwrap_or_default().min(LONGEST_PAUSE);
-                    if begun.elapsed() + delay.max(pause) > self.settings.retry_for {
+                    // The pause that the collector wants is waited for in any case: it is asked once after it.
+                    if begun.elapsed() + delay > self.settings.retry_for {
                         sending.lost(OtlpLoss::GaveUp);
                         // What comes next leaves it alone as well.
                         sleep(pause).await;

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::{Life, OTHER, Pipeline, Scrape};
 use crate::{
-    catalog::{ContainerRef, Identity, Names, Owner, OwnerId, RuntimeContainer},
+    catalog::{ContainerRef, Identity, Names, Onlooker, Owner, OwnerId, RuntimeContainer},
     drain::InFlight,
     host::{CgroupKey, clock::Ktime},
     reconcile::{
@@ -16,7 +16,7 @@ use crate::{
 };
 
 impl Pipeline {
-    /// All numbers as they are now; counts as a scrape.
+    /// All numbers as they are now. Whoever looks at them says so: see [`note_look`](Self::note_look).
     pub fn scrape(&mut self) -> Scrape {
         let owners: Vec<_> = self.table.owners().collect();
         let (mut cgroups, mut lives): (Vec<_>, Vec<_>) = owners
@@ -29,13 +29,17 @@ impl Pipeline {
             cgroups.push(other);
             lives.push(None);
         }
-        self.table.note_scrape();
         Scrape {
             cgroups,
             lives,
             counts: self.table.counts(),
             events_overflowed: self.windows.overflowed(),
         }
+    }
+
+    /// Says that somebody has looked at all numbers: what is gone is kept until all have who look.
+    pub fn note_look(&mut self, by: Onlooker, now: Ktime) {
+        self.table.note_look(by, now);
     }
 
     /// Which cgroups there are, without their readings, the latest life of each, and how many found no

@@ -16,9 +16,9 @@ use collector_common::{
     sample::{BatchHeader, BlockSample, SchedSample},
 };
 
-use super::{Pipeline, PipelineSettings, snapshot::CgroupStats};
+use super::{Pipeline, PipelineSettings, Scrape, snapshot::CgroupStats};
 use crate::{
-    catalog::Recognizer,
+    catalog::{Onlooker, Recognizer},
     drain::{Batch, CgroupChange, Event, Samples, Sink as _},
     host::{
         CgroupId, CgroupKey, HierarchyId,
@@ -127,8 +127,14 @@ fn remove(pipeline: &mut Pipeline, id: u64, path: &str, second: u64) {
     tell(pipeline, CgroupChange::Removed, key(id), path, second);
 }
 
+/// What a scrape has, and that there was one.
+fn scraped(pipeline: &mut Pipeline) -> Scrape {
+    pipeline.note_look(Onlooker::Scraper, Ktime::from_ns(0));
+    pipeline.scrape()
+}
+
 fn rows(pipeline: &mut Pipeline) -> Vec<CgroupStats> {
-    let mut rows = pipeline.scrape().cgroups;
+    let mut rows = scraped(pipeline).cgroups;
     rows.sort_by(|a, b| a.identity.path.cmp(&b.identity.path));
     rows
 }

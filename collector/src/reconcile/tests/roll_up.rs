@@ -37,8 +37,7 @@ fn remove(pipeline: &mut Pipeline, id: u64, second: u64) {
 }
 
 fn expire(pipeline: &mut Pipeline, second: u64) {
-    pipeline.scrape();
-    pipeline.scrape();
+    let _scrapes = [super::scraped(pipeline), super::scraped(pipeline)];
     pipeline.expire(Ktime::from_ns(second * 1_000_000_000));
 }
 

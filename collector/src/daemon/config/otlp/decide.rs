@@ -423,6 +423,11 @@ fn endpoint(
     if authority.as_str().contains('@') {
         return Err("has a user in it, whom OTLP has in a header");
     }
+    // What is no port would be left out, and the data would go to the scheme's own.
+    let has_port = authority.as_str() != authority.host();
+    if has_port && authority.port_u16().is_none_or(|port| port == 0) {
+        return Err("has a port that is none: from 1 to 65535");
+    }
     let path = match protocol {
         // Each method has its own.
         OtlpProtocol::Grpc => "/".to_owned(),

@@ -245,6 +245,9 @@ fn what_data_would_go_astray_by_is_refused_with_its_name_the_reason_and_the_reme
         ),
         (&[(ENDPOINT, "ftp://host")], &[ENDPOINT, "ftp", "https://"]),
         (&[(ENDPOINT, "http://")], &[ENDPOINT, "write it like"]),
+        (&[(ENDPOINT, "http://host:431800")], &[ENDPOINT, "port"]),
+        (&[(ENDPOINT, "http://host:")], &[ENDPOINT, "port"]),
+        (&[(ENDPOINT, "https://[::1]:0/x")], &[ENDPOINT, "port"]),
         (&[(HEADERS, "no value")], &[HEADERS, "part 1", "key=value"]),
         (
             &[(HEADERS, "a=b,c d=e")],

@@ -165,16 +165,22 @@ async fn a_collector_that_wants_to_be_left_alone_is() {
 }
 
 #[tokio::test]
-async fn what_would_wait_for_longer_than_it_is_tried_is_given_up() {
-    let address = answering(|number| match number {
-        1 => answer("503 Service Unavailable\r\nretry-after: 2", b""),
-        _ => answer("200 OK", b""),
-    })
-    .await;
-    let mut settings = settings(OtlpProtocol::HttpProtobuf, &address);
-    settings.retry_for = Duration::from_secs(1);
-    let account = send(&settings, 3).await;
-    assert_eq!(account.lost[OtlpLoss::GaveUp as usize], 3);
+async fn a_pause_longer_than_something_is_tried_is_waited_for_with_one_more_try() {
+    for (refusals, sent) in [(1, 3), (2, 0)] {
+        let address = answering(move |number| {
+            if number <= refusals {
+                answer("503 Service Unavailable\r\nretry-after: 2", b"")
+            } else {
+                answer("200 OK", b"")
+            }
+        })
+        .await;
+        let mut settings = settings(OtlpProtocol::HttpProtobuf, &address);
+        settings.retry_for = Duration::from_secs(1);
+        let account = send(&settings, 3).await;
+        let gave_up = account.lost[OtlpLoss::GaveUp as usize];
+        assert_eq!((account.sent, gave_up), (sent, 3 - sent));
+    }
 }
 
 #[tokio::test]

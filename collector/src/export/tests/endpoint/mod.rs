@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     catalog::{
-        ContainerRef, Runtime, RuntimeMetadata,
+        ContainerRef, Onlooker, Runtime, RuntimeMetadata,
         details::{Details, Known, Which},
         provider::{
             capability::{self, CollectError},
@@ -89,7 +89,7 @@ impl Numbers {
 }
 
 impl Source for Numbers {
-    fn snapshot(&self) -> Snapshot {
+    fn snapshot(&self, _: Onlooker) -> Snapshot {
         self.change_gate(|gate| gate.waiting += 1);
         self.wait_until(|gate| gate.open);
         self.change_gate(|gate| gate.waiting -= 1);
