@@ -4,6 +4,7 @@ use std::{io::ErrorKind, time::Duration};
 
 use collector_tests::{
     daemon::cgscope_binary,
+    is_emulated,
     kata_agent::{BEGIN_NS, TraceForwarder, frame, span, trace_id},
     note, skipped,
 };
@@ -26,6 +27,12 @@ async fn has_loopback() -> bool {
     matches!(connected, Ok(Ok(_)))
 }
 
+/// The machines of `cargo xtask vm` have it: a test that is skipped there too would be run nowhere.
+fn skipped_here(why: &str) {
+    assert!(!is_emulated(), "{why}, and no other machine can");
+    skipped(why);
+}
+
 async fn agent(port: u32) -> VsockStream {
     let to = VsockAddr::new(VMADDR_CID_LOCAL, port);
     VsockStream::connect(to).await.expect("a forwarder")
@@ -34,7 +41,7 @@ async fn agent(port: u32) -> VsockStream {
 #[tokio::test]
 async fn agents_that_speak_at_once_over_vsock_are_heard_each_and_a_hostile_one_is_ended() {
     if !has_loopback().await {
-        skipped("this kernel has no vsock_loopback: the virtual machines' kernels do");
+        skipped_here("this kernel has no vsock_loopback: the virtual machines' kernels do");
         return;
     }
     let port = 20_240 + std::process::id() % 10_000;
@@ -115,7 +122,7 @@ async fn agents_that_speak_at_once_over_vsock_are_heard_each_and_a_hostile_one_i
 #[tokio::test]
 async fn root_without_capabilities_takes_spans_over_vsock_and_is_not_let_beside_a_sandbox() {
     if VsockListener::bind(VsockAddr::new(VMADDR_CID_ANY, u32::MAX)).is_err() {
-        skipped("this kernel has no VSOCK");
+        skipped_here("this kernel has no VSOCK: the virtual machines' kernels do");
         return;
     }
     let bare = || {

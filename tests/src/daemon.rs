@@ -4,7 +4,7 @@ use std::{
     io::Read as _,
     net::TcpListener,
     path::PathBuf,
-    process::{Child, Command, ExitStatus, Output, Stdio},
+    process::{Child, ChildStderr, Command, ExitStatus, Stdio},
     sync::MutexGuard,
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -16,6 +16,12 @@ use nix::{
 };
 
 use crate::exposition::Exposition;
+
+/// What is told to end, or should end at once, has ended after a fraction of this.
+const END_TIME: Duration = Duration::from_mins(1);
+
+/// How often is looked whether it has: what it took is measured.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// A daemon that serves; killed when this is dropped.
 #[derive(Debug)]
@@ -103,12 +109,7 @@ impl Daemon {
             .stderr(Stdio::piped())
             .spawn()
             .expect("cgscope starts");
-        let mut stderr = child.stderr.take().expect("is piped");
-        let log = thread::spawn(move || {
-            let mut log = Vec::new();
-            stderr.read_to_end(&mut log).expect("its log");
-            String::from_utf8_lossy(&log).into_owned()
-        });
+        let log = read_log(child.stderr.take());
         let mut daemon = Self {
             _alone: alone,
             child,
@@ -170,7 +171,7 @@ impl Daemon {
         }
     }
 
-    /// Stops it as an init system would; how it ended, how long that took, and its log.
+    /// Stops it as an init system would; how it ended, how long that took, and its log. Panics when it goes on.
     #[must_use]
     pub fn stop(mut self) -> (ExitStatus, Duration, String) {
         let start = Instant::now();
@@ -179,8 +180,12 @@ impl Daemon {
             Signal::SIGTERM,
         )
         .expect("it runs");
-        let status = self.child.wait().expect("it ends");
-        (status, start.elapsed(), self.log())
+        let status = end_of(&mut self.child);
+        let took = start.elapsed();
+        let log = self.log();
+        let status =
+            status.unwrap_or_else(|| panic!("cgscope goes on after SIGTERM; its log: {log}"));
+        (status, took, log)
     }
 
     /// All of it, once the daemon has ended.
@@ -198,12 +203,45 @@ impl Drop for Daemon {
     }
 }
 
-/// Runs `cgscope` with arguments that should make it end at once.
+/// Runs `cgscope` with arguments that should make it end at once. Panics when it goes on.
 #[must_use]
 pub fn run_to_end(arguments: &[&str]) -> (i32, String) {
-    let Output { status, stderr, .. } = cgscope().args(arguments).output().expect("cgscope starts");
-    (
-        status.code().unwrap_or(-1),
-        String::from_utf8_lossy(&stderr).into_owned(),
-    )
+    let mut child = cgscope()
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("cgscope starts");
+    let log = read_log(child.stderr.take());
+    let status = end_of(&mut child);
+    let log = log.join().expect("its log");
+    let status = status.unwrap_or_else(|| panic!("cgscope {arguments:?} goes on; its log: {log}"));
+    (status.code().unwrap_or(-1), log)
+}
+
+/// Waits until a program ends. One that does not is killed, and has no status.
+pub(crate) fn end_of(child: &mut Child) -> Option<ExitStatus> {
+    let start = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().expect("its status") {
+            return Some(status);
+        }
+        if start.elapsed() > END_TIME {
+            child.kill().expect("it runs");
+            child.wait().expect("it is killed");
+            return None;
+        }
+        thread::sleep(LOOK_AGAIN);
+    }
+}
+
+/// Reads a log while it is written, to its end.
+fn read_log(stderr: Option<ChildStderr>) -> JoinHandle<String> {
+    let mut stderr = stderr.expect("is piped");
+    thread::spawn(move || {
+        let mut log = Vec::new();
+        stderr.read_to_end(&mut log).expect("its log");
+        String::from_utf8_lossy(&log).into_owned()
+    })
 }

@@ -26,7 +26,7 @@ use opentelemetry_of_kata::{
     },
 };
 
-use crate::daemon::cgscope;
+use crate::daemon::{cgscope, end_of};
 
 /// Lines of a program that wait to be looked at: more than a test makes.
 const MAX_LINES: usize = 1 << 16;
@@ -220,7 +220,8 @@ impl TraceForwarder {
         let start = Instant::now();
         let pid = self.pid().try_into().expect("a pid");
         kill(Pid::from_raw(pid), Signal::SIGTERM).expect("it runs");
-        (self.child.wait().expect("it ends"), start.elapsed())
+        let status = end_of(&mut self.child).expect("it ends");
+        (status, start.elapsed())
     }
 }
 

@@ -30,7 +30,7 @@ use opentelemetry_proto::tonic::{
 };
 use prost::Message;
 
-use crate::daemon::free_address;
+use crate::daemon::{end_of, free_address};
 
 /// Where the set-up has put it.
 const PROGRAM: &str = "CGSCOPE_TEST_ROTEL";
@@ -101,7 +101,7 @@ impl OtelCollector {
         if let Some(mut process) = self.process.take() {
             let pid = process.child.id().try_into().expect("a pid");
             kill(Pid::from_raw(pid), Signal::SIGTERM).expect("it runs");
-            process.child.wait().expect("it ends");
+            end_of(&mut process.child).expect("it ends");
         }
     }
 

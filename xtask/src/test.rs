@@ -5,12 +5,19 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::{self, BufRead as _, BufReader, Write as _},
-    process::Command,
+    io::{self, BufRead as _, BufReader, PipeReader},
+    os::unix::process::CommandExt as _,
+    process::{Child, Command, Stdio},
+    sync::mpsc::{self, Receiver, RecvTimeoutError},
+    thread,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, bail};
-use nix::unistd::Uid;
+use nix::{
+    sys::signal::{Signal, killpg},
+    unistd::{Pid, Uid},
+};
 
 use crate::{
     build,
@@ -62,6 +69,7 @@ pub(crate) fn all(arguments: &[String], machines: Option<&vm::Choice>) -> anyhow
 /// All tests of this host, and again those that failed: they compare times, and the CPUs of a virtual
 /// machine can stand still in the middle of that. What fails for another reason fails each time.
 fn on_this_host(arguments: &[String]) -> anyhow::Result<Here> {
+    let deadline = Instant::now() + TIME_LIMIT;
     let mut command = cargo_test()?;
     if !arguments.is_empty() {
         command.args(NAMED_TESTS).args(arguments);
@@ -70,7 +78,7 @@ fn on_this_host(arguments: &[String]) -> anyhow::Result<Here> {
         mut tally,
         mut outcomes,
         mut succeeded,
-    } = run_and_count(command)?;
+    } = run_and_count(command, deadline, &mut io::stdout())?;
     let failed = outcomes.failed.clone();
     let mut mended = BTreeSet::new();
     for _ in 0..MOST_TRIES {
@@ -85,7 +93,7 @@ fn on_this_host(arguments: &[String]) -> anyhow::Result<Here> {
             .args(["--exact", "--include-ignored", "--test-threads=1"])
             .args(["--show-output", "--color=never"])
             .args(names);
-        let again = run_and_count(command)?;
+        let again = run_and_count(command, deadline, &mut io::stdout())?;
         outcomes = again.outcomes;
         let has_passed = |name: &&String| {
             outcomes.passed.contains(*name) && !outcomes.failed.contains_key(*name)
@@ -104,6 +112,13 @@ fn on_this_host(arguments: &[String]) -> anyhow::Result<Here> {
         mended,
     })
 }
+
+/// For all tests of this host, what is built for them, and what is tried again: several times what these take. A
+/// test that waits for ever fails by it, and does not keep who runs the tests waiting too.
+const TIME_LIMIT: Duration = Duration::from_mins(45);
+
+/// Lines that wait to be passed on; when there are more, the tests wait.
+const UNREAD_LINES: usize = 1024;
 
 /// More than these do not fail for want of time.
 const MOST_AGAIN: usize = 10;
@@ -161,13 +176,22 @@ struct Run {
     succeeded: bool,
 }
 
-/// Passes the output on as it comes. Both streams go through one pipe, which keeps their order.
-fn run_and_count(mut command: Command) -> anyhow::Result<Run> {
+/// Passes the output on as it comes. Both streams go through one pipe, which keeps their order. What has not ended
+/// by the deadline is ended, and fails.
+fn run_and_count(
+    mut command: Command,
+    deadline: Instant,
+    output: &mut impl io::Write,
+) -> anyhow::Result<Run> {
     let shown = workspace::show(&command);
     println!("$ {shown}");
     let (reader, writer) = io::pipe().context("cannot make a pipe")?;
     let also_writer = writer.try_clone().context("cannot clone a pipe")?;
     let mut child = command
+        // A group of its own has the test binaries too, and can be ended as a whole. It may not read from a terminal,
+        // and is not interrupted by one: then it ends as soon as it writes, when we are gone.
+        .process_group(0)
+        .stdin(Stdio::null())
         .stdout(writer)
         .stderr(also_writer)
         .spawn()
@@ -177,20 +201,28 @@ fn run_and_count(mut command: Command) -> anyhow::Result<Run> {
 
     let mut tally = Tally::default();
     let mut outcomes = Outcomes::default();
-    let mut reader = BufReader::new(reader);
-    let mut line = Vec::new();
-    while reader
-        .read_until(b'\n', &mut line)
-        .context("cannot read from the tests")?
-        > 0
-    {
-        io::stdout()
+    let mut last_test = None;
+    let lines = lines_of(reader);
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let line = match lines.recv_timeout(left) {
+            Ok(line) => line.context("cannot read from the tests")?,
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => {
+                end_group(&mut child)?;
+                let last = last_test.as_deref().unwrap_or("nothing of any test");
+                bail!("`{shown}` did not end in time, and was killed; it said last: {last}");
+            }
+        };
+        output
             .write_all(&line)
-            .context("cannot write to stdout")?;
+            .context("cannot pass on what the tests say")?;
         let text = String::from_utf8_lossy(&line);
         tally.count(&text);
         outcomes.line(&text);
-        line.clear();
+        if text.starts_with("test ") {
+            last_test = Some(text.trim_end().to_owned());
+        }
     }
     let status = child
         .wait()
@@ -200,4 +232,88 @@ fn run_and_count(mut command: Command) -> anyhow::Result<Run> {
         outcomes,
         succeeded: status.success(),
     })
+}
+
+/// Lines as they come, with their ends, from a thread of their own, so that waiting for one can end.
+fn lines_of(reader: PipeReader) -> Receiver<io::Result<Vec<u8>>> {
+    let (sender, receiver) = mpsc::sync_channel(UNREAD_LINES);
+    thread::spawn(move || {
+        let mut reader = BufReader::new(reader);
+        loop {
+            let mut line = Vec::new();
+            let read = reader.read_until(b'\n', &mut line);
+            let is_end = matches!(read, Ok(0));
+            let is_last = read.is_err();
+            if is_end || sender.send(read.map(|_| line)).is_err() || is_last {
+                break;
+            }
+        }
+    });
+    receiver
+}
+
+/// Kills a command and what it started, as far as that has not left its group.
+fn end_group(child: &mut Child) -> anyhow::Result<()> {
+    let group = Pid::from_raw(child.id().try_into()?);
+    killpg(group, Signal::SIGKILL).context("cannot kill the tests")?;
+    child.wait().context("cannot wait for the tests")?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use super::*;
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    fn lives(pid: &str) -> bool {
+        // Who waits for it may not have done so yet.
+        let stat = fs::read_to_string(Path::new("/proc").join(pid).join("stat"));
+        stat.is_ok_and(|stat| !stat.contains(") Z "))
+    }
+
+    #[test]
+    fn tests_that_never_end_are_killed_with_what_they_started_and_the_last_one_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let pid = folder.path().join("pid");
+        let script = format!(
+            "echo 'test a::ok ... ok'; echo 'test b::hangs has been running for over 60 seconds'; echo other; \
+             sleep 600 & echo $! >{}; wait",
+            pid.display()
+        );
+        let start = Instant::now();
+        let ended = run_and_count(
+            shell(&script),
+            start + Duration::from_secs(2),
+            &mut io::sink(),
+        );
+        let why = ended.err().expect("it does not end").to_string();
+        assert!(
+            why.contains("it said last: test b::hangs has been"),
+            "{why}"
+        );
+        assert!(start.elapsed() < Duration::from_mins(1));
+        let pid = fs::read_to_string(pid).unwrap();
+        while lives(pid.trim()) {
+            assert!(start.elapsed() < Duration::from_mins(1), "it goes on");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    #[test]
+    fn tests_that_end_in_time_are_counted_to_their_last_line() {
+        let script = "echo 'test result: ok. 2 passed; 1 failed; 0 ignored; 0 measured'; printf 'no end'; exit 1";
+        let deadline = Instant::now() + Duration::from_mins(1);
+        let mut output = Vec::new();
+        let run = run_and_count(shell(script), deadline, &mut output).unwrap();
+        assert!(output.ends_with(b"0 measured\nno end"));
+        assert_eq!((run.tally.passed, run.tally.failed), (2, 1));
+        assert!(!run.succeeded);
+    }
 }

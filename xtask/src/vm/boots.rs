@@ -4,7 +4,10 @@
 //!
 //! An emulated machine depends on its host: where that stands still for long, the kernel inside finds a CPU
 //! locked up, its timer broken or its clock wrong, and dies of it or measures nonsense to its end. It is booted
-//! again with the tests that have not passed. What fails for a reason of its own fails each time.
+//! again with the tests that have not passed. What fails for a reason of its own fails each time; a kernel that
+//! dies of itself need not, and so is a problem of the machine whatever another boot shows ([`Cause`]).
+//!
+//! [`Cause`]: super::console::Cause
 
 use std::{
     fs,
@@ -138,7 +141,7 @@ fn log_of(kernel: &Kernel, mode: Mode, again: usize) -> anyhow::Result<PathBuf> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vm::machine::Death;
+    use crate::vm::{console::Cause, machine::Death};
 
     fn suite(tests: &[&str]) -> Suite {
         Suite {
@@ -183,6 +186,7 @@ mod tests {
         assert!(left_of(&suites, &life).is_empty());
         life.cut_short = Some(Death {
             why: "Kernel panic".to_owned(),
+            cause: Cause::Kernel,
             last_lines: Vec::new(),
         });
         let left = left_of(&suites, &life);

@@ -1,7 +1,7 @@
 //! What a virtual machine says, understood line by line.
 //!
-//! In: lines of its console. Out: how each test ended and why, and whether the machine lives. Never
-//! here: a process, a clock.
+//! In: lines of its console. Out: how each test and each binary ended and why, and whether the machine lives.
+//! Never here: a process, a clock.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,11 +34,17 @@ pub(crate) struct Console {
     /// What was said about the machine.
     pub(crate) notes: Vec<String>,
     /// Why the machine must be given up.
-    pub(crate) fatal: Option<String>,
+    pub(crate) fatal: Option<Fatal>,
+    /// The same, in what a test is said to have printed: if the machine goes off then, it was the kernel's own word.
+    pub(crate) quoted: Option<Fatal>,
     /// Everything has run.
     pub(crate) done: bool,
+    /// How each binary ended that ended, the last time that it ran; `None` where its status is what its tests say.
+    ends: BTreeMap<String, Option<String>>,
     suite: Option<String>,
     is_another_try: bool,
+    /// How many tests of this try have failed.
+    failed_now: usize,
     /// What tests said that passed is being shown.
     shows_successes: bool,
     /// A test that has begun; its end can stand on a later line, after what others wrote.
@@ -47,16 +53,38 @@ pub(crate) struct Console {
     shown: Option<TestName>,
 }
 
-/// The kernel's ways to say that the machine hangs or dies.
-const FATAL: [&str; 7] = [
-    "Kernel panic",
-    "Oops:",
+/// Why a machine is given up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fatal {
+    pub(crate) why: String,
+    pub(crate) cause: Cause,
+}
+
+/// What a machine can die of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// Its host, which stood still for too long or could not make it: another boot tells what it does otherwise.
+    Host,
+    /// Its kernel, and maybe our programs in it. That another boot lives does not make this good.
+    Kernel,
+}
+
+/// The kernel's ways to say that something takes too long. When it is told to, it panics then, and says so again.
+const STALLS: [&str; 9] = [
     "soft lockup",
+    "softlockup:",
     "hard LOCKUP",
+    "Hard LOCKUP",
     "detected stall",
-    "self-detected stall",
+    "RCU Stall",
     "blocked for more than",
+    "hung_task:",
+    // Of the IO-APIC: its check counts interrupts in a loop of set length.
+    "timer doesn't work",
 ];
+
+/// The kernel's ways to say that it dies. One that stalled says so too, of its stall.
+const FAULTS: [&str; 2] = ["Kernel panic", "Oops:"];
 
 /// How a test says that it proves nothing here.
 const SKIPPED: &str = "skipped:";
@@ -72,15 +100,22 @@ impl Console {
         let line = line.trim_end();
         if let Some(said) = line.strip_prefix("vm: ") {
             self.machine(said);
-        } else if let Some(sign) = FATAL.iter().find(|sign| line.contains(**sign)) {
+        } else if let Some(fatal) = Fatal::told(line) {
             // What a test prints about the kernel is not the kernel's own word.
             if self.shown.is_none() {
-                self.fatal
-                    .get_or_insert_with(|| format!("{sign}: {}", line.trim_start()));
+                self.die(fatal);
+            } else {
+                self.quoted.get_or_insert(fatal);
             }
         } else if let Some(suite) = self.suite.clone() {
             self.test_output(&suite, line);
         }
+    }
+
+    /// Binaries whose status is not what their tests say of them, and how they ended.
+    pub(crate) fn odd_ends(&self) -> impl Iterator<Item = (&str, &str)> {
+        let ends = self.ends.iter();
+        ends.filter_map(|(suite, odd)| Some((suite.as_str(), odd.as_deref()?)))
     }
 
     /// The test that was running when the machine stopped.
@@ -107,6 +142,7 @@ impl Console {
         self.outcomes.extend(later.outcomes);
         self.reasons.extend(later.reasons);
         self.tried_again.extend(later.tried_again);
+        self.ends.extend(later.ends);
         for note in later.notes {
             if !self.notes.contains(&note) {
                 self.notes.push(note);
@@ -122,17 +158,34 @@ impl Console {
             "begin" | "again" => {
                 self.suite = Some(rest.to_owned());
                 self.is_another_try = what == "again";
+                self.failed_now = 0;
             }
             "end" => {
+                let (suite, status) = rest.split_once(' ').unwrap_or((rest, "?"));
+                let odd = odd_end(status, self.failed_now);
+                self.ends.insert(suite.to_owned(), odd);
                 self.suite = None;
                 self.running = None;
                 self.shown = None;
+                self.quoted = None;
                 self.shows_successes = false;
             }
             "done" => self.done = true,
             "note:" => self.notes.push(rest.to_owned()),
-            "broken:" => self.fatal = Some(format!("the machine could not do `{rest}`")),
+            "broken:" => self.die(Fatal {
+                why: format!("the machine could not do `{rest}`"),
+                // None of our programs has run.
+                cause: Cause::Host,
+            }),
             _ => {}
+        }
+    }
+
+    /// The first that is told is why, but for a fault behind a stall.
+    fn die(&mut self, fatal: Fatal) {
+        let known = self.fatal.as_ref().map(|known| known.cause);
+        if known.is_none() || known == Some(Cause::Host) && fatal.cause == Cause::Kernel {
+            self.fatal = Some(fatal);
         }
     }
 
@@ -179,6 +232,7 @@ impl Console {
                 if self.is_another_try {
                     self.tried_again.insert(test.clone());
                 }
+                self.failed_now += usize::from(outcome == Outcome::Failed);
                 self.outcomes.insert(test, outcome);
             }
             None => self.running = Some(name),
@@ -203,6 +257,32 @@ impl Console {
             }
             _ => {}
         }
+    }
+}
+
+impl Fatal {
+    /// What the kernel says of its end, if it does.
+    fn told(line: &str) -> Option<Self> {
+        let sign_of =
+            |signs: &[&'static str]| signs.iter().find(|sign| line.contains(**sign)).copied();
+        let stall = sign_of(&STALLS).map(|sign| (sign, Cause::Host));
+        let (sign, cause) = stall.or_else(|| Some((sign_of(&FAULTS)?, Cause::Kernel)))?;
+        Some(Self {
+            why: format!("{sign}: {}", line.trim_start()),
+            cause,
+        })
+    }
+}
+
+/// What is odd about how a binary of tests ended: libtest ends with 0, or with 101 when a test has failed.
+fn odd_end(status: &str, failed: usize) -> Option<String> {
+    match status.trim() {
+        "0" => None,
+        "101" if failed > 0 => None,
+        "101" => Some("it ended with status 101, and none of its tests has failed".to_owned()),
+        other => Some(format!(
+            "it ended with status {other}, whatever its tests say"
+        )),
     }
 }
 
@@ -396,16 +476,95 @@ vm: done
     #[test]
     fn a_dying_kernel_is_noticed_and_a_test_that_quotes_one_is_not() {
         let dying = console("vm: begin kernel\n[   9.1] Kernel panic - not syncing: out of it\n");
-        assert!(dying.fatal.is_some_and(|why| why.contains("out of it")));
+        assert!(dying.fatal.is_some_and(|of| of.why.contains("out of it")));
         let quoting = console(
-            "vm: begin kernel\ntest a ... ok\n\nsuccesses:\n\n---- a stdout ----\nKernel panic\n",
+            "vm: begin kernel\ntest a ... ok\n\nsuccesses:\n\n---- a stdout ----\nKernel panic\n\
+             vm: end kernel 0\n",
         );
-        assert_eq!(quoting.fatal, None);
+        assert_eq!((quoting.fatal, quoting.quoted), (None, None));
     }
 
     #[test]
     fn a_machine_that_could_not_be_made_says_what_failed() {
         let console = console("vm: broken: mount -t ext4 /dev/vda /var/tmp\n");
-        assert!(console.fatal.is_some_and(|why| why.contains("ext4")));
+        assert!(console.fatal.is_some_and(|of| of.why.contains("ext4")));
+    }
+
+    fn cause(said: &str) -> Option<Cause> {
+        console(said).fatal.map(|fatal| fatal.cause)
+    }
+
+    #[test]
+    fn a_kernel_that_stalls_dies_of_its_host() {
+        for said in [
+            "watchdog: BUG: soft lockup - CPU#0 stuck for 91s! [kernel:123]\n\
+             Kernel panic - not syncing: softlockup: hung tasks",
+            "NMI watchdog: Watchdog detected hard LOCKUP on cpu 0\nKernel panic - not syncing: Hard LOCKUP",
+            "rcu: INFO: rcu_preempt self-detected stall on CPU\nKernel panic - not syncing: RCU Stall",
+            "rcu: INFO: rcu_sched detected stalls on CPUs/tasks:\nKernel panic - not syncing: RCU Stall",
+            "INFO: task jbd2/vda-8:94 blocked for more than 120 seconds.\n\
+             Kernel panic - not syncing: hung_task: blocked tasks",
+            "Kernel panic - not syncing: IO-APIC + timer doesn't work!  Boot with apic=debug",
+            "vm: broken: mount -t ext4 /dev/vda /var/tmp",
+        ] {
+            assert_eq!(cause(said), Some(Cause::Host), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_kernel_that_fails_dies_of_itself_before_and_behind_a_stall_too() {
+        let stall = "watchdog: BUG: soft lockup - CPU#0 stuck for 91s!";
+        for fault in [
+            "Oops: 0002 [#1] PREEMPT SMP NOPTI",
+            "Oops: int3: 0000 [#1] SMP",
+            "Kernel panic - not syncing: Fatal exception in interrupt",
+            "Kernel panic - not syncing: Attempted to kill init! exitcode=0x0000000b",
+        ] {
+            for said in [
+                fault.to_owned(),
+                format!("{fault}\n{stall}"),
+                format!("{stall}\n{fault}"),
+            ] {
+                assert_eq!(cause(&said), Some(Cause::Kernel), "{said}");
+            }
+        }
+    }
+
+    fn odd_ends(said: &str) -> Vec<(String, String)> {
+        let console = console(said);
+        let owned = |(suite, how): (&str, &str)| (suite.to_owned(), how.to_owned());
+        console.odd_ends().map(owned).collect()
+    }
+
+    #[test]
+    fn a_binary_that_dies_when_all_its_tests_have_passed_is_told_of() {
+        const PASSES: &str = "vm: begin kernel\ntest a::ok ... ok\n";
+        const FAILS: &str = "vm: begin kernel\ntest a::ok ... FAILED\n";
+        for status in ["139", "134", "1", ""] {
+            for tests in [PASSES, FAILS] {
+                let odd = odd_ends(&format!("{tests}vm: end kernel {status}"));
+                assert_eq!(odd.len(), 1, "{tests}{status}");
+                assert_eq!(odd[0].0, "kernel");
+                assert!(odd[0].1.contains(status));
+            }
+        }
+        assert_eq!(odd_ends(&format!("{PASSES}vm: end kernel 101")).len(), 1);
+        assert_eq!(odd_ends(&format!("{FAILS}vm: end kernel 101")), []);
+        assert_eq!(odd_ends(&format!("{PASSES}vm: end kernel 0")), []);
+    }
+
+    #[test]
+    fn how_a_binary_ended_is_how_it_ended_last() {
+        let first = "vm: begin kernel\ntest a::ok ... FAILED\nvm: end kernel 139\n";
+        let passes = "test a::ok ... ok\nvm: end kernel 0";
+        assert_eq!(odd_ends(&format!("{first}vm: again kernel\n{passes}")), []);
+        // That a test failed in the try before explains nothing of this one.
+        let dies = format!("{first}vm: again kernel\ntest a::ok ... ok\nvm: end kernel 101");
+        assert_eq!(odd_ends(&dies).len(), 1);
+        let mut booted = console(first);
+        booted.continue_with(console("vm: begin pipeline\nvm: end pipeline 0"));
+        assert_eq!(booted.odd_ends().count(), 1, "another binary ended well");
+        booted.continue_with(console(&format!("vm: begin kernel\n{passes}")));
+        assert_eq!(booted.odd_ends().count(), 0);
     }
 }

@@ -19,7 +19,7 @@ use anyhow::Context as _;
 use super::{
     Mode,
     cache::{Unpacked, with_system_programs},
-    console::Console,
+    console::{Cause, Console, Fatal},
     emulator::Emulator,
 };
 use crate::{archive::checked, outcomes::shortened};
@@ -53,6 +53,7 @@ pub(crate) struct Life {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Death {
     pub(crate) why: String,
+    pub(crate) cause: Cause,
     /// What it said last.
     pub(crate) last_lines: Vec<String>,
 }
@@ -110,9 +111,9 @@ pub(crate) fn run(
 
     let mut console = Console::default();
     let mut deadline = start + TIME_LIMIT;
-    let mut why = None;
+    let mut is_dying = false;
     let mut last_lines = VecDeque::with_capacity(LAST_LINES);
-    loop {
+    let why = loop {
         let left = deadline.saturating_duration_since(Instant::now());
         match lines.recv_timeout(left) {
             Ok(line) => {
@@ -126,39 +127,42 @@ pub(crate) fn run(
                     last_lines.pop_front();
                 }
                 last_lines.push_back(shortened(&line_with_time));
-                if why.is_none()
-                    && let Some(fatal) = &console.fatal
-                {
-                    why = Some(fatal.clone());
+                if !is_dying && console.fatal.is_some() {
+                    is_dying = true;
                     deadline = Instant::now() + LAST_WORDS;
                 }
             }
             Err(RecvTimeoutError::Disconnected) => {
                 let status = qemu.0.wait().context("cannot wait for QEMU")?;
-                if !console.done {
-                    why.get_or_insert_with(|| {
-                        format!("the machine went off before it was done (QEMU: {status})")
-                    });
-                }
-                break;
+                let why = format!("the machine went off before it was done (QEMU: {status})");
+                break (!console.done).then_some(why);
             }
             Err(RecvTimeoutError::Timeout) => {
-                why.get_or_insert_with(|| {
-                    format!("not done after {} s", start.elapsed().as_secs())
-                });
-                break;
+                break Some(format!("not done after {} s", start.elapsed().as_secs()));
             }
         }
-    }
+    };
+    let fatal = fatal(&console, why);
     Ok(Life {
         console,
         seconds: start.elapsed().as_secs(),
-        cut_short: why.map(|why| Death {
+        cut_short: fatal.map(|Fatal { why, cause }| Death {
             why,
+            cause,
             last_lines: last_lines.into(),
         }),
         earlier: Vec::new(),
     })
+}
+
+/// What a machine died of: what its kernel said of that comes before what was `seen` of it here.
+fn fatal(console: &Console, seen: Option<String>) -> Option<Fatal> {
+    let seen = seen.map(|why| {
+        let cause = Cause::Host;
+        let quoted = console.quoted.clone();
+        quoted.unwrap_or(Fatal { why, cause })
+    });
+    console.fatal.clone().or(seen)
 }
 
 /// An empty disk with a file system.
@@ -253,6 +257,26 @@ fn plain(line: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_machine_that_goes_off_died_of_what_its_kernel_said_and_else_of_its_host() {
+        const SHOWN: &str = "vm: begin kernel\ntest a ... ok\nsuccesses:\n---- a stdout ----\n";
+        let cause = |said: &str, seen: Option<&str>| {
+            let mut console = Console::default();
+            said.lines().for_each(|line| console.line(line));
+            fatal(&console, seen.map(str::to_owned)).map(|fatal| fatal.cause)
+        };
+        let panic = format!("{SHOWN}Kernel panic - not syncing: Fatal exception\n");
+        let off = Some("it went off");
+        assert_eq!(cause("Oops: 0002", off), Some(Cause::Kernel));
+        assert_eq!(cause(SHOWN, off), Some(Cause::Host));
+        // In the middle of what a test printed.
+        assert_eq!(cause(&panic, off), Some(Cause::Kernel));
+        // There it was what the test printed.
+        assert_eq!(cause(&panic, None), None);
+        let ended = format!("{panic}vm: end kernel 0\n");
+        assert_eq!(cause(&ended, off), Some(Cause::Host));
+    }
 
     #[test]
     fn control_sequences_are_not_text() {

@@ -24,7 +24,7 @@ pub(crate) const WANTED: [Wanted; 9] = [
     Wanted::required("null_blk", "nr_devices=0"),
     // Containers' file systems.
     Wanted::required("overlay", ""),
-    // Talking to a host that is not there.
+    // Talking to a host that is not there. The tests that need these fail without; the others run.
     Wanted::optional("vsock_loopback"),
     Wanted::optional("vhost_vsock"),
     Wanted::optional("vsock_diag"),

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 use super::{
     Mode,
-    console::{Outcome, TestName},
+    console::{Cause, Outcome, TestName},
     machine::{Death, Life},
 };
 use crate::tally::Tally;
@@ -129,6 +129,15 @@ impl Table {
             match &row.life {
                 Err(why) => problems.push(format!("{title}: {why}")),
                 Ok(life) => {
+                    for death in life.earlier.iter().filter(|death| death.is_of_the_kernel()) {
+                        problems.push(format!(
+                            "{title}: its kernel died, whatever the next boot shows: {}",
+                            death.why
+                        ));
+                    }
+                    for (suite, how) in life.console.odd_ends() {
+                        problems.push(format!("{title}: {suite}: {how}"));
+                    }
                     if let Some(death) = &life.cut_short {
                         problems.push(format!("{title}: did not finish: {}", death.why));
                         continue;
@@ -195,13 +204,18 @@ impl Table {
             }
         };
         for death in &life.earlier {
-            death.append(
-                text,
-                &format!("{title}: booted again, as it did not finish"),
-            );
+            let what = if death.is_of_the_kernel() {
+                "FAILED: its kernel died, and it was booted again"
+            } else {
+                "booted again, as it did not finish"
+            };
+            death.append(text, &format!("{title}: {what}"));
         }
         if let Some(death) = &life.cut_short {
             death.append(text, &format!("{title}: did not finish"));
+        }
+        for (suite, how) in life.console.odd_ends() {
+            writeln!(text, "\n{title}: FAILED {suite}: {how}").expect("a String takes all");
         }
         for note in &life.console.notes {
             writeln!(text, "\n{title}: note: {note}").expect("a String takes all");
@@ -236,6 +250,10 @@ impl Table {
 }
 
 impl Death {
+    fn is_of_the_kernel(&self) -> bool {
+        self.cause == Cause::Kernel
+    }
+
     fn append(&self, text: &mut String, what: &str) {
         writeln!(text, "\n{what}: {}", self.why).expect("a String takes all");
         for line in &self.last_lines {
@@ -299,6 +317,7 @@ mod tests {
         said.lines().for_each(|line| console.line(line));
         let cut_short = (!console.done).then(|| Death {
             why: "Kernel panic".to_owned(),
+            cause: Cause::Kernel,
             last_lines: vec!["9 s: not syncing".to_owned()],
         });
         Table {
@@ -384,12 +403,45 @@ mod tests {
         let life = table.rows[0].life.as_mut().expect("a life");
         life.earlier.push(Death {
             why: "soft lockup".to_owned(),
+            cause: Cause::Host,
             last_lines: vec!["99 s: stuck".to_owned()],
         });
         let text = table.render();
         let death = "6.1 v2: booted again, as it did not finish: soft lockup\n    99 s: stuck\n";
         assert!(text.contains(death), "{text}");
         assert_eq!(table.problems(), [""; 0]);
+    }
+
+    #[test]
+    fn a_kernel_that_died_of_itself_stays_a_problem_when_the_next_boot_passes() {
+        let mut table = table(GOOD);
+        let life = table.rows[0].life.as_mut().expect("a life");
+        life.earlier.push(Death {
+            why: "Oops: 0002".to_owned(),
+            cause: Cause::Kernel,
+            last_lines: Vec::new(),
+        });
+        let text = table.render();
+        let death = "6.1 v2: FAILED: its kernel died, and it was booted again: Oops: 0002\n";
+        assert!(text.contains(death), "{text}");
+        assert_eq!(
+            table.problems(),
+            ["6.1 v2: its kernel died, whatever the next boot shows: Oops: 0002"]
+        );
+        assert_eq!(table.tally().failed, 0, "its tests have passed");
+    }
+
+    #[test]
+    fn a_binary_that_died_is_a_problem_though_its_tests_have_passed() {
+        let table = table(&GOOD.replace("vm: end kernel 0", "vm: end kernel 139"));
+        let odd = "6.1 v2: kernel: it ended with status 139, whatever its tests say";
+        assert_eq!(table.problems(), [odd]);
+        let text = table.render();
+        assert!(
+            text.contains("6.1 v2: FAILED kernel: it ended with status 139"),
+            "{text}"
+        );
+        assert_eq!(table.tally().failed, 0);
     }
 
     #[test]

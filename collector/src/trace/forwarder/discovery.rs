@@ -25,7 +25,7 @@ const PLACES: [(&str, &str); 5] = [
 ];
 
 /// The most sandboxes that are listened for.
-const MAX_SANDBOXES: usize = 1024;
+pub(super) const MAX_SANDBOXES: usize = 1024;
 
 /// How often is looked. An agent connects when its kernel has booted, and not twice.
 const INTERVAL: Duration = Duration::from_millis(100);

@@ -18,17 +18,21 @@ use tokio::{
     time::Instant,
 };
 
-use super::tally::Tally;
+use super::{discovery::MAX_SANDBOXES, tally::Tally};
 use crate::reconcile::forwarding::AgentError;
 
-/// The most connections of all guests; an agent has one.
-const MAX_CONNECTIONS: usize = 512;
-
-/// The most of one guest.
+/// The most connections of one guest. Its agent makes one, once in its life.
 const MAX_CONNECTIONS_OF_ONE: usize = 8;
 
-/// The most guests that are remembered, beyond what they may have at once.
-const MAX_PEERS: usize = 4096;
+/// The most connections of all guests, beyond the first of each: that one is the guest's own, so that others cannot
+/// have its place however long they stay. What a common process may have open (1,024 files) has room for these.
+const MAX_FURTHER: usize = 256;
+
+/// The most guests that are known: those with a connection, and those that have not earned back yet what they spent.
+const MAX_GUESTS: usize = 4096;
+
+// The agent of each sandbox that is listened for must be heard.
+const _: () = assert!(MAX_GUESTS > MAX_SANDBOXES);
 
 /// What a guest may spend: a span costs one, and one more for each [`BYTES_OF_ONE`] of its frame.
 const BURST: f64 = 16_384.0;
@@ -76,7 +80,8 @@ pub(super) struct Peers {
 
 #[derive(Debug, Default)]
 struct Inner {
-    connections: usize,
+    /// Connections beyond the first of each guest.
+    further: usize,
     shares: HashMap<Peer, Share>,
 }
 
@@ -112,14 +117,20 @@ impl Peers {
     pub(super) fn admit(self: &Arc<Self>, peer: &Peer) -> Result<Admitted, AgentError> {
         let now = Instant::now();
         let mut inner = self.inner();
-        if inner.shares.len() >= MAX_PEERS {
+        if inner.shares.len() >= MAX_GUESTS {
             inner.shares.retain(|_, share| {
                 share.earn(now);
                 share.connections > 0 || share.left < BURST
             });
         }
-        let is_known = inner.shares.contains_key(peer);
-        if inner.connections >= MAX_CONNECTIONS || !is_known && inner.shares.len() >= MAX_PEERS {
+        let known = inner.shares.get(peer);
+        let is_first = known.is_none_or(|share| share.connections == 0);
+        let has_room = if is_first {
+            known.is_some() || inner.shares.len() < MAX_GUESTS
+        } else {
+            inner.further < MAX_FURTHER
+        };
+        if !has_room {
             return Err(AgentError::TooManyConnections);
         }
         let share = inner.shares.entry(peer.clone()).or_insert_with(|| Share {
@@ -135,7 +146,7 @@ impl Peers {
         }
         share.left -= CONNECTION;
         share.connections += 1;
-        inner.connections += 1;
+        inner.further += usize::from(!is_first);
         drop(inner);
         self.tally.opened();
         Ok(Admitted {
@@ -210,9 +221,10 @@ impl Admitted {
 impl Drop for Admitted {
     fn drop(&mut self) {
         let mut inner = self.peers.inner();
-        inner.connections -= 1;
         if let Some(share) = inner.shares.get_mut(&self.peer) {
             share.connections -= 1;
+            let was_last = share.connections == 0;
+            inner.further -= usize::from(!was_last);
         }
         drop(inner);
         self.peers.tally.closed();
@@ -263,19 +275,64 @@ mod tests {
         assert!(tokio::time::timeout(wait, second.turn()).await.is_ok());
     }
 
+    /// All that a guest is let have.
+    fn most_of(peers: &Arc<Peers>, cid: u32) -> Vec<Admitted> {
+        let of_guest = (0..2 * MAX_CONNECTIONS_OF_ONE).map(|_| peers.admit(&Peer::Cid(cid)));
+        of_guest.filter_map(Result::ok).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn guests_that_hold_all_they_can_keep_no_other_from_its_first_connection() {
+        let peers = Arc::new(Peers::default());
+        let hostile = (0..)
+            .take(MAX_SANDBOXES)
+            .flat_map(|cid| most_of(&peers, cid));
+        let mut hostile: Vec<_> = hostile.collect();
+        assert_eq!(hostile.len(), MAX_SANDBOXES + MAX_FURTHER);
+        // However long they stay.
+        tokio::time::advance(Duration::from_hours(1)).await;
+        let late = most_of(&peers, u32::MAX);
+        assert_eq!(late.len(), 1, "its own, and no room for more");
+        // As much as goes may come: of a guest that keeps one, in any order.
+        drop(hostile.swap_remove(0));
+        assert_eq!(peers.inner().further, MAX_FURTHER - 1);
+        let more = most_of(&peers, u32::MAX);
+        assert_eq!(more.len(), 1);
+        drop(late);
+        assert_eq!(peers.inner().further, MAX_FURTHER - 1);
+        drop((hostile, more));
+        assert_eq!(peers.inner().further, 0);
+        assert_eq!(peers.tally.figures().open, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn guests_are_told_apart_by_their_cid_or_the_socket_of_their_monitor() {
+        let peers = Arc::new(Peers::default());
+        let socket = |path: &str| Peer::Socket(Path::new(path).into());
+        let (one, other) = (socket("/run/vc/vm/a/s"), socket("/run/vc/vm/b/s"));
+        let of_one: Vec<_> = (0..MAX_CONNECTIONS_OF_ONE)
+            .map(|_| peers.admit(&one).unwrap())
+            .collect();
+        // The same path is the same guest, whoever has it in hand.
+        assert!(peers.admit(&socket("/run/vc/vm/a/s")).is_err());
+        assert!(peers.admit(&other).is_ok() && peers.admit(&Peer::Cid(3)).is_ok());
+        drop(of_one);
+        assert!(peers.admit(&one).is_ok());
+    }
+
     #[tokio::test(start_paused = true)]
     async fn all_guests_together_have_a_bound() {
         let peers = Arc::new(Peers::default());
         let admitted: Vec<_> = (0..)
-            .take(2 * MAX_CONNECTIONS)
+            .take(2 * MAX_GUESTS)
             .map_while(|cid| peers.admit(&Peer::Cid(cid)).ok())
             .collect();
-        assert_eq!(admitted.len(), MAX_CONNECTIONS);
+        assert_eq!(admitted.len(), MAX_GUESTS);
         drop(admitted);
-        for cid in (0..).take(3 * MAX_PEERS) {
+        for cid in (0..).take(3 * MAX_GUESTS) {
             drop(peers.admit(&Peer::Cid(cid)));
         }
-        assert!(peers.inner().shares.len() <= MAX_PEERS);
+        assert!(peers.inner().shares.len() <= MAX_GUESTS);
         tokio::time::advance(Duration::from_secs(10)).await;
         assert!(peers.admit(&Peer::Cid(u32::MAX)).is_ok());
     }
