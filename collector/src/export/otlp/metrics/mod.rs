@@ -190,7 +190,7 @@ impl MetricsEncoder {
         known.identity = Arc::clone(identity);
         known.is_there = true;
 
-        let since = Since::all_along(first_seen.min(taken));
+        let since = Since::all_along(first_seen);
         let mut points = Points::new(&mut known.entity, self.temporality, taken);
         for (family, metric) in families.drain(..) {
             let Some(stream) = Stream::of_family(family) else {
@@ -213,7 +213,7 @@ impl MetricsEncoder {
                 };
                 // The kernel counts from the start of this life of the path.
                 let since = point.start.map_or(since, |start| {
-                    Since::of_life(identity.generation, unix_nanos(start).min(taken))
+                    Since::of_life(identity.generation, unix_nanos(start))
                 });
                 let stream = Stream::of_convention(point.metric);
                 points.add(

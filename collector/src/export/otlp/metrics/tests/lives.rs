@@ -303,6 +303,80 @@ fn of_one_that_was_there_before_no_start_is_told_and_no_first_difference() {
 }
 
 #[test]
+fn one_whose_start_is_later_than_now_as_the_calendar_was_set_back_goes_on_counting() {
+    let made_an_hour_ahead = |usage| {
+        let mut container = used(usage, None, CgroupVersion::V1);
+        Arc::make_mut(&mut container.identity).started = at(1_700_003_600);
+        container
+    };
+    let mut cumulative = encoder(TemporalityPreference::Cumulative);
+    let mut delta = encoder(TemporalityPreference::Delta);
+    let of_all = |start, value| vec![(String::new(), start, Some(value))];
+    for (second, usage, sum, difference) in [
+        (100, 5_000_000_000, (100, 5.0), (100, 5.0)),
+        (110, 7_000_000_000, (100, 7.0), (100, 2.0)),
+        (120, 10_000_000_000, (100, 10.0), (110, 3.0)),
+        // The calendar has come to where it was.
+        (7_200, 11_000_000_000, (100, 11.0), (120, 1.0)),
+    ] {
+        let time = 1_700_000_000 + second;
+        let shown = |encoder| points(encoder, time, made_an_hour_ahead(usage), CPU_TIME);
+        assert_eq!(
+            [shown(&mut cumulative), shown(&mut delta)],
+            [sum, difference].map(|(start, value)| of_all(1_700_000_000 + start, value))
+        );
+    }
+}
+
+#[test]
+fn no_point_starts_after_its_time_when_the_calendar_is_set_back_between_exports() {
+    for (temporality, expected) in [
+        (
+            TemporalityPreference::Cumulative,
+            [(3_600, 1), (100, 2), (100, 3)],
+        ),
+        (
+            TemporalityPreference::Delta,
+            [(3_600, 1), (100, 1), (100, 1)],
+        ),
+    ] {
+        let own = Arc::new(OwnResource {
+            attributes: Vec::new(),
+        });
+        let mut encoder = MetricsEncoder::new(own, temporality, at(1_700_003_600));
+        let mut shown = |second: u64, waits: &[u64]| {
+            let waited = snapshot(1_700_000_000 + second, vec![waited(waits, 1)]);
+            let all = encode(&mut encoder, waited);
+            for metric in all.iter().flat_map(|of| &of.scope_metrics[0].metrics) {
+                let spans = numbers(metric)
+                    .iter()
+                    .map(|of| (of.start_time_unix_nano, of.time_unix_nano));
+                let of_histograms = histograms(metric).iter();
+                let of_histograms =
+                    of_histograms.map(|of| (of.start_time_unix_nano, of.time_unix_nano));
+                for (start, time) in spans.chain(of_histograms) {
+                    assert!(start <= time, "{}: {start}, {time}", metric.name);
+                }
+            }
+            let (latency, _) = latency_and_switches(&all);
+            let start = latency.start_time_unix_nano / 1_000_000_000;
+            (start - 1_700_000_000, latency.count)
+        };
+        let shown = [
+            shown(3_610, &[5]),
+            shown(100, &[5, 6]),
+            shown(110, &[5, 6, 7]),
+        ];
+        assert_eq!(shown, expected, "{temporality:?}");
+        let gone = encode(&mut encoder, snapshot(1_700_000_000, Vec::new()));
+        for metric in gone.iter().flat_map(|of| &of.scope_metrics[0].metrics) {
+            let mut points = numbers(metric).iter();
+            assert!(points.all(|of| of.start_time_unix_nano <= of.time_unix_nano));
+        }
+    }
+}
+
+#[test]
 fn a_difference_is_to_what_was_said_last_also_after_an_export_without_it() {
     let mut delta = encoder(TemporalityPreference::Delta);
     let without = || {
