@@ -48,9 +48,8 @@ use crate::{
         EncodeError, Format, NameSets,
         exposition::{CGROUPS_PER_ROUND, Scene},
         family::{Family, Kind, Unit},
-        peers::otel::{self, ContainerPoints, Number},
+        peers::otel::{self, ContainerPoints, CpuReadings, Number},
     },
-    host::cgroupfs::CgroupStatistics,
     reconcile::{Snapshot, snapshot::CgroupStats},
     window::Device,
 };
@@ -65,8 +64,8 @@ pub struct MetricsEncoder {
     itself: Entity,
     /// Those of the last snapshot, by path.
     cgroups: HashMap<String, Known>,
-    /// What the files of containers said then, and in which of the path's lives: shares are since then.
-    statistics: HashMap<String, (u32, Arc<CgroupStatistics>)>,
+    /// What their CPU usage is told by, of those that are containers.
+    cpu: HashMap<String, CpuReadings>,
 }
 
 /// A cgroup of the last snapshot.
@@ -92,7 +91,7 @@ impl MetricsEncoder {
             began,
             itself: Entity::default(),
             cgroups: HashMap::new(),
-            statistics: HashMap::new(),
+            cpu: HashMap::new(),
         }
     }
 
@@ -119,12 +118,8 @@ impl MetricsEncoder {
         let taken = unix_nanos(snapshot.taken);
 
         let mut out = vec![self.of_cgscope(&scene, taken)?];
-        let before = mem::take(&mut self.statistics);
-        let earlier = |path: &str, generation| {
-            let (of, statistics) = before.get(path)?;
-            (*of == generation).then(|| Arc::clone(statistics))
-        };
-        let containers = otel::containers(snapshot, earlier, devices);
+        let mut before = mem::take(&mut self.cpu);
+        let containers = otel::containers(snapshot, |path| before.remove(path), devices);
         let mut containers: HashMap<_, _> = containers.map(|of| (of.path(), of)).collect();
         for first in (0..snapshot.cgroups.len()).step_by(CGROUPS_PER_ROUND) {
             let end = snapshot.cgroups.len().min(first + CGROUPS_PER_ROUND);
@@ -201,8 +196,9 @@ impl MetricsEncoder {
             points.add(&stream, attributes, value, since, exemplars);
         }
         if let Some(container) = container {
-            let statistics = (identity.generation, container.statistics());
-            self.statistics.insert(identity.path.clone(), statistics);
+            if let Some(readings) = container.cpu_readings() {
+                self.cpu.insert(identity.path.clone(), readings.clone());
+            }
             container.each(|point| {
                 let keys = point.metric.attributes.iter().map(|label| label.name);
                 let attributes = keys.zip(point.attributes.iter().copied());

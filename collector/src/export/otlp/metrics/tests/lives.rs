@@ -1,6 +1,6 @@
 //! Counts begin, go on and end.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use opentelemetry_proto::tonic::metrics::v1::{
     AggregationTemporality, Metric, NumberDataPoint, metric::Data,
@@ -267,6 +267,42 @@ fn cpu_time_is_by_mode_in_every_export_or_in_none() {
             [(String::new(), start, Some(seconds(usage)))]
         );
     }
+}
+
+#[test]
+fn cpu_usage_stays_as_it_was_until_there_is_a_newer_reading_and_goes_with_the_container() {
+    let mut encoder = encoder(TemporalityPreference::Cumulative);
+    let read = |seconds: u64, usage: u64| {
+        let mut container = used(usage, None, CgroupVersion::V1);
+        let statistics = container.kernel.statistics.as_mut().expect("statistics");
+        let cpu = &mut Arc::make_mut(statistics).cpu;
+        cpu.as_mut().expect("a CPU controller").at.0 = Duration::from_secs(seconds);
+        container
+    };
+    let mut exports = 1_700_000_100..;
+    let mut shown = |container| -> Vec<_> {
+        let second = exports.next().expect("more seconds");
+        let points = points(&mut encoder, second, container, "container.cpu.usage");
+        points.into_iter().map(|(.., value)| value).collect()
+    };
+    assert_eq!(shown(read(100, 0)), [], "there is nothing before");
+    assert_eq!(shown(read(100, 0)), []);
+    for _ in 0..3 {
+        assert_eq!(shown(read(110, 5_000_000_000)), [Some(0.5)]);
+    }
+    assert_eq!(
+        shown(read(170, 20_000_000_000)),
+        [Some(0.25)],
+        "of a minute"
+    );
+    let mut gone = read(170, 20_000_000_000);
+    gone.exited = Some(at(1_700_000_100));
+    // A last point that has no value.
+    assert_eq!(shown(gone.clone()), [None]);
+    assert_eq!(shown(gone), []);
+    assert_eq!(encoder.cpu.len(), 1);
+    let _ = encode(&mut encoder, snapshot(1_700_000_200, Vec::new()));
+    assert!(encoder.cpu.is_empty());
 }
 
 #[test]
