@@ -90,6 +90,12 @@ impl Since {
         }
     }
 
+    /// Since a start that nobody knows, through all lives of the path: the first value is no difference to anything.
+    pub(super) const fn unknown() -> Self {
+        // The first life is 1.
+        Self::of_life(0, 0)
+    }
+
     /// Whether nobody knows.
     const fn is_unknown(self) -> bool {
         self.start == 0 && self.life.is_some()

@@ -47,7 +47,7 @@ use crate::{
     export::{
         EncodeError, Format, NameSets,
         exposition::{CGROUPS_PER_ROUND, Scene},
-        family::{Family, Kind, Unit},
+        family::{Family, Kind, Otlp, Unit},
         peers::otel::{self, ContainerPoints, CpuReadings, Number},
     },
     reconcile::{Snapshot, snapshot::CgroupStats},
@@ -193,7 +193,13 @@ impl MetricsEncoder {
             };
             let exemplars = exemplars::of(cgroup, family, &metric, &scene.devices);
             let (attributes, value) = point_of(family, metric);
-            points.add(&stream, attributes, value, since, exemplars);
+            points.add(
+                &stream,
+                attributes,
+                value,
+                since_of(family, since),
+                exemplars,
+            );
         }
         if let Some(container) = container {
             if let Some(readings) = container.cpu_readings() {
@@ -265,6 +271,17 @@ fn by_cgroup(
         }
     }
     Ok(by_cgroup)
+}
+
+/// Since when a family counts of a cgroup, if what we count began with `ours`.
+fn since_of(family: &Family, ours: Since) -> Since {
+    match family.otlp {
+        Some(Otlp {
+            is_start_known: false,
+            ..
+        }) => Since::unknown(),
+        _ => ours,
+    }
 }
 
 /// What a series says, by OTLP. A label that is empty is none.

@@ -41,7 +41,9 @@ fn counts_begin_with_the_cgroup_or_with_cgscope_and_gauges_never() {
             }
             for point in numbers(metric) {
                 let is_gauge = matches!(metric.data, Some(Data::Gauge(_)));
-                let start = if is_gauge { 0 } else { start };
+                // Its runtime counts them, and may have begun before.
+                let has_no_start = is_gauge || metric.name == RESTARTS;
+                let start = if has_no_start { 0 } else { start };
                 assert_eq!(point.start_time_unix_nano, start, "{}", metric.name);
                 assert_eq!(point.time_unix_nano, 1_700_000_200_000_000_000);
             }
@@ -410,6 +412,38 @@ fn no_point_starts_after_its_time_when_the_calendar_is_set_back_between_exports(
             assert!(points.all(|of| of.start_time_unix_nano <= of.time_unix_nano));
         }
     }
+}
+
+const RESTARTS: &str = "cgscope.container.restarts";
+
+#[test]
+fn restarts_are_of_an_unknown_start_and_what_was_before_the_first_export_is_no_difference() {
+    let restarted = |restarts, generation| {
+        let mut container = container(generation);
+        Arc::make_mut(&mut container.identity).told = Some(Arc::new(RuntimeContainer {
+            restarts: Some(restarts),
+            ..RuntimeContainer::default()
+        }));
+        container
+    };
+    let mut cumulative = encoder(TemporalityPreference::Cumulative);
+    let mut delta = encoder(TemporalityPreference::Delta);
+    let one = |start, value| vec![(String::new(), start, Some(value))];
+    for (second, restarts, generation, expected) in [
+        (1_700_000_100, 7, 1, Vec::new()),
+        (1_700_000_110, 7, 1, one(1_700_000_100, 0.0)),
+        // A restart begins another life of the path, and is one more of the same.
+        (1_700_000_120, 8, 2, one(1_700_000_110, 1.0)),
+    ] {
+        let shown = |encoder| points(encoder, second, restarted(restarts, generation), RESTARTS);
+        let all = one(0, f64::from(restarts));
+        assert_eq!(shown(&mut cumulative), all);
+        assert_eq!(shown(&mut delta), expected);
+    }
+    // cgscope was started anew.
+    let mut anew = encoder(TemporalityPreference::Delta);
+    let first = points(&mut anew, 1_700_000_130, restarted(8, 2), RESTARTS);
+    assert_eq!(first, []);
 }
 
 #[test]
