@@ -95,7 +95,7 @@ impl MetricsEncoder {
         }
     }
 
-    /// The data points of a snapshot, by whose they are. `devices` has the names of disks; those that are gone have
+    /// The data points of a snapshot, by whose they are, cgscope's own last. `devices` has the names of disks; those that are gone have
     /// their numbers.
     ///
     /// # Errors
@@ -117,7 +117,8 @@ impl MetricsEncoder {
         let snapshot = &scene.snapshot;
         let taken = unix_nanos(snapshot.taken);
 
-        let mut out = vec![self.of_cgscope(&scene, taken)?];
+        let of_cgscope = self.of_cgscope(&scene, taken)?;
+        let mut out = Vec::new();
         let mut before = mem::take(&mut self.cpu);
         let containers = otel::containers(snapshot, |path| before.remove(path), devices);
         let mut containers: HashMap<_, _> = containers.map(|of| (of.path(), of)).collect();
@@ -131,6 +132,8 @@ impl MetricsEncoder {
         }
         self.take_leave(taken, &mut out);
         kata::encode(&snapshot.kata, &self.own, taken, &mut out);
+        // What comes first gives way to the rest where there is no room for all: what is lost is still told.
+        out.push(of_cgscope);
         Ok(out)
     }
 
