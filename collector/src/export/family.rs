@@ -93,11 +93,25 @@ pub struct Otlp {
     pub name: &'static str,
     /// Its unit, as UCUM writes it.
     pub unit: &'static str,
+    /// Whether it counts since the cgroup's start or cgscope's. If not, somebody else does, and does not tell since when.
+    pub is_start_known: bool,
 }
 
 impl Otlp {
     pub(super) const fn named(name: &'static str, unit: &'static str) -> Self {
-        Self { name, unit }
+        Self {
+            name,
+            unit,
+            is_start_known: true,
+        }
+    }
+
+    /// As somebody else counts it, who does not tell since when.
+    pub(super) const fn counted_elsewhere(self) -> Self {
+        Self {
+            is_start_known: false,
+            ..self
+        }
     }
 }
 

@@ -99,7 +99,7 @@ fn write_section(text: &mut String, scope: Scope, title: &str, introduction: &st
             write!(text, ", {}", unit.name())?;
         }
         writeln!(text)?;
-        if let Some(Otlp { name, unit }) = otlp {
+        if let Some(Otlp { name, unit, .. }) = otlp {
             writeln!(text, "* By OTLP: `{name}`, unit `{unit}`")?;
         }
         for label in *labels {

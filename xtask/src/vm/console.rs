@@ -65,7 +65,7 @@ pub(crate) struct Fatal {
 pub(crate) enum Cause {
     /// Its host, which stood still for too long or could not make it: another boot tells what it does otherwise.
     Host,
-    /// Its kernel, and maybe our programs in it. That another boot lives does not make this good.
+    /// Its kernel, and maybe our programs in it.
     Kernel,
 }
 
@@ -100,7 +100,11 @@ impl Console {
         let line = line.trim_end();
         if let Some(said) = line.strip_prefix("vm: ") {
             self.machine(said);
-        } else if let Some(fatal) = Fatal::told(line) {
+        } else if let Some(mut fatal) = Fatal::told(line) {
+            // None of our programs has run: at most it is the emulator's fault.
+            if self.suite.is_none() && self.ends.is_empty() {
+                fatal.cause = Cause::Host;
+            }
             // What a test prints about the kernel is not the kernel's own word.
             if self.shown.is_none() {
                 self.die(fatal);
@@ -512,6 +516,11 @@ vm: done
     }
 
     #[test]
+    fn a_kernel_that_fails_before_anything_runs_does_not_fail_of_what_is_tested() {
+        assert_eq!(cause("Oops: int3: 0000 [#1] SMP"), Some(Cause::Host));
+    }
+
+    #[test]
     fn a_kernel_that_fails_dies_of_itself_before_and_behind_a_stall_too() {
         let stall = "watchdog: BUG: soft lockup - CPU#0 stuck for 91s!";
         for fault in [
@@ -525,6 +534,7 @@ vm: done
                 format!("{fault}\n{stall}"),
                 format!("{stall}\n{fault}"),
             ] {
+                let said = format!("vm: begin kernel\n{said}");
                 assert_eq!(cause(&said), Some(Cause::Kernel), "{said}");
             }
         }

@@ -123,18 +123,12 @@ impl Table {
 
     /// What keeps this from being a proof, beside tests that failed.
     pub(crate) fn problems(&self) -> Vec<String> {
-        let mut problems = Vec::new();
+        let mut problems = self.repeated_faults();
         for row in &self.rows {
             let title = row.title();
             match &row.life {
                 Err(why) => problems.push(format!("{title}: {why}")),
                 Ok(life) => {
-                    for death in life.earlier.iter().filter(|death| death.is_of_the_kernel()) {
-                        problems.push(format!(
-                            "{title}: its kernel died, whatever the next boot shows: {}",
-                            death.why
-                        ));
-                    }
                     for (suite, how) in life.console.odd_ends() {
                         problems.push(format!("{title}: {suite}: {how}"));
                     }
@@ -151,6 +145,19 @@ impl Table {
             }
         }
         problems
+    }
+
+    /// Kernels that died of themselves, though a later boot passed: our programs may be why. One alone is told and is no
+    /// problem, as the emulator has faults of its own.
+    fn repeated_faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        for row in &self.rows {
+            let deaths = row.life.iter().flat_map(|life| &life.earlier);
+            for death in deaths.filter(|death| death.is_of_the_kernel()) {
+                faults.push(format!("{}: its kernel died: {}", row.title(), death.why));
+            }
+        }
+        if faults.len() > 1 { faults } else { Vec::new() }
     }
 
     pub(crate) fn render(&self) -> String {
@@ -205,7 +212,7 @@ impl Table {
         };
         for death in &life.earlier {
             let what = if death.is_of_the_kernel() {
-                "FAILED: its kernel died, and it was booted again"
+                "its kernel died, and it was booted again"
             } else {
                 "booted again, as it did not finish"
             };
@@ -413,21 +420,24 @@ mod tests {
     }
 
     #[test]
-    fn a_kernel_that_died_of_itself_stays_a_problem_when_the_next_boot_passes() {
+    fn kernels_that_die_of_themselves_are_a_problem_though_the_next_boot_passes_and_one_is_told() {
         let mut table = table(GOOD);
-        let life = table.rows[0].life.as_mut().expect("a life");
-        life.earlier.push(Death {
+        let oops = || Death {
             why: "Oops: 0002".to_owned(),
             cause: Cause::Kernel,
             last_lines: Vec::new(),
-        });
+        };
+        let died = |table: &mut Table| {
+            let life = table.rows[0].life.as_mut().expect("a life");
+            life.earlier.push(oops());
+        };
+        died(&mut table);
         let text = table.render();
-        let death = "6.1 v2: FAILED: its kernel died, and it was booted again: Oops: 0002\n";
+        let death = "6.1 v2: its kernel died, and it was booted again: Oops: 0002\n";
         assert!(text.contains(death), "{text}");
-        assert_eq!(
-            table.problems(),
-            ["6.1 v2: its kernel died, whatever the next boot shows: Oops: 0002"]
-        );
+        assert_eq!(table.problems(), [""; 0]);
+        died(&mut table);
+        assert_eq!(table.problems(), ["6.1 v2: its kernel died: Oops: 0002"; 2]);
         assert_eq!(table.tally().failed, 0, "its tests have passed");
     }
 

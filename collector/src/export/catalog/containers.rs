@@ -231,7 +231,7 @@ families! {
     },
     CONTAINER_RESTARTS: Family {
         name: "cgscope_container_restarts_total",
-        otlp: Some(Otlp::named("cgscope.container.restarts", "{restart}")),
+        otlp: Some(Otlp::named("cgscope.container.restarts", "{restart}").counted_elsewhere()),
         kind: Kind::Counter,
         unit: None,
         scope: Scope::Cgroup,

@@ -1,6 +1,6 @@
 //! OpenTelemetry's metrics of containers, as its semantic conventions have them (1.44).
 //!
-//! In: a snapshot, the readings of an earlier one, the kernel names of disks. Out: the data points of each
+//! In: a snapshot, the CPU times of earlier ones, the kernel names of disks. Out: the data points of each
 //! container, with everything that OTLP has fields for. Never here: OTLP's messages, which are made in
 //! `otlp`, or a metric for which the conventions have no name.
 //!
@@ -10,7 +10,6 @@
 use std::{
     borrow::Cow,
     collections::BTreeMap,
-    sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -23,6 +22,7 @@ use crate::{
             CgroupStatistics, CgroupVersion, Limit, Reading, cpu::CpuStatistics,
             memory::MemoryStatistics,
         },
+        clock::Ktime,
         network::NetworkStatistics,
     },
     reconcile::{Snapshot, snapshot::CgroupStats},
@@ -97,12 +97,31 @@ pub struct ContainerPoints<'a> {
     container: &'a Container,
     is_gone: bool,
     taken: SystemTime,
-    statistics: &'a Arc<CgroupStatistics>,
-    /// Those of an earlier snapshot, of the same life.
-    earlier: Option<Arc<CgroupStatistics>>,
+    statistics: &'a CgroupStatistics,
+    cpu: Option<CpuReadings>,
     network: Option<&'a NetworkStatistics>,
     devices: &'a BTreeMap<Device, String>,
 }
+
+/// A container's CPU time at the two latest readings that exports had. Usage is the average between them, and stays so
+/// while there is no newer one: what rests is read less often than it is exported.
+#[derive(Clone, Debug)]
+pub struct CpuReadings {
+    /// The life of its path.
+    generation: u32,
+    before: Option<CpuTime>,
+    latest: CpuTime,
+}
+
+/// CPU time at a reading.
+#[derive(Clone, Debug)]
+struct CpuTime {
+    at: Ktime,
+    modes: Vec<CpuMode>,
+}
+
+/// CPU time, ns, and of which mode: the values of the attributes.
+type CpuMode = (&'static [&'static str], u64);
 
 const CPU_MODE: Label = closed("cpu.mode", &["user", "system"]);
 const DISK_DIRECTION: Label = closed("disk.io.direction", &["read", "write"]);
@@ -154,7 +173,7 @@ pub const METRICS: &[OtelMetric] = &[
         instrument: Instrument::Gauge,
         is_double: true,
         attributes: &[CPU_MODE],
-        help: "CPUs in use, on average since the export before.",
+        help: "CPUs in use, on average since the export before. Stays as it is until there is a newer reading: where nothing runs, for a minute.",
         source: "as `container.cpu.time`",
         points: cpu_usage,
     },
@@ -230,11 +249,11 @@ pub const METRICS: &[OtelMetric] = &[
     },
 ];
 
-/// Each container of a snapshot once. `earlier` gives the statistics that the export before had of a
-/// container, by the path of its cgroup and its generation.
+/// Each container of a snapshot once. `earlier` gives [`ContainerPoints::cpu_readings`] of the export before, by the
+/// path of its cgroup.
 pub fn containers<'a>(
     snapshot: &'a Snapshot,
-    earlier: impl Fn(&str, u32) -> Option<Arc<CgroupStatistics>> + 'a,
+    mut earlier: impl FnMut(&str) -> Option<CpuReadings> + 'a,
     devices: &'a BTreeMap<Device, String>,
 ) -> impl Iterator<Item = ContainerPoints<'a>> {
     let networks = NetworkViews::of(&snapshot.cgroups);
@@ -251,13 +270,16 @@ pub fn containers<'a>(
                 kernel,
                 ..
             } = stats;
+            let statistics = kernel.statistics.as_deref()?;
+            let cpu = statistics.cpu.as_ref();
+            let readings = |cpu| CpuReadings::next(earlier(&identity.path), identity, cpu);
             Some(ContainerPoints {
                 identity,
                 container: identity.own_container()?,
                 is_gone: exited.is_some(),
                 taken: snapshot.taken,
-                statistics: kernel.statistics.as_ref()?,
-                earlier: earlier(&identity.path, identity.generation),
+                statistics,
+                cpu: cpu.map(readings),
                 network: kernel
                     .network
                     .as_deref()
@@ -322,10 +344,10 @@ impl<'a> ContainerPoints<'a> {
         &self.identity.path
     }
 
-    /// Its statistics, for the next export.
+    /// What the next export's usage is to be since.
     #[must_use]
-    pub fn statistics(&self) -> Arc<CgroupStatistics> {
-        Arc::clone(self.statistics)
+    pub const fn cpu_readings(&self) -> Option<&CpuReadings> {
+        self.cpu.as_ref()
     }
 
     /// The values of [`RESOURCE`], in its order.
@@ -364,6 +386,24 @@ impl<'a> ContainerPoints<'a> {
     }
 }
 
+impl CpuReadings {
+    /// With what was read by now, if that is newer.
+    fn next(earlier: Option<Self>, identity: &Identity, now: &Reading<CpuStatistics>) -> Self {
+        let generation = identity.generation;
+        match earlier.filter(|earlier| earlier.generation == generation) {
+            Some(earlier) if now.at <= earlier.latest.at => earlier,
+            earlier => Self {
+                generation,
+                before: earlier.map(|earlier| earlier.latest),
+                latest: CpuTime {
+                    at: now.at,
+                    modes: modes(now),
+                },
+            },
+        }
+    }
+}
+
 fn uptime(of: &ContainerPoints<'_>, take: &mut Take<'_>) {
     let Identity {
         started,
@@ -383,7 +423,7 @@ fn uptime(of: &ContainerPoints<'_>, take: &mut Take<'_>) {
 }
 
 /// CPU time by mode where the kernel divides it by them: cgroup v1 counts them apart.
-fn modes(cpu: &Reading<CpuStatistics>) -> Vec<(&'static [&'static str], u64)> {
+fn modes(cpu: &Reading<CpuStatistics>) -> Vec<CpuMode> {
     let Reading {
         version, of: cpu, ..
     } = cpu;
@@ -414,21 +454,16 @@ fn cpu_time(of: &ContainerPoints<'_>, take: &mut Take<'_>) {
 }
 
 fn cpu_usage(of: &ContainerPoints<'_>, take: &mut Take<'_>) {
-    let (Some(now), Some(before)) = (
-        &of.statistics.cpu,
-        of.earlier.as_ref().and_then(|earlier| earlier.cpu.as_ref()),
-    ) else {
-        return;
-    };
-    let Some(between) = now
-        .at
-        .0
-        .checked_sub(before.at.0)
-        .filter(|between| !between.is_zero())
+    let Some(CpuReadings {
+        before: Some(before),
+        latest,
+        ..
+    }) = &of.cpu
     else {
         return;
     };
-    for ((attributes, ns), (same, earlier)) in modes(now).into_iter().zip(modes(before)) {
+    let between = latest.at.0.saturating_sub(before.at.0);
+    for (&(attributes, ns), &(same, earlier)) in latest.modes.iter().zip(&before.modes) {
         if attributes == same && ns >= earlier {
             let share = seconds(ns - earlier) / between.as_secs_f64();
             take(attributes, Number::Double(share));

@@ -70,7 +70,8 @@ enum Last {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Since {
     start: u64,
-    /// Of which life of the path alone.
+    /// Of which life of the path alone. Where the calendar was set back, `start` is still as it was told, later than
+    /// now: it tells lives apart too, whose path was forgotten in between.
     life: Option<u32>,
 }
 
@@ -87,6 +88,12 @@ impl Since {
             start,
             life: Some(life),
         }
+    }
+
+    /// Since a start that nobody knows, through all lives of the path: the first value is no difference to anything.
+    pub(super) const fn unknown() -> Self {
+        // The first life is 1.
+        Self::of_life(0, 0)
     }
 
     /// Whether nobody knows.
@@ -201,7 +208,9 @@ impl<'a> Points<'a> {
         } = &mut *self.entity;
         let told = match since {
             Since { life: Some(_), .. } => since,
-            Since { life: None, start } => Since::all_along(*began.get_or_insert(start)),
+            Since { life: None, start } => {
+                Since::all_along(*began.get_or_insert(start.min(self.time)))
+            }
         };
         let temporality = stream.temporality(self.temporality);
         let is_difference = temporality == TemporalityPreference::Delta;
@@ -230,6 +239,9 @@ impl<'a> Points<'a> {
                 // It fell: what it counts now began after the export before.
                 known.start = (*exported).max(told.start);
             }
+            // A calendar that was set back says that it began, or was exported, later than now. It is said once and
+            // kept: a start that moves on would be a new beginning each time.
+            known.start = known.start.min(self.time);
             known.round = *round;
             known.last = Last::of(&value, temporality);
             let start = known.start;
@@ -274,7 +286,7 @@ impl<'a> Points<'a> {
             };
             let point = Point {
                 attributes: attributes_of(&key),
-                start: series.start,
+                start: series.start.min(self.time),
                 time: self.time,
                 flags: DataPointFlags::NoRecordedValueMask as u32,
                 value: None,

@@ -47,10 +47,9 @@ use crate::{
     export::{
         EncodeError, Format, NameSets,
         exposition::{CGROUPS_PER_ROUND, Scene},
-        family::{Family, Kind, Unit},
-        peers::otel::{self, ContainerPoints, Number},
+        family::{Family, Kind, Otlp, Unit},
+        peers::otel::{self, ContainerPoints, CpuReadings, Number},
     },
-    host::cgroupfs::CgroupStatistics,
     reconcile::{Snapshot, snapshot::CgroupStats},
     window::Device,
 };
@@ -65,8 +64,8 @@ pub struct MetricsEncoder {
     itself: Entity,
     /// Those of the last snapshot, by path.
     cgroups: HashMap<String, Known>,
-    /// What the files of containers said then, and in which of the path's lives: shares are since then.
-    statistics: HashMap<String, (u32, Arc<CgroupStatistics>)>,
+    /// What their CPU usage is told by, of those that are containers.
+    cpu: HashMap<String, CpuReadings>,
 }
 
 /// A cgroup of the last snapshot.
@@ -92,11 +91,11 @@ impl MetricsEncoder {
             began,
             itself: Entity::default(),
             cgroups: HashMap::new(),
-            statistics: HashMap::new(),
+            cpu: HashMap::new(),
         }
     }
 
-    /// The data points of a snapshot, by whose they are. `devices` has the names of disks; those that are gone have
+    /// The data points of a snapshot, by whose they are, cgscope's own last. `devices` has the names of disks; those that are gone have
     /// their numbers.
     ///
     /// # Errors
@@ -118,13 +117,10 @@ impl MetricsEncoder {
         let snapshot = &scene.snapshot;
         let taken = unix_nanos(snapshot.taken);
 
-        let mut out = vec![self.of_cgscope(&scene, taken)?];
-        let before = mem::take(&mut self.statistics);
-        let earlier = |path: &str, generation| {
-            let (of, statistics) = before.get(path)?;
-            (*of == generation).then(|| Arc::clone(statistics))
-        };
-        let containers = otel::containers(snapshot, earlier, devices);
+        let of_cgscope = self.of_cgscope(&scene, taken)?;
+        let mut out = Vec::new();
+        let mut before = mem::take(&mut self.cpu);
+        let containers = otel::containers(snapshot, |path| before.remove(path), devices);
         let mut containers: HashMap<_, _> = containers.map(|of| (of.path(), of)).collect();
         for first in (0..snapshot.cgroups.len()).step_by(CGROUPS_PER_ROUND) {
             let end = snapshot.cgroups.len().min(first + CGROUPS_PER_ROUND);
@@ -136,6 +132,8 @@ impl MetricsEncoder {
         }
         self.take_leave(taken, &mut out);
         kata::encode(&snapshot.kata, &self.own, taken, &mut out);
+        // What comes first gives way to the rest where there is no room for all: what is lost is still told.
+        out.push(of_cgscope);
         Ok(out)
     }
 
@@ -190,7 +188,7 @@ impl MetricsEncoder {
         known.identity = Arc::clone(identity);
         known.is_there = true;
 
-        let since = Since::all_along(first_seen.min(taken));
+        let since = Since::all_along(first_seen);
         let mut points = Points::new(&mut known.entity, self.temporality, taken);
         for (family, metric) in families.drain(..) {
             let Some(stream) = Stream::of_family(family) else {
@@ -198,11 +196,18 @@ impl MetricsEncoder {
             };
             let exemplars = exemplars::of(cgroup, family, &metric, &scene.devices);
             let (attributes, value) = point_of(family, metric);
-            points.add(&stream, attributes, value, since, exemplars);
+            points.add(
+                &stream,
+                attributes,
+                value,
+                since_of(family, since),
+                exemplars,
+            );
         }
         if let Some(container) = container {
-            let statistics = (identity.generation, container.statistics());
-            self.statistics.insert(identity.path.clone(), statistics);
+            if let Some(readings) = container.cpu_readings() {
+                self.cpu.insert(identity.path.clone(), readings.clone());
+            }
             container.each(|point| {
                 let keys = point.metric.attributes.iter().map(|label| label.name);
                 let attributes = keys.zip(point.attributes.iter().copied());
@@ -213,7 +218,7 @@ impl MetricsEncoder {
                 };
                 // The kernel counts from the start of this life of the path.
                 let since = point.start.map_or(since, |start| {
-                    Since::of_life(identity.generation, unix_nanos(start).min(taken))
+                    Since::of_life(identity.generation, unix_nanos(start))
                 });
                 let stream = Stream::of_convention(point.metric);
                 points.add(
@@ -269,6 +274,17 @@ fn by_cgroup(
         }
     }
     Ok(by_cgroup)
+}
+
+/// Since when a family counts of a cgroup, if what we count began with `ours`.
+fn since_of(family: &Family, ours: Since) -> Since {
+    match family.otlp {
+        Some(Otlp {
+            is_start_known: false,
+            ..
+        }) => Since::unknown(),
+        _ => ours,
+    }
 }
 
 /// What a series says, by OTLP. A label that is empty is none.

@@ -41,7 +41,7 @@ pub(super) enum Value {
 impl Stream {
     /// One of our own; `None` when it does not leave by OTLP.
     pub(super) fn of_family(family: &Family) -> Option<Self> {
-        let Otlp { name, unit } = family.otlp?;
+        let Otlp { name, unit, .. } = family.otlp?;
         Some(Self {
             name,
             unit,

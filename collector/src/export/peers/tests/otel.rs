@@ -4,8 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::{ID, network, pod, qos_class, root, second, snapshot, v1_container, v2_container};
 use crate::{
-    export::otel::{Instrument, METRICS, Number, RESOURCE, containers},
-    host::cgroupfs::CgroupStatistics,
+    export::otel::{CpuReadings, Instrument, METRICS, Number, RESOURCE, containers},
     reconcile::snapshot::CgroupStats,
     window::Device,
 };
@@ -21,37 +20,33 @@ fn devices() -> BTreeMap<Device, String> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "numbers of a dump are small")]
-fn points_with(cgroups: Vec<CgroupStats>, earlier: Option<&Arc<CgroupStatistics>>) -> Vec<Shown> {
-    containers(
-        &snapshot(cgroups),
-        |_, generation| earlier.filter(|_| generation == 1).cloned(),
-        &devices(),
-    )
-    .map(|container| {
-        let mut shown = Shown::new();
-        container.each(|point| {
-            let value = match point.value {
-                Number::Int(value) => {
-                    assert!(!point.metric.is_double, "{}", point.metric.name);
-                    value as f64
-                }
-                Number::Double(value) => {
-                    assert!(point.metric.is_double, "{}", point.metric.name);
-                    value
-                }
-            };
-            // A point is of all values of its attributes, or has one of each.
-            assert!([0, point.metric.attributes.len()].contains(&point.attributes.len()));
-            assert_eq!(point.time, second(1_700_000_200));
-            let is_gauge = point.metric.instrument == Instrument::Gauge;
-            assert_eq!(point.start.is_none(), is_gauge);
-            let attributes = point.attributes.iter().map(|&value| value.to_owned());
-            let key = (point.metric.name.to_owned(), attributes.collect());
-            assert_eq!(shown.insert(key.clone(), value), None, "{key:?} twice");
-        });
-        shown
-    })
-    .collect()
+fn points_with(cgroups: Vec<CgroupStats>, earlier: Option<&CpuReadings>) -> Vec<Shown> {
+    containers(&snapshot(cgroups), |_| earlier.cloned(), &devices())
+        .map(|container| {
+            let mut shown = Shown::new();
+            container.each(|point| {
+                let value = match point.value {
+                    Number::Int(value) => {
+                        assert!(!point.metric.is_double, "{}", point.metric.name);
+                        value as f64
+                    }
+                    Number::Double(value) => {
+                        assert!(point.metric.is_double, "{}", point.metric.name);
+                        value
+                    }
+                };
+                // A point is of all values of its attributes, or has one of each.
+                assert!([0, point.metric.attributes.len()].contains(&point.attributes.len()));
+                assert_eq!(point.time, second(1_700_000_200));
+                let is_gauge = point.metric.instrument == Instrument::Gauge;
+                assert_eq!(point.start.is_none(), is_gauge);
+                let attributes = point.attributes.iter().map(|&value| value.to_owned());
+                let key = (point.metric.name.to_owned(), attributes.collect());
+                assert_eq!(shown.insert(key.clone(), value), None, "{key:?} twice");
+            });
+            shown
+        })
+        .collect()
 }
 
 fn points(cgroup: CgroupStats) -> Shown {
@@ -121,20 +116,22 @@ fn modes_that_do_not_add_up_are_not_shown() {
 #[test]
 fn usage_is_the_average_since_the_export_before() {
     let mut now = v2_container();
-    let earlier = now.kernel.statistics.clone().unwrap();
+    let (before, devices) = (snapshot(vec![now.clone()]), devices());
+    let earlier = containers(&before, |_| None, &devices).next();
+    let earlier = earlier.and_then(|container| container.cpu_readings().cloned());
     let statistics = Arc::make_mut(now.kernel.statistics.as_mut().unwrap());
     let cpu = statistics.cpu.as_mut().unwrap();
     cpu.at.0 += Duration::from_secs(10);
     cpu.of.user_ns = cpu.of.user_ns.map(|ns| ns + 5_000_000_000);
     cpu.of.system_ns = cpu.of.system_ns.map(|ns| ns + 1_000_000_000);
     cpu.of.usage_ns = cpu.of.usage_ns.map(|ns| ns + 6_000_000_000);
-    let usage = |cgroup: &CgroupStats, earlier| {
+    let usage = |cgroup: &CgroupStats, earlier: Option<&CpuReadings>| {
         let mut shown = points_with(vec![cgroup.clone()], earlier).remove(0);
         shown.retain(|(name, _), _| name == "container.cpu.usage");
         shown
     };
     assert_eq!(
-        usage(&now, Some(&earlier)),
+        usage(&now, earlier.as_ref()),
         expected(&[
             ("container.cpu.usage", &["user"], 0.5),
             ("container.cpu.usage", &["system"], 0.1),
@@ -143,7 +140,7 @@ fn usage_is_the_average_since_the_export_before() {
     assert_eq!(usage(&now, None), Shown::new());
     // Another life of the same path: there is none before.
     Arc::make_mut(&mut now.identity).generation = 2;
-    assert_eq!(usage(&now, Some(&earlier)), Shown::new());
+    assert_eq!(usage(&now, earlier.as_ref()), Shown::new());
 }
 
 #[test]
@@ -176,7 +173,7 @@ fn the_resource_names_what_is_known_of_containers_alone() {
         root(),
     ]);
     let disks = devices();
-    let resources: Vec<Vec<(&str, &str)>> = containers(&shown, |_, _| None, &disks)
+    let resources: Vec<Vec<(&str, &str)>> = containers(&shown, |_| None, &disks)
         .map(|container| {
             RESOURCE
                 .iter()

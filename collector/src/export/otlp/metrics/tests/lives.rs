@@ -1,6 +1,6 @@
 //! Counts begin, go on and end.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use opentelemetry_proto::tonic::metrics::v1::{
     AggregationTemporality, Metric, NumberDataPoint, metric::Data,
@@ -41,7 +41,9 @@ fn counts_begin_with_the_cgroup_or_with_cgscope_and_gauges_never() {
             }
             for point in numbers(metric) {
                 let is_gauge = matches!(metric.data, Some(Data::Gauge(_)));
-                let start = if is_gauge { 0 } else { start };
+                // Its runtime counts them, and may have begun before.
+                let has_no_start = is_gauge || metric.name == RESTARTS;
+                let start = if has_no_start { 0 } else { start };
                 assert_eq!(point.start_time_unix_nano, start, "{}", metric.name);
                 assert_eq!(point.time_unix_nano, 1_700_000_200_000_000_000);
             }
@@ -270,6 +272,42 @@ fn cpu_time_is_by_mode_in_every_export_or_in_none() {
 }
 
 #[test]
+fn cpu_usage_stays_as_it_was_until_there_is_a_newer_reading_and_goes_with_the_container() {
+    let mut encoder = encoder(TemporalityPreference::Cumulative);
+    let read = |seconds: u64, usage: u64| {
+        let mut container = used(usage, None, CgroupVersion::V1);
+        let statistics = container.kernel.statistics.as_mut().expect("statistics");
+        let cpu = &mut Arc::make_mut(statistics).cpu;
+        cpu.as_mut().expect("a CPU controller").at.0 = Duration::from_secs(seconds);
+        container
+    };
+    let mut exports = 1_700_000_100..;
+    let mut shown = |container| -> Vec<_> {
+        let second = exports.next().expect("more seconds");
+        let points = points(&mut encoder, second, container, "container.cpu.usage");
+        points.into_iter().map(|(.., value)| value).collect()
+    };
+    assert_eq!(shown(read(100, 0)), [], "there is nothing before");
+    assert_eq!(shown(read(100, 0)), []);
+    for _ in 0..3 {
+        assert_eq!(shown(read(110, 5_000_000_000)), [Some(0.5)]);
+    }
+    assert_eq!(
+        shown(read(170, 20_000_000_000)),
+        [Some(0.25)],
+        "of a minute"
+    );
+    let mut gone = read(170, 20_000_000_000);
+    gone.exited = Some(at(1_700_000_100));
+    // A last point that has no value.
+    assert_eq!(shown(gone.clone()), [None]);
+    assert_eq!(shown(gone), []);
+    assert_eq!(encoder.cpu.len(), 1);
+    let _ = encode(&mut encoder, snapshot(1_700_000_200, Vec::new()));
+    assert!(encoder.cpu.is_empty());
+}
+
+#[test]
 fn of_one_that_was_there_before_no_start_is_told_and_no_first_difference() {
     let found = |usage| {
         let mut container = used(usage, None, CgroupVersion::V1);
@@ -300,6 +338,112 @@ fn of_one_that_was_there_before_no_start_is_told_and_no_first_difference() {
     }));
     let up = points(&mut delta, 1_700_000_130, told, uptime);
     assert_eq!(up, [(String::new(), 0, Some(1_000.0))]);
+}
+
+#[test]
+fn one_whose_start_is_later_than_now_as_the_calendar_was_set_back_goes_on_counting() {
+    let made_an_hour_ahead = |usage| {
+        let mut container = used(usage, None, CgroupVersion::V1);
+        Arc::make_mut(&mut container.identity).started = at(1_700_003_600);
+        container
+    };
+    let mut cumulative = encoder(TemporalityPreference::Cumulative);
+    let mut delta = encoder(TemporalityPreference::Delta);
+    let of_all = |start, value| vec![(String::new(), start, Some(value))];
+    for (second, usage, sum, difference) in [
+        (100, 5_000_000_000, (100, 5.0), (100, 5.0)),
+        (110, 7_000_000_000, (100, 7.0), (100, 2.0)),
+        (120, 10_000_000_000, (100, 10.0), (110, 3.0)),
+        // The calendar has come to where it was.
+        (7_200, 11_000_000_000, (100, 11.0), (120, 1.0)),
+    ] {
+        let time = 1_700_000_000 + second;
+        let shown = |encoder| points(encoder, time, made_an_hour_ahead(usage), CPU_TIME);
+        assert_eq!(
+            [shown(&mut cumulative), shown(&mut delta)],
+            [sum, difference].map(|(start, value)| of_all(1_700_000_000 + start, value))
+        );
+    }
+}
+
+#[test]
+fn no_point_starts_after_its_time_when_the_calendar_is_set_back_between_exports() {
+    for (temporality, expected) in [
+        (
+            TemporalityPreference::Cumulative,
+            [(3_600, 1), (100, 2), (100, 3)],
+        ),
+        (
+            TemporalityPreference::Delta,
+            [(3_600, 1), (100, 1), (100, 1)],
+        ),
+    ] {
+        let own = Arc::new(OwnResource {
+            attributes: Vec::new(),
+        });
+        let mut encoder = MetricsEncoder::new(own, temporality, at(1_700_003_600));
+        let mut shown = |second: u64, waits: &[u64]| {
+            let waited = snapshot(1_700_000_000 + second, vec![waited(waits, 1)]);
+            let all = encode(&mut encoder, waited);
+            for metric in all.iter().flat_map(|of| &of.scope_metrics[0].metrics) {
+                let spans = numbers(metric)
+                    .iter()
+                    .map(|of| (of.start_time_unix_nano, of.time_unix_nano));
+                let of_histograms = histograms(metric).iter();
+                let of_histograms =
+                    of_histograms.map(|of| (of.start_time_unix_nano, of.time_unix_nano));
+                for (start, time) in spans.chain(of_histograms) {
+                    assert!(start <= time, "{}: {start}, {time}", metric.name);
+                }
+            }
+            let (latency, _) = latency_and_switches(&all);
+            let start = latency.start_time_unix_nano / 1_000_000_000;
+            (start - 1_700_000_000, latency.count)
+        };
+        let shown = [
+            shown(3_610, &[5]),
+            shown(100, &[5, 6]),
+            shown(110, &[5, 6, 7]),
+        ];
+        assert_eq!(shown, expected, "{temporality:?}");
+        let gone = encode(&mut encoder, snapshot(1_700_000_000, Vec::new()));
+        for metric in gone.iter().flat_map(|of| &of.scope_metrics[0].metrics) {
+            let mut points = numbers(metric).iter();
+            assert!(points.all(|of| of.start_time_unix_nano <= of.time_unix_nano));
+        }
+    }
+}
+
+const RESTARTS: &str = "cgscope.container.restarts";
+
+#[test]
+fn restarts_are_of_an_unknown_start_and_what_was_before_the_first_export_is_no_difference() {
+    let restarted = |restarts, generation| {
+        let mut container = container(generation);
+        Arc::make_mut(&mut container.identity).told = Some(Arc::new(RuntimeContainer {
+            restarts: Some(restarts),
+            ..RuntimeContainer::default()
+        }));
+        container
+    };
+    let mut cumulative = encoder(TemporalityPreference::Cumulative);
+    let mut delta = encoder(TemporalityPreference::Delta);
+    let one = |start, value| vec![(String::new(), start, Some(value))];
+    for (second, restarts, generation, expected) in [
+        (1_700_000_100, 7, 1, Vec::new()),
+        (1_700_000_110, 7, 1, one(1_700_000_100, 0.0)),
+        // A restart begins another life of the path, and is one more of the same.
+        (1_700_000_120, 8, 2, one(1_700_000_110, 1.0)),
+    ] {
+        let shown = |encoder| points(encoder, second, restarted(restarts, generation), RESTARTS);
+        let all = one(0, f64::from(restarts));
+        assert_eq!(shown(&mut cumulative), all);
+        assert_eq!(shown(&mut delta), expected);
+    }
+    // cgscope was started anew.
+    let mut anew = encoder(TemporalityPreference::Delta);
+    let first = points(&mut anew, 1_700_000_130, restarted(8, 2), RESTARTS);
+    assert_eq!(first, []);
 }
 
 #[test]

@@ -6,18 +6,21 @@ use opentelemetry_proto::tonic::metrics::v1::{AggregationTemporality, exemplar, 
 use proptest::prelude::*;
 
 use super::{
-    LATENCY, at, buckets, encode, encoder, histograms, latency_and_switches, metrics, named,
+    LATENCY, PATH, at, buckets, encode, encoder, histograms, latency_and_switches, metrics, named,
     number, numbers, snapshot, texts, waited,
 };
 use crate::{
     export::{
-        otlp::metrics::TemporalityPreference,
+        otlp::{Bounds, Outbox, Parcel, WhenFull, metrics::TemporalityPreference},
         tests::{
             busy_container, full_snapshot,
             kata::{self, WEB},
         },
     },
-    reconcile::snapshot::{Exemplar, ExemplarOf, SpanRef},
+    reconcile::{
+        delivery::OtlpLoss,
+        snapshot::{Exemplar, ExemplarOf, SpanRef},
+    },
     window::{Device, Operation},
 };
 
@@ -138,6 +141,31 @@ fn sums_that_only_rise_are_of_the_temporality_that_is_wanted() {
         }
         assert!(seen > 20, "{seen}");
     }
+}
+
+#[tokio::test]
+async fn what_is_lost_is_told_also_where_there_is_no_room_for_a_whole_export() {
+    let mut encoder = encoder(TemporalityPreference::Cumulative);
+    let _ = encode(&mut encoder, full_snapshot());
+    // With cgroups, one that is gone, and sandboxes of Kata.
+    let mut shown = kata::snapshot().await;
+    shown.cgroups.retain(|cgroup| cgroup.identity.path != PATH);
+    let parcels = encode(&mut encoder, shown);
+    let all: u64 = parcels.iter().map(Parcel::items).sum();
+    let outbox = Outbox::new(Bounds {
+        items: all - 1,
+        bytes: u64::MAX,
+        when_full: WhenFull::DropOldest,
+    });
+    for parcel in parcels {
+        assert!(outbox.put(parcel));
+    }
+    assert!(outbox.account().lost[OtlpLoss::QueueFull as usize] > 0);
+    let waiting = outbox.take(u64::MAX, u64::MAX).parcels();
+    let metrics = waiting.iter().flat_map(|of| &of.scope_metrics[0].metrics);
+    let mut losses = metrics.filter(|metric| metric.name == "cgscope.otlp.items.lost");
+    let losses = losses.next().expect("what is lost");
+    assert!(!numbers(losses).is_empty());
 }
 
 #[tokio::test]
