@@ -36,6 +36,8 @@ mod ends;
 
 mod events;
 
+mod room;
+
 mod samples;
 
 mod traces;
