@@ -384,8 +384,25 @@ impl Life {
         self.push(episodes, now)
     }
 
+    /// Takes what its runtime told of its first process. How many other events made room for it.
+    pub(super) fn tell_runtime(&mut self) -> u64 {
+        let finished = self.exit.and_then(|exit| exit.finished);
+        let events = [
+            ("cgscope.runtime.started", self.started),
+            ("cgscope.runtime.finished", finished),
+        ];
+        let events = events.into_iter().filter_map(|(name, at)| {
+            Some(Event {
+                name,
+                at: at?,
+                attributes: Vec::new(),
+            })
+        });
+        self.events.push_all(events.collect()).into()
+    }
+
     /// Takes events. How many found no room.
-    pub(super) fn push(&mut self, events: Vec<Event>, now: &Now) -> u64 {
+    fn push(&mut self, events: Vec<Event>, now: &Now) -> u64 {
         let refused = events
             .into_iter()
             .filter_map(|event| (!self.events.push(event, now.ktime)).then_some(()));

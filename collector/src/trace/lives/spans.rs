@@ -14,7 +14,6 @@ use opentelemetry_proto::tonic::{
 use super::{
     Ending, Now,
     attributes::{flag, int, seconds, text, unix_nanos},
-    events::Event,
     life::{Life, Trace},
 };
 use crate::{
@@ -139,7 +138,6 @@ pub(super) fn whole(
     trace: &Trace,
     ending: Option<&Ending>,
     ended: SystemTime,
-    now: &Now,
 ) -> Span {
     let mut attributes = of_life(life, trace);
     let exit_code = life.exit.and_then(|exit| exit.code);
@@ -170,21 +168,6 @@ pub(super) fn whole(
     }
     let p99 = ending.and_then(|ending| ending.wait_p99);
     attributes.extend(p99.map(|p99| seconds("cgscope.runqueue.p99", p99)));
-    for (name, at) in [
-        ("cgscope.runtime.started", life.started),
-        (
-            "cgscope.runtime.finished",
-            life.exit.and_then(|exit| exit.finished),
-        ),
-    ] {
-        let event = at.map(|at| Event {
-            name,
-            at,
-            attributes: Vec::new(),
-        });
-        // These two have room.
-        let _ = life.push(event.into_iter().collect(), now);
-    }
     let mut span = span(Form {
         id,
         parent: Some(trace.root),

@@ -60,7 +60,7 @@ impl Lives {
             let refused = life.read(&figures, true, &self.settings, now);
             self.view.lose(LifeLoss::SpanFull, refused);
         }
-        let refused = life.tell_episodes(false, now);
+        let refused = life.tell_episodes(false, now) + life.tell_runtime();
         self.view.lose(LifeLoss::SpanFull, refused);
         let mut told = Vec::new();
         if !trace.is_sent {
@@ -82,7 +82,6 @@ impl Lives {
             &trace,
             ending.as_ref(),
             ended,
-            now,
         ));
         if self.send(&life.identity, told) {
             for (owner, exemplar) in exemplars {
