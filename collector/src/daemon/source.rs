@@ -12,7 +12,7 @@ use crate::{
     host::{
         block_devices,
         cgroup_mounts::Hierarchy,
-        clock::TimeAnchor,
+        clock::{Ktime, TimeAnchor},
         online_cpus,
         process::read_own_process,
         program_cost::{are_programs_measured, read_program_counters},
@@ -85,7 +85,7 @@ impl Source for DaemonSource {
         // Outside of the pipeline's lock: a cgroup that is just being read is waited for.
         self.state.readings.fill(&mut scrape);
         if let Some(lives) = &self.state.lives {
-            lives.fill(&mut scrape, SystemTime::now());
+            lives.fill(&mut scrape, Ktime::now());
         }
         let Scrape {
             cgroups,

@@ -136,7 +136,7 @@ impl Lives {
         if let Some(life) = self.by_key.get_mut(&key) {
             // One more hierarchy, or what a walk saw before its event came.
             life.is_whole |= is_whole;
-            life.began = life.began.min(identity.started);
+            life.began_by(identity.started, now);
             return;
         }
         if self.latest.get(&owner) == Some(&identity.generation) {
@@ -185,8 +185,8 @@ impl Lives {
     ) {
         let keys = self.of_container.get(container).into_iter().flatten();
         let lives = keys.filter_map(|key| self.by_key.get(key));
-        let can = lives.filter(|life| life.can_have_ended(finished));
-        let Some(key) = can.max_by_key(|life| life.began).map(|life| life.key) else {
+        let can = lives.filter(|life| life.can_have_ended(finished, now));
+        let Some(key) = can.max_by_key(|life| life.began_at).map(|life| life.key) else {
             return;
         };
         if let Some(life) = self.by_key.get_mut(&key) {
