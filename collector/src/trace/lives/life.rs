@@ -110,8 +110,8 @@ pub struct Ending {
     pub figures: Option<Figures>,
     /// How it was had.
     pub how: LastReading,
-    /// What its tasks ran and waited, and the part of the waits that was a CPU bandwidth limit.
-    pub sched: (SchedSums, Duration),
+    /// What its tasks ran and waited, those in cgroups below its own included.
+    pub sched: SchedSums,
     /// The 99th percentile of the latest waits.
     pub wait_p99: Option<Duration>,
 }

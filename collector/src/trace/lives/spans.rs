@@ -1,6 +1,6 @@
 //! The spans of a life: its first, its checkpoints, and the life itself.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use opentelemetry_proto::tonic::{
     common::v1::KeyValue,
@@ -160,8 +160,8 @@ pub(super) fn whole(
     if let Some(figures) = figures.or(seen_before) {
         attributes.extend(figures.attributes());
     }
-    if let Some((sched, throttled)) = ending.map(|ending| ending.sched) {
-        let waited = std::time::Duration::from_nanos(sched.waited_ns);
+    if let Some(sched) = ending.map(|ending| ending.sched) {
+        let [waited, throttled] = [sched.waited_ns, sched.throttled_ns].map(Duration::from_nanos);
         attributes.push(int("cgscope.runqueue.waits", sched.waits));
         attributes.push(seconds("cgscope.runqueue.waited", waited));
         attributes.push(seconds("cgscope.runqueue.throttled", throttled));

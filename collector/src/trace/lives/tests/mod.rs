@@ -239,14 +239,12 @@ impl Told {
                 ..Figures::default()
             }),
             how: LastReading::Final,
-            sched: (
-                SchedSums {
-                    ran_ns: 1,
-                    waited_ns: 2_000_000,
-                    waits: 3,
-                },
-                Duration::from_millis(1),
-            ),
+            sched: SchedSums {
+                ran_ns: 1,
+                waited_ns: 2_000_000,
+                waits: 3,
+                throttled_ns: 1_000_000,
+            },
             wait_p99: Some(Duration::from_millis(2)),
         }
     }
