@@ -121,6 +121,7 @@ fn container(number: u64) -> CgroupStats {
                 ran_ns: number * 1_000_003,
                 waited_ns: number * 10_007,
                 waits: number * 1_001,
+                throttled_ns: 0,
             }),
             limit_oom_kills: 0,
         },

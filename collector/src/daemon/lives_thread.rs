@@ -82,8 +82,9 @@ impl<'a> LivesThread<'a> {
         }
         // Nobody waits for their exit codes any more.
         let now = now();
-        for key in self.lives.ended() {
-            self.keep_ending(key);
+        let ended = self.lives.ended();
+        self.keep_endings(&ended);
+        for key in ended {
             self.lives.close(key, &now);
         }
         self.lives.stop(&now);
@@ -124,9 +125,7 @@ impl<'a> LivesThread<'a> {
         for (sample, container, inside) in samples {
             self.lives.slow(sample, container, inside, disk_of, &now);
         }
-        for key in self.lives.ending(&now) {
-            self.keep_ending(key);
-        }
+        self.keep_endings(&self.lives.ending(&now));
         for key in self.lives.over(&now) {
             self.lives.close(key, &now);
         }
@@ -142,23 +141,28 @@ impl<'a> LivesThread<'a> {
         }
     }
 
-    /// Looks up how a life ended.
-    fn keep_ending(&mut self, key: LifeKey) {
-        if let Some(ending) = self.ending(key) {
-            self.lives.keep(key, ending);
+    /// Looks up how these lives ended, but for those at whose place another has begun.
+    fn keep_endings(&mut self, keys: &[LifeKey]) {
+        if keys.is_empty() {
+            return;
+        }
+        let totals = self.state.pipeline().life_totals(keys);
+        for (key, totals) in keys.iter().zip(totals) {
+            if let Some(totals) = totals {
+                let ending = self.ending(*key, &totals);
+                self.lives.keep(*key, ending);
+            }
         }
     }
 
-    /// How a life ended; `None` where another has begun at its place.
-    fn ending(&self, (owner, generation): LifeKey) -> Option<Ending> {
+    fn ending(&self, (owner, generation): LifeKey, totals: &LifeTotals) -> Ending {
         let LifeTotals {
             life,
             sched,
-            throttled_ns,
             wait_p99_ns,
-        } = self.state.pipeline().life_totals(owner, generation)?;
+        } = totals;
         let readings = &self.state.readings;
-        let reading = readings.of(&life);
+        let reading = readings.of(life);
         let (figures, how) = match &reading.statistics {
             Some(of) => (
                 Some(Figures::of(reading.at.unwrap_or_default(), of)),
@@ -170,12 +174,12 @@ impl<'a> LivesThread<'a> {
         let entry = readings.entry(owner);
         let last = entry.and_then(|entry| entry.last_figures(generation));
         let is_final = how == LastReading::Running && last.is_some();
-        Some(Ending {
+        Ending {
             figures,
             how: if is_final { LastReading::Final } else { how },
-            sched: (sched, Duration::from_nanos(throttled_ns)),
+            sched: *sched,
             wait_p99: wait_p99_ns.map(Duration::from_nanos),
-        })
+        }
     }
 }
 

@@ -87,7 +87,7 @@ impl Source for DaemonSource {
         // Outside of the pipeline's lock: a cgroup that is just being read is waited for.
         self.state.readings.fill(&mut scrape);
         if let Some(lives) = &self.state.lives {
-            lives.fill(&mut scrape, SystemTime::now());
+            lives.fill(&mut scrape, Ktime::now());
         }
         let Scrape {
             cgroups,

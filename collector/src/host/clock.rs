@@ -53,3 +53,11 @@ impl TimeAnchor {
         }
     }
 }
+
+#[cfg(test)]
+impl TimeAnchor {
+    /// Of a moment of one's own.
+    pub(crate) const fn of_test(ktime: Ktime, wall: SystemTime) -> Self {
+        Self { ktime, wall }
+    }
+}

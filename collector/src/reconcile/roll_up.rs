@@ -5,7 +5,9 @@
 //! `QoS` class and of the node, in which what was below them still counts when its own row is gone.
 //! Never here: a sum of an earlier life of the same path, or one that counts twice.
 
-use std::{collections::HashMap, time::SystemTime};
+use std::{collections::HashMap, iter, time::SystemTime};
+
+use foldhash::fast::RandomState;
 
 use super::snapshot::{CgroupStats, SchedSums};
 use crate::catalog::{CgroupTable, Owner, OwnerId};
@@ -100,11 +102,7 @@ impl RollUp {
             .zip(&*rows)
             .map(|((id, _), row)| {
                 let mut sums = row.life.sched.unwrap_or_default();
-                sums.add(
-                    self.gone_below
-                        .get(id)
-                        .map_or_else(SchedSums::default, |below| below.sums),
-                );
+                sums.add(self.gone_below(*id));
                 sums
             })
             .collect();
@@ -135,6 +133,38 @@ impl RollUp {
         for (row, sums) in rows.iter_mut().zip(sums) {
             row.life.sched = (!sums.is_empty()).then_some(sums);
         }
+    }
+
+    /// What was below an owner in its latest life and is no owner any more.
+    pub(super) fn gone_below(&self, id: OwnerId) -> SchedSums {
+        self.gone_below
+            .get(&id)
+            .map_or_else(SchedSums::default, |below| below.sums)
+    }
+
+    /// Of each of these, the owners whose events are in its latest life: its own, and all that were below it then.
+    pub(super) fn trees<'a>(
+        table: &'a CgroupTable,
+        tops: &[&Owner],
+    ) -> Vec<Vec<(OwnerId, &'a Owner)>> {
+        let mut trees = vec![Vec::new(); tops.len()];
+        if tops.is_empty() {
+            return trees;
+        }
+        let positions = tops.iter().enumerate();
+        let position: HashMap<&[u8], usize, RandomState> =
+            positions.map(|(index, top)| (top.path(), index)).collect();
+        for (id, owner) in table.owners() {
+            let path = owner.path();
+            let found = iter::once(path).chain(above(path));
+            for index in found.filter_map(|path| position.get(path).copied()) {
+                let top = tops[index];
+                if top.path() == path || top.was_there_at(owner.exited()) {
+                    trees[index].push((id, owner));
+                }
+            }
+        }
+        trees
     }
 
     /// Gives the sums of a life that is over to what it was below.
@@ -175,7 +205,7 @@ fn above(path: &[u8]) -> impl Iterator<Item = &[u8]> {
             .filter(|end| *end > 0)
     };
     let mut rest = path;
-    std::iter::from_fn(move || {
+    iter::from_fn(move || {
         rest = &rest[..parent(rest)?];
         Some(rest)
     })

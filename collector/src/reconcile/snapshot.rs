@@ -222,6 +222,8 @@ pub struct SchedSums {
     pub waited_ns: u64,
     /// How many there were.
     pub waits: u64,
+    /// The part of them that was a CPU bandwidth limit.
+    pub throttled_ns: u64,
 }
 
 impl SchedSums {
@@ -235,6 +237,7 @@ impl SchedSums {
                 ran_ns: sched.slice.sum_ns(),
                 waited_ns: sched.wait.sum_ns(),
                 waits: sched.wait.count(),
+                throttled_ns: sched.throttled_ns,
             })
     }
 
@@ -244,10 +247,12 @@ impl SchedSums {
             ran_ns,
             waited_ns,
             waits,
+            throttled_ns,
         } = other;
         self.ran_ns += ran_ns;
         self.waited_ns += waited_ns;
         self.waits += waits;
+        self.throttled_ns += throttled_ns;
     }
 
     /// Whether there was nothing.

@@ -6,24 +6,23 @@ use collector_common::event::OomEvent;
 
 use super::{Life, Pipeline};
 use crate::{
-    catalog::{Identity, OwnerId},
+    catalog::{Identity, Owner, OwnerId},
     host::{CgroupKey, clock::Ktime},
     reconcile::{
         moments::{Moment, Moments, OomKill, OomLimit, Standing},
+        roll_up::RollUp,
         snapshot::SchedSums,
     },
-    window::{CgroupTotals, Quantiles, WindowSignal},
+    window::{Quantiles, WindowSignal},
 };
 
-/// What the events of a life add up to.
+/// What the events of a life add up to: of its cgroup with all below it, as readings are.
 #[derive(Clone, Debug)]
 pub struct LifeTotals {
     /// For its last reading.
     pub life: Life,
     /// What its tasks ran and waited.
     pub sched: SchedSums,
-    /// Part of the waits that was a CPU bandwidth limit, ns.
-    pub throttled_ns: u64,
     /// The 99th percentile of the latest waits, ns; absent when there were none of late.
     pub wait_p99_ns: Option<u64>,
 }
@@ -75,27 +74,43 @@ impl Pipeline {
         lives.iter().map(standing).collect()
     }
 
-    /// What the events of a life add up to; `None` for one that is not the latest of its owner.
+    /// What the events of these lives add up to; `None` for one that is not the latest of its owner. All of them at
+    /// once: each cgroup is looked at, whether it is below one.
     #[must_use]
-    pub fn life_totals(&self, id: OwnerId, generation: u32) -> Option<LifeTotals> {
-        let owner = self.table.owner(id)?;
-        if owner.identity.generation != generation {
-            return None;
+    pub fn life_totals(&self, lives: &[(OwnerId, u32)]) -> Vec<Option<LifeTotals>> {
+        let latest = |(id, generation): &(OwnerId, u32)| {
+            let owner = self.table.owner(*id)?;
+            (owner.identity.generation == *generation).then_some((*id, owner))
+        };
+        let tops: Vec<_> = lives.iter().map(latest).collect();
+        let owners: Vec<_> = tops.iter().flatten().map(|(_, owner)| *owner).collect();
+        let mut trees = RollUp::trees(&self.table, &owners).into_iter();
+        let totals = tops.into_iter().map(|top| {
+            let (id, owner) = top?;
+            let tree = trees.next()?;
+            Some(self.totals_of_tree(self.life(id, owner), &tree))
+        });
+        totals.collect()
+    }
+
+    fn totals_of_tree(&self, life: Life, tree: &[(OwnerId, &Owner)]) -> LifeTotals {
+        let keys = || tree.iter().flat_map(|(_, owner)| owner.keys());
+        let views = || keys().filter_map(|key| self.windows.get(key));
+        let mut sched = SchedSums::default();
+        for (id, _) in tree {
+            sched.add(self.roll_up.gone_below(*id));
         }
-        let views = || owner.keys().filter_map(|key| self.windows.get(key));
-        let mut totals = CgroupTotals::default();
         for view in views() {
-            totals.merge(&view.totals());
+            sched.add(SchedSums::of(&view.totals()));
         }
         let waits = views().filter_map(|view| view.windowed(WindowSignal::RunqueueLatency));
         let p99 = Quantiles::RANKS.iter().position(|rank| *rank >= 0.99);
-        Some(LifeTotals {
-            life: self.life(id, owner),
-            sched: SchedSums::of(&totals),
-            throttled_ns: totals.sched.map_or(0, |sched| sched.throttled_ns),
+        LifeTotals {
+            life,
+            sched,
             wait_p99_ns: Quantiles::of(waits)
                 .and_then(|of| p99.and_then(|rank| of.values_ns.get(rank).copied())),
-        })
+        }
     }
 
     /// The container's own cgroup that this one is in: itself, or one above.

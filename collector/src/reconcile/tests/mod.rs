@@ -2,6 +2,7 @@
 
 mod drift;
 mod life;
+mod lives;
 mod own;
 mod roll_up;
 mod slow;

@@ -23,7 +23,8 @@ fn waits(pipeline: &mut Pipeline) -> HashMap<String, u64> {
                 SchedSums {
                     ran_ns: 10 * sums.waits,
                     waited_ns: 20 * sums.waits,
-                    waits: sums.waits
+                    waits: sums.waits,
+                    throttled_ns: 0,
                 },
                 "every wait is 20 ns and every slice 10"
             );

@@ -45,6 +45,17 @@ impl Events {
         has_room
     }
 
+    /// Takes what must be there whatever else happened: the latest of the others make room. How many of them.
+    pub(super) fn push_all(&mut self, events: Vec<Event>) -> u32 {
+        let kept = MAX_EVENTS.saturating_sub(events.len());
+        let displaced = self.of.len().saturating_sub(kept);
+        self.of.truncate(kept);
+        self.of.extend(events);
+        let displaced = u32::try_from(displaced).unwrap_or(u32::MAX);
+        self.dropped += displaced;
+        displaced
+    }
+
     /// How many there are.
     pub(super) const fn len(&self) -> usize {
         self.of.len()

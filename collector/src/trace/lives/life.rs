@@ -29,8 +29,10 @@ pub(super) struct Life {
     pub(super) key: LifeKey,
     pub(super) identity: Arc<Identity>,
     pub(super) container: ContainerRef,
-    /// When its cgroup was made, or found.
+    /// When its cgroup was made, or found, as the calendar was then.
     pub(super) began: SystemTime,
+    /// The same on the clock that nobody sets.
+    pub(super) began_at: Ktime,
     /// Whether it was made while we looked on.
     pub(super) is_whole: bool,
     /// When we heard of it.
@@ -108,8 +110,8 @@ pub struct Ending {
     pub figures: Option<Figures>,
     /// How it was had.
     pub how: LastReading,
-    /// What its tasks ran and waited, and the part of the waits that was a CPU bandwidth limit.
-    pub sched: (SchedSums, Duration),
+    /// What its tasks ran and waited, those in cgroups below its own included.
+    pub sched: SchedSums,
     /// The 99th percentile of the latest waits.
     pub wait_p99: Option<Duration>,
 }
@@ -124,8 +126,7 @@ impl Life {
         now: &Now,
     ) -> Self {
         let began = identity.started;
-        let ago = now.wall.duration_since(began).unwrap_or_default();
-        let began_at = Ktime(now.ktime.0.saturating_sub(ago));
+        let began_at = now.ktime_of(began);
         let episodes = if is_whole {
             Episodes::since(began_at)
         } else {
@@ -136,6 +137,7 @@ impl Life {
             identity,
             container,
             began,
+            began_at,
             is_whole,
             heard: now.ktime,
             was_filled: false,
@@ -168,11 +170,19 @@ impl Life {
         } = told;
         let identity = Arc::clone(identity);
         let mut life = Self::new(*key, identity, container.clone(), *is_whole, settings, now);
-        life.began = now.wall;
+        (life.began, life.began_at) = (now.wall, now.ktime);
         life.told_until = (now.ktime, now.wall);
         life.episodes = Episodes::default();
         life.trace = Some(trace.next_part(now));
         life
+    }
+
+    /// It was there at that time already.
+    pub(super) fn began_by(&mut self, at: SystemTime, now: &Now) {
+        if at < self.began {
+            self.began = at;
+            self.began_at = self.began_at.min(now.ktime_of(at));
+        }
     }
 
     /// A process is in it: it goes on.
@@ -203,12 +213,18 @@ impl Life {
     }
 
     /// Whether what a runtime tells of an exit at that time can be of this life.
-    pub(super) fn can_have_ended(&self, finished: Option<SystemTime>) -> bool {
+    pub(super) fn can_have_ended(&self, finished: Option<SystemTime>, now: &Now) -> bool {
         match finished {
             // The runtime's clock is the same; it reads it later than the kernel.
-            Some(finished) => finished >= self.began,
+            Some(finished) => self.had_begun(finished, now),
             None => self.end.is_some(),
         }
+    }
+
+    /// Whether it had begun at a time that a runtime tells. The calendar can have been set since the beginning: that time
+    /// is of the calendar before or of the one after.
+    fn had_begun(&self, at: SystemTime, now: &Now) -> bool {
+        at >= self.began.min(now.clocks.wall(self.began_at))
     }
 
     /// A runtime tells that it ended. What is told later is more exact.
@@ -239,13 +255,14 @@ impl Life {
 
     fn hear(&mut self, told: &RuntimeContainer, now: &Now) {
         let ended = self.end.map(|end| end.at);
-        let is_of_it = |at: &SystemTime| *at >= self.began && ended.is_none_or(|end| *at <= end);
+        let is_of_it =
+            |at: &SystemTime| self.had_begun(*at, now) && ended.is_none_or(|end| *at <= end);
         // Of one that was found the start may be long ago.
         let started = told.started;
         let started = started.filter(|at| is_of_it(at) || !self.is_whole && self.started.is_none());
         self.started = started.or(self.started);
         let has_ended = told.state == RuntimeState::Exited;
-        if has_ended && told.finished.is_some() && self.can_have_ended(told.finished) {
+        if has_ended && told.finished.is_some() && self.can_have_ended(told.finished, now) {
             self.hear_exit(told.exit_code, told.finished, now);
         }
     }
@@ -384,8 +401,25 @@ impl Life {
         self.push(episodes, now)
     }
 
+    /// Takes what its runtime told of its first process. How many other events made room for it.
+    pub(super) fn tell_runtime(&mut self) -> u64 {
+        let finished = self.exit.and_then(|exit| exit.finished);
+        let events = [
+            ("cgscope.runtime.started", self.started),
+            ("cgscope.runtime.finished", finished),
+        ];
+        let events = events.into_iter().filter_map(|(name, at)| {
+            Some(Event {
+                name,
+                at: at?,
+                attributes: Vec::new(),
+            })
+        });
+        self.events.push_all(events.collect()).into()
+    }
+
     /// Takes events. How many found no room.
-    pub(super) fn push(&mut self, events: Vec<Event>, now: &Now) -> u64 {
+    fn push(&mut self, events: Vec<Event>, now: &Now) -> u64 {
         let refused = events
             .into_iter()
             .filter_map(|event| (!self.events.push(event, now.ktime)).then_some(()));

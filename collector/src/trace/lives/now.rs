@@ -26,6 +26,12 @@ impl Now {
         }
     }
 
+    /// The moment of a time of the calendar, by what the calendar says now; no later than now.
+    pub(super) fn ktime_of(&self, time: SystemTime) -> Ktime {
+        let ago = self.wall.duration_since(time).unwrap_or_default();
+        Ktime(self.ktime.0.saturating_sub(ago))
+    }
+
     pub(super) const fn since(&self, then: Ktime) -> Duration {
         self.ktime.0.saturating_sub(then.0)
     }

@@ -1,6 +1,6 @@
 //! The spans of a life: its first, its checkpoints, and the life itself.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use opentelemetry_proto::tonic::{
     common::v1::KeyValue,
@@ -14,7 +14,6 @@ use opentelemetry_proto::tonic::{
 use super::{
     Ending, Now,
     attributes::{flag, int, seconds, text, unix_nanos},
-    events::Event,
     life::{Life, Trace},
 };
 use crate::{
@@ -139,7 +138,6 @@ pub(super) fn whole(
     trace: &Trace,
     ending: Option<&Ending>,
     ended: SystemTime,
-    now: &Now,
 ) -> Span {
     let mut attributes = of_life(life, trace);
     let exit_code = life.exit.and_then(|exit| exit.code);
@@ -162,29 +160,14 @@ pub(super) fn whole(
     if let Some(figures) = figures.or(seen_before) {
         attributes.extend(figures.attributes());
     }
-    if let Some((sched, throttled)) = ending.map(|ending| ending.sched) {
-        let waited = std::time::Duration::from_nanos(sched.waited_ns);
+    if let Some(sched) = ending.map(|ending| ending.sched) {
+        let [waited, throttled] = [sched.waited_ns, sched.throttled_ns].map(Duration::from_nanos);
         attributes.push(int("cgscope.runqueue.waits", sched.waits));
         attributes.push(seconds("cgscope.runqueue.waited", waited));
         attributes.push(seconds("cgscope.runqueue.throttled", throttled));
     }
     let p99 = ending.and_then(|ending| ending.wait_p99);
     attributes.extend(p99.map(|p99| seconds("cgscope.runqueue.p99", p99)));
-    for (name, at) in [
-        ("cgscope.runtime.started", life.started),
-        (
-            "cgscope.runtime.finished",
-            life.exit.and_then(|exit| exit.finished),
-        ),
-    ] {
-        let event = at.map(|at| Event {
-            name,
-            at,
-            attributes: Vec::new(),
-        });
-        // These two have room.
-        let _ = life.push(event.into_iter().collect(), now);
-    }
     let mut span = span(Form {
         id,
         parent: Some(trace.root),

@@ -372,6 +372,7 @@ fn a_pod_shows_the_scheduler_s_figures_of_all_that_is_below_it() {
         ran_ns: 2_500_000_000,
         waited_ns: 500_000_000,
         waits: 40,
+        throttled_ns: 0,
     });
     let shown = samples(vec![cgroup], CADVISOR);
     for (name, expected) in [

@@ -136,40 +136,41 @@ impl Lives {
         if let Some(life) = self.by_key.get_mut(&key) {
             // One more hierarchy, or what a walk saw before its event came.
             life.is_whole |= is_whole;
-            life.began = life.began.min(identity.started);
+            life.began_by(identity.started, now);
             return;
         }
         if self.latest.get(&owner) == Some(&identity.generation) {
-            // It was told to its end already.
-            return;
-        }
-        if self.by_key.len() >= MAX_LIVES {
-            self.view.lose(LifeLoss::Containers, 1);
+            // It was told to its end already, or found no room.
             return;
         }
         // Another life begins only after the one before.
         if let Some(before) = self.latest_of(owner) {
             before.remove(identity.started, now);
         }
-        let of = self.of_container.entry(container.clone()).or_default();
-        of.push(key);
+        // Also of one without room: it is counted once, and what is told of it is not the one before's.
         self.latest.insert(owner, key.1);
         self.told.remove(&owner);
+        if self.by_key.len() >= MAX_LIVES {
+            self.view.lose(LifeLoss::Containers, 1);
+            return;
+        }
+        let of = self.of_container.entry(container.clone()).or_default();
+        of.push(key);
         let life = Life::new(key, identity, container, is_whole, &self.settings, now);
         self.by_key.insert(key, life);
     }
 
     /// A process came in where the life may have been told to its end.
     fn begin_again(&mut self, owner: OwnerId, now: &Now) {
-        let Some(told) = self.told.get(&owner) else {
+        // Without room it has no further trace, as one that comes then.
+        let Some(told) = self.told.remove(&owner) else {
             return;
         };
         if self.by_key.len() >= MAX_LIVES {
             self.view.lose(LifeLoss::Containers, 1);
             return;
         }
-        let life = Life::again(told, &self.settings, now);
-        self.told.remove(&owner);
+        let life = Life::again(&told, &self.settings, now);
         let of = self.of_container.entry(life.container.clone()).or_default();
         of.push(life.key);
         self.by_key.insert(life.key, life);
@@ -184,8 +185,8 @@ impl Lives {
     ) {
         let keys = self.of_container.get(container).into_iter().flatten();
         let lives = keys.filter_map(|key| self.by_key.get(key));
-        let can = lives.filter(|life| life.can_have_ended(finished));
-        let Some(key) = can.max_by_key(|life| life.began).map(|life| life.key) else {
+        let can = lives.filter(|life| life.can_have_ended(finished, now));
+        let Some(key) = can.max_by_key(|life| life.began_at).map(|life| life.key) else {
             return;
         };
         if let Some(life) = self.by_key.get_mut(&key) {

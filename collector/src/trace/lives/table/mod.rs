@@ -52,7 +52,8 @@ pub struct Lives {
     by_key: HashMap<LifeKey, Life>,
     /// The lives of a container, one after the other: the one before may not be told when the next begins.
     of_container: HashMap<ContainerRef, Vec<LifeKey>>,
-    /// The latest life of an owner, also when it was told to its end.
+    /// The latest life of an owner, also when it was told to its end or found no room. Bounded as the owners are: one
+    /// that is forgotten has none.
     latest: HashMap<OwnerId, u32>,
     /// The latest life of an owner, once it was told to its end.
     told: HashMap<OwnerId, ToldLife>,

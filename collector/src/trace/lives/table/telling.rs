@@ -60,7 +60,7 @@ impl Lives {
             let refused = life.read(&figures, true, &self.settings, now);
             self.view.lose(LifeLoss::SpanFull, refused);
         }
-        let refused = life.tell_episodes(false, now);
+        let refused = life.tell_episodes(false, now) + life.tell_runtime();
         self.view.lose(LifeLoss::SpanFull, refused);
         let mut told = Vec::new();
         if !trace.is_sent {
@@ -71,22 +71,16 @@ impl Lives {
         for slow in std::mem::take(&mut life.early) {
             let (span, exemplar) = slow.span(trace.next(), trace.root, now);
             told.push(span);
-            exemplars.push((slow.sample.owner, exemplar));
+            exemplars.push((slow, exemplar));
             life.slow_samples += 1;
         }
         let ended = life.end.map_or(now.wall, |end| end.at);
         let id = trace.next();
-        told.push(spans::whole(
-            &mut life,
-            id,
-            &trace,
-            ending.as_ref(),
-            ended,
-            now,
-        ));
+        told.push(spans::whole(&mut life, id, &trace, ending.as_ref(), ended));
         if self.send(&life.identity, told) {
-            for (owner, exemplar) in exemplars {
-                self.view.put(owner, exemplar);
+            for (slow, exemplar) in exemplars {
+                self.view
+                    .put(slow.sample.owner, slow.sample.ended, exemplar);
             }
         }
         if self.latest.get(&key.0) == Some(&key.1) {
@@ -158,7 +152,8 @@ impl Lives {
         let (span, exemplar) = slow.span(id, parent, now);
         let identity = Arc::clone(&life.identity);
         if self.send(&identity, vec![span]) {
-            self.view.put(slow.sample.owner, exemplar);
+            self.view
+                .put(slow.sample.owner, slow.sample.ended, exemplar);
             if let Some(life) = self.by_key.get_mut(&key) {
                 life.slow_samples += 1;
             }

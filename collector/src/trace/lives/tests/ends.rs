@@ -1,11 +1,13 @@
 //! What is told of an end.
 
+use std::time::Duration;
+
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 
 use super::{KEY, OWNER, Told, attribute, named};
 use crate::{
     catalog::{RuntimeContainer, RuntimeState},
-    reconcile::moments::Moment,
+    reconcile::moments::{Moment, Standing},
     trace::lives::Figures,
 };
 
@@ -116,6 +118,48 @@ fn an_exit_is_of_the_life_that_it_ended_also_when_the_next_one_has_begun() {
     let ends: Vec<_> = lives.iter().map(|life| life.end_time_unix_nano).collect();
     assert_eq!(ends, [told.nanos(100), told.nanos(900)]);
     assert_ne!(lives[0].trace_id, lives[1].trace_id);
+}
+
+#[test]
+fn an_exit_code_is_told_also_when_the_calendar_was_set_back_meanwhile() {
+    let mut told = Told::new();
+    told.begins(0, 1, true);
+    told.look(50, 1, 0, Some(named()));
+    let identity = told.identity(1, 0, Some(named()));
+    told.set_back(Duration::from_hours(1));
+    told.ends(5_000);
+    told.exits(5_001, 137);
+    let standing = Standing {
+        identity,
+        key: None,
+        removed: None,
+    };
+    let now = told.now(7_000);
+    told.lives.stand(KEY, Some(&standing), &now);
+    assert_eq!(told.lives.over(&now), [KEY]);
+    told.lives.close(KEY, &now);
+    let [life] = &told.named("container")[..] else {
+        panic!("{:?}", told.names());
+    };
+    let code = attribute(&life.attributes, "process.exit.code");
+    assert_eq!(code, Some(Value::IntValue(137)));
+    let status = life.status.clone().unwrap_or_default();
+    assert_eq!((status.code, status.message.as_str()), (2, "exit code 137"));
+}
+
+#[test]
+fn an_exit_from_before_a_life_is_not_its_own() {
+    let mut told = Told::new();
+    told.begins(1_000, 1, true);
+    // Heard of 10 ms after the beginning.
+    told.exits(990, 3);
+    told.look(1_050, 1, 1_000, Some(named()));
+    told.ends(1_100);
+    told.look(4_200, 1, 1_000, Some(named()));
+    let [life] = &told.named("container")[..] else {
+        panic!("{:?}", told.names());
+    };
+    assert_eq!(attribute(&life.attributes, "process.exit.code"), None);
 }
 
 #[test]

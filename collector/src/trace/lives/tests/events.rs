@@ -4,6 +4,7 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value;
 
 use super::{KEY, Told, attribute, named};
 use crate::{
+    catalog::RuntimeContainer,
     reconcile::moments::{LifeLoss, Moment, OomKill, OomLimit},
     trace::lives::Figures,
 };
@@ -20,6 +21,40 @@ fn events_are_bounded_and_those_without_room_are_counted() {
     let checkpoint = &told.named("container checkpoint")[0];
     assert_eq!(checkpoint.events.len(), 128);
     assert_eq!(checkpoint.dropped_events_count, 2);
+    assert_eq!(told.lost(LifeLoss::SpanFull), 2);
+}
+
+#[test]
+fn what_the_runtime_tells_of_an_end_has_room_and_each_event_without_is_counted() {
+    let mut told = Told::new();
+    told.begins(0, 1, true);
+    told.look(900, 1, 0, Some(named()));
+    for kill in 0..127 {
+        told.oom(1_000 + kill);
+    }
+    told.ends(1_500);
+    told.exits(1_501, 137);
+    let runtime = RuntimeContainer {
+        started: Some(told.wall(40)),
+        ..named()
+    };
+    // The last reading was of a container that was throttled: that is an event too.
+    told.look(3_300, 1, 0, Some(runtime));
+    let [life] = &told.named("container")[..] else {
+        panic!("{:?}", told.names());
+    };
+    let count = |name| life.events.iter().filter(|of| of.name == name).count();
+    assert_eq!(life.events.len(), 128);
+    assert_eq!(count("cgscope.oom_kill"), 126);
+    let ends = [life.events.first(), life.events.last()];
+    assert_eq!(
+        ends.map(|of| of.map(|of| of.name.as_str())),
+        [
+            Some("cgscope.runtime.started"),
+            Some("cgscope.runtime.finished")
+        ]
+    );
+    assert_eq!(life.dropped_events_count, 2);
     assert_eq!(told.lost(LifeLoss::SpanFull), 2);
 }
 

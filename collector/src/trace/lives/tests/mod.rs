@@ -25,8 +25,8 @@ use crate::{
         moments::{LifeLoss, Moment, Moments, OomKill, OomLimit, Standing},
         slow::{Meanwhile, SlowSample},
         snapshot::{
-            CgroupCounts, CgroupStats, ExemplarOf, KernelReading, LastReading, LifeEvents,
-            SchedSums,
+            CgroupCounts, CgroupStats, Exemplar, ExemplarOf, KernelReading, LastReading,
+            LifeEvents, SchedSums,
         },
     },
     window::OomTotals,
@@ -35,6 +35,8 @@ use crate::{
 mod ends;
 
 mod events;
+
+mod room;
 
 mod samples;
 
@@ -237,14 +239,12 @@ impl Told {
                 ..Figures::default()
             }),
             how: LastReading::Final,
-            sched: (
-                SchedSums {
-                    ran_ns: 1,
-                    waited_ns: 2_000_000,
-                    waits: 3,
-                },
-                Duration::from_millis(1),
-            ),
+            sched: SchedSums {
+                ran_ns: 1,
+                waited_ns: 2_000_000,
+                waits: 3,
+                throttled_ns: 1_000_000,
+            },
             wait_p99: Some(Duration::from_millis(2)),
         }
     }
@@ -298,7 +298,17 @@ impl Told {
         self.view.losses()[loss as usize]
     }
 
+    /// The calendar is set back.
+    fn set_back(&mut self, by: Duration) {
+        self.clocks = TimeAnchor::of_test(self.begin, self.wall(0) - by);
+    }
+
     fn exemplars(&self) -> usize {
+        self.exemplars_at(20_000).len()
+    }
+
+    /// Those that a scrape shows.
+    fn exemplars_at(&self, ms: u64) -> Vec<Exemplar> {
         let mut scrape = Scrape {
             cgroups: vec![CgroupStats {
                 identity: self.identity(1, 0, None),
@@ -319,13 +329,13 @@ impl Told {
             counts: CgroupCounts::default(),
             events_overflowed: 0,
         };
-        self.view.fill(&mut scrape, self.wall(20_000));
+        self.view.fill(&mut scrape, self.ktime(ms));
         let spans: HashSet<_> = self.spans().into_iter().map(|of| of.span_id).collect();
-        let exemplars = &scrape.cgroups[0].exemplars;
-        for exemplar in exemplars {
+        let exemplars = scrape.cgroups.remove(0).exemplars;
+        for exemplar in &exemplars {
             assert!(spans.contains(&exemplar.span.span_id[..]), "{exemplar:?}");
         }
-        exemplars.len()
+        exemplars
     }
 }
 

@@ -64,6 +64,29 @@ fn what_is_above_the_rate_or_finds_no_room_is_counted_and_is_no_exemplar() {
 }
 
 #[test]
+fn exemplars_are_replaced_and_grow_old_also_when_the_calendar_was_set_back() {
+    let mut told = Told::new();
+    told.begins(0, 1, true);
+    told.look(900, 1, 0, Some(named()));
+    told.slow(1_000, 20);
+    told.slow(1_100, 300);
+    told.set_back(Duration::from_hours(1));
+    told.slow(5_000, 21);
+    let shown = told.exemplars_at(6_000);
+    let times: Vec<_> = shown.iter().map(|of| (of.value_ns, of.at)).collect();
+    let ms = 1_000_000;
+    let before = told.wall(1_100) + Duration::from_hours(1);
+    assert_eq!(
+        times,
+        [(300 * ms, before), (21 * ms, told.wall(5_000))],
+        "the newer one is shown in its bucket"
+    );
+    let last = told.exemplars_at(15 * 60_000 + 2_000);
+    let last: Vec<_> = last.iter().map(|of| of.value_ns).collect();
+    assert_eq!(last, [21 * ms], "the other is older than 15 minutes");
+}
+
+#[test]
 fn a_root_that_finds_no_room_is_sent_later_and_nothing_is_sent_before_it() {
     let mut told = Told::new();
     *told.has_room.lock().unwrap_or_else(PoisonError::into_inner) = false;
