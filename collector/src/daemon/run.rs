@@ -21,7 +21,7 @@ use super::{
     last_reader::LastReader,
     lives_thread::LivesThread,
     lock::{InstanceLock, LockError},
-    otlp_thread::{OtlpThread, outboxes},
+    otlp_thread::{LastCall, OtlpThread, outboxes},
     reader_thread::ReaderThread,
     resync_thread::ResyncThread,
     rotation::Rotation,
@@ -34,7 +34,7 @@ use super::{
 use crate::{
     attach::{Attached, ProgramState, SignalState},
     catalog::{MAX_CROWD, Recognizer},
-    drain::Drainer,
+    drain::{DrainError, Drainer},
     error_chain,
     export::{self, otlp::OwnResource},
     host::{
@@ -152,24 +152,48 @@ pub fn run(config: &Config) -> Result<(), Failure> {
         });
         state.stop();
         runtime.shutdown_timeout(HTTP_GRACE);
-        let drained = join(drain);
-        let finished = lives.map(join).transpose().map(|lives| {
-            if let Some(lives) = lives {
-                lives.finish();
-            }
-        });
-        let ended = others.into_iter().chain(forwarder).map(join);
-        let ended: Vec<_> = ended.chain([finished]).collect();
-        // Nobody has anything more to send.
-        drop(last_call);
-        let sent = otlp.map(join).transpose();
-        served?;
-        drained?.map_err(|error| Failure::internal(&error))?;
-        ended.into_iter().collect::<Result<(), _>>()?;
-        sent.map(drop)
+        let running = Running {
+            drain,
+            lives,
+            others: others.into_iter().chain(forwarder).collect(),
+            otlp,
+        };
+        let ended = running.end(last_call);
+        served.and(ended)
     })?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The threads that have been started.
+struct Running<'scope> {
+    drain: ScopedJoinHandle<'scope, Result<(), DrainError>>,
+    lives: Option<ScopedJoinHandle<'scope, LivesThread<'scope>>>,
+    others: Vec<ScopedJoinHandle<'scope, ()>>,
+    otlp: Option<ScopedJoinHandle<'scope, ()>>,
+}
+
+impl Running<'_> {
+    /// Waits for all, first for those who have something for others.
+    fn end(self, last_call: Option<LastCall>) -> Result<(), Failure> {
+        let Self {
+            drain,
+            lives,
+            others,
+            otlp,
+        } = self;
+        let drain =
+            join(drain).and_then(|drained| drained.map_err(|error| Failure::internal(&error)));
+        let lives = lives.map(|lives| join(lives).map(LivesThread::finish));
+        let others: Vec<_> = lives
+            .into_iter()
+            .chain(others.into_iter().map(join))
+            .collect();
+        // Nobody has anything more to send.
+        drop(last_call);
+        let otlp = otlp.map(join);
+        [drain].into_iter().chain(others).chain(otlp).collect()
+    }
 }
 
 /// Waits for a thread's end. One that panicked has ended the daemon, which is told by its exit status.
