@@ -16,4 +16,5 @@ mod own_preemptions;
 mod peers;
 mod prometheus;
 mod short_lived;
+mod stopping;
 mod witness;

@@ -173,19 +173,26 @@ impl Daemon {
 
     /// Stops it as an init system would; how it ended, how long that took, and its log. Panics when it goes on.
     #[must_use]
-    pub fn stop(mut self) -> (ExitStatus, Duration, String) {
+    pub fn stop(self) -> (ExitStatus, Duration, String) {
         let start = Instant::now();
-        kill(
-            Pid::from_raw(self.child.id().try_into().expect("a pid")),
-            Signal::SIGTERM,
-        )
-        .expect("it runs");
+        self.signal(Signal::SIGTERM);
+        let (status, log) = self.end();
+        (status, start.elapsed(), log)
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        let pid = self.child.id().try_into().expect("a pid");
+        kill(Pid::from_raw(pid), signal).expect("it runs");
+    }
+
+    /// Waits for its end; how it ended, and its log. Panics when it goes on.
+    #[must_use]
+    pub fn end(mut self) -> (ExitStatus, String) {
         let status = end_of(&mut self.child);
-        let took = start.elapsed();
         let log = self.log();
-        let status =
-            status.unwrap_or_else(|| panic!("cgscope goes on after SIGTERM; its log: {log}"));
-        (status, took, log)
+        let status = status.unwrap_or_else(|| panic!("cgscope does not end; its log: {log}"));
+        (status, log)
     }
 
     /// All of it, once the daemon has ended.

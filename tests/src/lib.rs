@@ -32,6 +32,8 @@ pub mod thread_counts;
 pub mod trace_of;
 
 use std::{
+    fs::File,
+    io::Write as _,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -51,6 +53,12 @@ pub fn alone() -> MutexGuard<'static, ()> {
 #[expect(clippy::print_stdout, reason = "a test's output")]
 pub fn skipped(why: &str) {
     println!("skipped: {why}");
+    // What a test prints that passes is not shown: who counts them has it in a file.
+    if let Some(path) = std::env::var_os("CGSCOPE_TEST_SKIPPED") {
+        let test = std::thread::current().name().unwrap_or("a test").to_owned();
+        let mut file = File::options().append(true).open(path).expect("a file");
+        writeln!(file, "{test}: {why}").expect("it takes a line");
+    }
 }
 
 /// Says what a test could not look at here.

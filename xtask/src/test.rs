@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs,
     io::{self, BufRead as _, BufReader, PipeReader},
     os::unix::process::CommandExt as _,
     process::{Child, Command, Stdio},
@@ -70,7 +71,9 @@ pub(crate) fn all(arguments: &[String], machines: Option<&vm::Choice>) -> anyhow
 /// machine can stand still in the middle of that. What fails for another reason fails each time.
 fn on_this_host(arguments: &[String]) -> anyhow::Result<Here> {
     let deadline = Instant::now() + TIME_LIMIT;
+    let skipped = tempfile::NamedTempFile::new().context("cannot make a temporary file")?;
     let mut command = cargo_test()?;
+    command.env("CGSCOPE_TEST_SKIPPED", skipped.path());
     if !arguments.is_empty() {
         command.args(NAMED_TESTS).args(arguments);
     }
@@ -105,8 +108,14 @@ fn on_this_host(arguments: &[String]) -> anyhow::Result<Here> {
         tally.passed += tally.failed.saturating_sub(left);
         tally.failed = left;
     }
+    let skipped = fs::read_to_string(skipped.path()).context("cannot read who skipped")?;
+    let skipped: Vec<String> = skipped.lines().map(str::to_owned).collect();
+    // To libtest they have passed.
+    tally.passed = tally.passed.saturating_sub(skipped.len() as u64);
+    tally.ignored += skipped.len() as u64;
     Ok(Here {
         tally,
+        skipped,
         succeeded,
         failed,
         mended,
@@ -129,6 +138,8 @@ const MOST_TRIES: usize = 2;
 /// How the tests of this host ended.
 struct Here {
     tally: Tally,
+    /// Those that say of themselves that they prove nothing on such a host, and why.
+    skipped: Vec<String>,
     succeeded: bool,
     /// At the first try, with what they said.
     failed: BTreeMap<String, Vec<String>>,
@@ -137,8 +148,11 @@ struct Here {
 }
 
 impl Here {
-    /// What failed, for those who look at the end alone.
+    /// What failed and what did not prove anything, for those who look at the end alone.
     fn tell(&self) {
+        for skipped in &self.skipped {
+            println!("skipped: {skipped}");
+        }
         for (name, said) in &self.failed {
             let word = if self.mended.contains(name) {
                 "passed when tried again"

@@ -268,7 +268,10 @@ mod tests {
         };
         let panic = format!("{SHOWN}Kernel panic - not syncing: Fatal exception\n");
         let off = Some("it went off");
-        assert_eq!(cause("Oops: 0002", off), Some(Cause::Kernel));
+        assert_eq!(
+            cause("vm: begin kernel\nOops: 0002", off),
+            Some(Cause::Kernel)
+        );
         assert_eq!(cause(SHOWN, off), Some(Cause::Host));
         // In the middle of what a test printed.
         assert_eq!(cause(&panic, off), Some(Cause::Kernel));

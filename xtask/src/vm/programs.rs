@@ -72,6 +72,10 @@ const SUITES: [(&str, &[LeftOut]); 2] = [
                 why: "is about pages, and not about a kernel",
             },
             LeftOut {
+                module: "stopping::",
+                why: "is about what the daemon makes of signals, and not about a kernel",
+            },
+            LeftOut {
                 module: "own_preemptions::",
                 why: "is about who is counted, and not about a kernel",
             },
