@@ -7,7 +7,7 @@
 //! again with the tests that have not passed. What fails for a reason of its own fails each time; a kernel that
 //! dies of itself need not, and so is a problem of the machine whatever another boot shows ([`Cause`]).
 //!
-//! [`Cause`]: super::console::Cause
+//! [`Cause`]: super::death::Cause
 
 use std::{
     fs,
@@ -141,7 +141,7 @@ fn log_of(kernel: &Kernel, mode: Mode, again: usize) -> anyhow::Result<PathBuf> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vm::{console::Cause, machine::Death};
+    use crate::vm::death::{Cause, Death};
 
     fn suite(tests: &[&str]) -> Suite {
         Suite {

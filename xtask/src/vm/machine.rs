@@ -19,7 +19,8 @@ use anyhow::Context as _;
 use super::{
     Mode,
     cache::{Unpacked, with_system_programs},
-    console::{Cause, Console, Fatal},
+    console::Console,
+    death::{Cause, Death, Fatal},
     emulator::Emulator,
 };
 use crate::{archive::checked, outcomes::shortened};
@@ -47,15 +48,6 @@ pub(crate) struct Life {
     pub(crate) cut_short: Option<Death>,
     /// How it died before it was booted again.
     pub(crate) earlier: Vec<Death>,
-}
-
-/// That a machine did not come to its end.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Death {
-    pub(crate) why: String,
-    pub(crate) cause: Cause,
-    /// What it said last.
-    pub(crate) last_lines: Vec<String>,
 }
 
 impl Life {

@@ -35,6 +35,7 @@ mod modules;
 
 mod boots;
 mod console;
+mod death;
 mod emulator;
 mod machine;
 

@@ -7,8 +7,9 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 use super::{
     Mode,
-    console::{Cause, Outcome, TestName},
-    machine::{Death, Life},
+    console::{Outcome, TestName},
+    death::{Cause, Death},
+    machine::Life,
 };
 use crate::tally::Tally;
 
