@@ -22,6 +22,7 @@ mod run;
 mod archive;
 mod foreign_package;
 
+mod lines;
 mod outcomes;
 mod tally;
 mod test;

@@ -5,12 +5,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
-    io::{self, BufRead as _, BufReader, PipeReader},
+    fs, io,
     os::unix::process::CommandExt as _,
     process::{Child, Command, Stdio},
-    sync::mpsc::{self, Receiver, RecvTimeoutError},
-    thread,
+    sync::mpsc::RecvTimeoutError,
     time::{Duration, Instant},
 };
 
@@ -22,6 +20,7 @@ use nix::{
 
 use crate::{
     build,
+    lines::lines_of,
     outcomes::Outcomes,
     setup::{
         self, Scope,
@@ -125,9 +124,6 @@ fn on_this_host(arguments: &[String]) -> anyhow::Result<Here> {
 /// For all tests of this host, what is built for them, and what is tried again: several times what these take. A
 /// test that waits for ever fails by it, and does not keep who runs the tests waiting too.
 const TIME_LIMIT: Duration = Duration::from_mins(45);
-
-/// Lines that wait to be passed on; when there are more, the tests wait.
-const UNREAD_LINES: usize = 1024;
 
 /// More than these do not fail for want of time.
 const MOST_AGAIN: usize = 10;
@@ -248,24 +244,6 @@ fn run_and_count(
     })
 }
 
-/// Lines as they come, with their ends, from a thread of their own, so that waiting for one can end.
-fn lines_of(reader: PipeReader) -> Receiver<io::Result<Vec<u8>>> {
-    let (sender, receiver) = mpsc::sync_channel(UNREAD_LINES);
-    thread::spawn(move || {
-        let mut reader = BufReader::new(reader);
-        loop {
-            let mut line = Vec::new();
-            let read = reader.read_until(b'\n', &mut line);
-            let is_end = matches!(read, Ok(0));
-            let is_last = read.is_err();
-            if is_end || sender.send(read.map(|_| line)).is_err() || is_last {
-                break;
-            }
-        }
-    });
-    receiver
-}
-
 /// Kills a command and what it started, as far as that has not left its group.
 fn end_group(child: &mut Child) -> anyhow::Result<()> {
     let group = Pid::from_raw(child.id().try_into()?);
@@ -276,7 +254,7 @@ fn end_group(child: &mut Child) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, path::Path};
+    use std::{fs, path::Path, thread};
 
     use super::*;
 

@@ -18,10 +18,11 @@ use anyhow::Context as _;
 
 use super::{
     Mode,
-    cache::Unpacked,
+    cache::{self, Unpacked},
     console::{Outcome, TestName},
+    cpio::Archive,
     emulator::Emulator,
-    initramfs::UserSpace,
+    initramfs::{UserSpace, with_suites},
     kernels::Kernel,
     machine::{self, Life},
     programs::Suite,
@@ -44,31 +45,52 @@ pub(crate) const SPARE: usize = 4;
 /// How often one machine is booted again.
 const MOST_AGAIN: usize = 2;
 
+/// A kernel, and all that its machines have but for what they are to run.
+#[derive(Debug)]
+pub(crate) struct Prepared<'a> {
+    kernel: &'a Kernel,
+    unpacked: Unpacked,
+    archive: Archive,
+}
+
 impl Boots<'_> {
+    /// Once for all machines of a kernel: its modules are unpacked for that.
+    pub(crate) fn prepare<'a>(&self, kernel: &'a Kernel) -> anyhow::Result<Prepared<'a>> {
+        let unpacked = cache::ensure(kernel)?;
+        let archive = self.user_space.with_modules(&unpacked)?;
+        Ok(Prepared {
+            kernel,
+            unpacked,
+            archive,
+        })
+    }
+
     /// Runs all tests of these suites on this kernel.
     pub(crate) fn run(
         &mut self,
-        kernel: &Kernel,
-        unpacked: &Unpacked,
+        prepared: &Prepared<'_>,
         mode: Mode,
         suites: &[Suite],
     ) -> anyhow::Result<Life> {
-        let mut life = self.boot(kernel, unpacked, mode, suites, 0)?;
+        let mut life = self.boot(prepared, mode, suites, 0)?;
         for again in 1..=MOST_AGAIN {
             let left = left_of(suites, &life);
             if left.is_empty() || self.spare == 0 {
                 break;
             }
             self.spare -= 1;
-            life.continue_with(self.boot(kernel, unpacked, mode, &left, again)?);
+            life.continue_with(self.boot(prepared, mode, &left, again)?);
         }
         Ok(life)
     }
 
     fn boot(
         &self,
-        kernel: &Kernel,
-        unpacked: &Unpacked,
+        Prepared {
+            kernel,
+            unpacked,
+            archive,
+        }: &Prepared<'_>,
         mode: Mode,
         suites: &[Suite],
         again: usize,
@@ -81,8 +103,8 @@ impl Boots<'_> {
             if again > 0 { ", again" } else { "" }
         );
         let initramfs = self.scratch.join("initramfs");
-        let archive = self.user_space.with_modules(unpacked, suites)?;
-        fs::write(&initramfs, archive).context("cannot write the initramfs")?;
+        fs::write(&initramfs, with_suites(archive, suites))
+            .context("cannot write the initramfs")?;
         let log = log_of(kernel, mode, again)?;
         let life = machine::run(
             self.emulator,

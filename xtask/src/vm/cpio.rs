@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 const DIRECTORY: u32 = 0o040_755;
 const REGULAR: u32 = 0o100_000;
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Archive {
     bytes: Vec<u8>,
     entries: usize,

@@ -56,18 +56,13 @@ impl UserSpace {
         Ok(Self { files })
     }
 
-    /// The whole archive, for one kernel and what is to run on it.
-    pub(crate) fn with_modules(
-        &self,
-        kernel: &Unpacked,
-        suites: &[Suite],
-    ) -> anyhow::Result<Vec<u8>> {
+    /// All that machines of a kernel have, but for what they are to run.
+    pub(crate) fn with_modules(&self, kernel: &Unpacked) -> anyhow::Result<Archive> {
         let mut archive = Archive::default();
         archive.file("init", 0o755, INIT.as_bytes());
         for (path, content) in &self.files {
             archive.file(path, 0o755, content);
         }
-        archive.file("tests/suites", 0o644, script(suites).as_bytes());
 
         let lists = |name: &str| {
             let file = kernel.modules.join(name);
@@ -89,8 +84,15 @@ impl UserSpace {
             writeln!(lines, "{name} {}", insertion.options)?;
         }
         archive.file("modules/order", 0o644, lines.as_bytes());
-        Ok(archive.finish())
+        Ok(archive)
     }
+}
+
+/// The whole archive of a machine that is to run this.
+pub(crate) fn with_suites(archive: &Archive, suites: &[Suite]) -> Vec<u8> {
+    let mut archive = archive.clone();
+    archive.file("tests/suites", 0o644, script(suites).as_bytes());
+    archive.finish()
 }
 
 /// What the init script runs.

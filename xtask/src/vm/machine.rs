@@ -6,11 +6,10 @@
 use std::{
     collections::VecDeque,
     fs::File,
-    io::{BufRead as _, BufReader, Write as _},
+    io::Write as _,
     path::{Path, PathBuf},
-    process::{Child, ChildStdout, Command, Stdio},
-    sync::mpsc::{self, Receiver, RecvTimeoutError},
-    thread,
+    process::{Child, Command, Stdio},
+    sync::mpsc::RecvTimeoutError,
     time::{Duration, Instant},
 };
 
@@ -23,7 +22,7 @@ use super::{
     death::{Cause, Death, Fatal},
     emulator::Emulator,
 };
-use crate::{archive::checked, outcomes::shortened};
+use crate::{archive::checked, lines::lines_of, outcomes::shortened};
 
 /// Three times what a run takes.
 const TIME_LIMIT: Duration = Duration::from_mins(9);
@@ -33,9 +32,6 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Room for the tests' files; the disk's file here has holes.
 const DISK_BYTES: u64 = 512 << 20;
-
-/// Lines of the console that wait for us; when there are more, the machine waits.
-const UNREAD_LINES: usize = 1024;
 
 /// How much of what a machine said last is kept of one that dies.
 const LAST_LINES: usize = 12;
@@ -108,7 +104,8 @@ pub(crate) fn run(
     let why = loop {
         let left = deadline.saturating_duration_since(Instant::now());
         match lines.recv_timeout(left) {
-            Ok(line) => {
+            Ok(Ok(line)) => {
+                let line = plain(&line);
                 let line_with_time = format!("{:>3} s: {line}", start.elapsed().as_secs());
                 writeln!(whole, "{line_with_time}").with_context(unwritten)?;
                 console.line(&line);
@@ -124,6 +121,7 @@ pub(crate) fn run(
                     deadline = Instant::now() + LAST_WORDS;
                 }
             }
+            Ok(Err(error)) => break Some(format!("its console cannot be read: {error}")),
             Err(RecvTimeoutError::Disconnected) => {
                 let status = qemu.0.wait().context("cannot wait for QEMU")?;
                 let why = format!("the machine went off before it was done (QEMU: {status})");
@@ -207,25 +205,6 @@ fn qemu(
         .stdout(Stdio::piped())
         .stderr(Stdio::inherit());
     command
-}
-
-/// Lines as they come, from a thread of their own, so that waiting for one can end.
-fn lines_of(output: ChildStdout) -> Receiver<String> {
-    let (sender, receiver) = mpsc::sync_channel(UNREAD_LINES);
-    thread::spawn(move || {
-        let mut output = BufReader::new(output);
-        let mut line = Vec::new();
-        while output
-            .read_until(b'\n', &mut line)
-            .is_ok_and(|read| read > 0)
-        {
-            if sender.send(plain(&line)).is_err() {
-                break;
-            }
-            line.clear();
-        }
-    });
-    receiver
 }
 
 /// A line without its end and without a terminal's control sequences.

@@ -182,10 +182,10 @@ pub(crate) fn matrix(choice: &Choice, arguments: &[String]) -> anyhow::Result<Ta
     // One kernel's failure is one row's: the others are run all the same.
     for kernel in choice.kernels() {
         let suites = suites_for(kernel, &programs.suites, arguments);
-        let unpacked = cache::ensure(kernel);
+        let prepared = boots.prepare(kernel);
         for mode in choice.modes(kernel) {
-            let life = match &unpacked {
-                Ok(unpacked) => boots.run(kernel, unpacked, mode, &suites),
+            let life = match &prepared {
+                Ok(prepared) => boots.run(prepared, mode, &suites),
                 Err(error) => Err(anyhow::anyhow!("{error:#}")),
             };
             table.rows.push(Row {
