@@ -1,13 +1,13 @@
 //! What the readers of files are told, in its order.
 
 use super::{
-    BLOCK, CPU, HierarchyId, hierarchy, hybrid, make, pipeline, pipeline_of, remove, run, scraped,
+    BLOCK, CPU, HierarchyId, expire, hierarchy, hybrid, make, pipeline, pipeline_of, remove, run,
     tell,
 };
 use crate::{
     catalog::{LifeNote, OwnerId},
     drain::decode::CgroupChange,
-    host::{CgroupKey, clock::Ktime},
+    host::CgroupKey,
     reconcile::Pipeline,
 };
 
@@ -106,8 +106,7 @@ fn a_cgroup_without_a_path_has_no_files_to_read_until_it_has_one() {
     make(&mut pipeline, 7, "/a", 1);
     assert_eq!(told(&mut pipeline), ["0 there 0/7 1 new /a", "1 forgotten"]);
     remove(&mut pipeline, 7, "/a", 2);
-    let _scrapes = [scraped(&mut pipeline), scraped(&mut pipeline)];
-    pipeline.expire(Ktime::from_ns(302 * 1_000_000_000));
+    expire(&mut pipeline, 302);
     assert_eq!(told(&mut pipeline), ["0 exited", "0 forgotten"]);
 }
 

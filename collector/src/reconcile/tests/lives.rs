@@ -37,14 +37,13 @@ fn totals(pipeline: &mut Pipeline, generation: u32) -> Option<LifeTotals> {
     pipeline.life_totals(&[(owner, generation)]).remove(0)
 }
 
-fn waits(pipeline: &mut Pipeline, generation: u32) -> u64 {
-    totals(pipeline, generation).unwrap().sched.waits
+fn has_row(pipeline: &mut Pipeline, name: &str) -> bool {
+    let path = inner(name);
+    rows(pipeline).iter().any(|row| row.identity.path == path)
 }
 
-fn expire(pipeline: &mut Pipeline, second: u64) {
-    pipeline.scrape();
-    pipeline.scrape();
-    pipeline.expire(Ktime::from_ns(second * 1_000_000_000));
+fn waits(pipeline: &mut Pipeline, generation: u32) -> u64 {
+    totals(pipeline, generation).unwrap().sched.waits
 }
 
 #[test]
@@ -78,6 +77,7 @@ fn a_life_has_the_waits_of_all_cgroups_below_its_own() {
     remove(&mut pipeline, INNER, "", 4);
     assert_eq!(totals(&mut pipeline, 1).unwrap().sched, all);
     expire(&mut pipeline, 1_000);
+    assert!(!has_row(&mut pipeline, "system.slice/job"));
     assert_eq!(totals(&mut pipeline, 1).unwrap().sched, all);
     remove(&mut pipeline, INIT, "", 1_001);
     remove(&mut pipeline, OWN, "", 1_002);
@@ -101,6 +101,7 @@ fn what_was_below_an_earlier_life_of_a_container_is_not_in_the_next() {
     run(&mut pipeline, 12, 4);
     assert_eq!(waits(&mut pipeline, 2), 4);
     expire(&mut pipeline, 1_000);
+    assert!(!has_row(&mut pipeline, "system.slice/job"));
     assert_eq!(waits(&mut pipeline, 2), 4);
 }
 

@@ -134,6 +134,12 @@ fn scraped(pipeline: &mut Pipeline) -> Scrape {
     pipeline.scrape()
 }
 
+/// Lets go of what has been gone for long enough by then, after it was scraped often enough.
+fn expire(pipeline: &mut Pipeline, second: u64) {
+    let _scrapes = [scraped(pipeline), scraped(pipeline)];
+    pipeline.expire(Ktime(Duration::from_secs(second)));
+}
+
 fn rows(pipeline: &mut Pipeline) -> Vec<CgroupStats> {
     let mut rows = scraped(pipeline).cgroups;
     rows.sort_by(|a, b| a.identity.path.cmp(&b.identity.path));
@@ -269,7 +275,7 @@ fn cgroups_that_come_and_go_faster_than_tombstones_are_looked_at_have_a_bound() 
         make(&mut pipeline, id, &path, now);
         run(&mut pipeline, id, 1);
         remove(&mut pipeline, id, &path, now);
-        let rows = pipeline.scrape().cgroups;
+        let rows = scraped(&mut pipeline).cgroups;
         assert!(rows.len() <= 3 * 4 + 1, "{} rows", rows.len());
         assert_eq!(rows.iter().map(slices_of).sum::<u64>(), id);
     }

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::{hierarchy, make, pipeline, pipeline_of, run};
+use super::{expire, hierarchy, make, pipeline, pipeline_of, run};
 use crate::{
-    host::{HierarchyId, clock::Ktime},
+    host::HierarchyId,
     reconcile::{Pipeline, snapshot::SchedSums},
 };
 
@@ -35,11 +35,6 @@ fn waits(pipeline: &mut Pipeline) -> HashMap<String, u64> {
 
 fn remove(pipeline: &mut Pipeline, id: u64, second: u64) {
     super::remove(pipeline, id, "", second);
-}
-
-fn expire(pipeline: &mut Pipeline, second: u64) {
-    let _scrapes = [super::scraped(pipeline), super::scraped(pipeline)];
-    pipeline.expire(Ktime::from_ns(second * 1_000_000_000));
 }
 
 fn tree(pipeline: &mut Pipeline) {

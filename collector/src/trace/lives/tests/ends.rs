@@ -69,12 +69,7 @@ fn a_short_life_is_one_whole_trace_with_its_own_beginning_and_end() {
 
 #[test]
 fn a_good_end_is_no_error_and_an_end_that_nobody_tells_of_is_told_without_a_code() {
-    let mut told = Told::new();
-    told.begins(0, 1, true);
-    told.look(50, 1, 0, Some(named()));
-    told.ends(100);
-    told.exits(101, 0);
-    told.look(1_900, 1, 0, Some(named()));
+    let mut told = Told::of_one_that_ended_well();
     let [life] = &told.named("container")[..] else {
         panic!("{:?}", told.names());
     };

@@ -298,6 +298,17 @@ impl Told {
         self.view.losses()[loss as usize]
     }
 
+    /// One life from 0 to 100 ms that ended well, and that has been told.
+    fn of_one_that_ended_well() -> Self {
+        let mut told = Self::new();
+        told.begins(0, 1, true);
+        told.look(50, 1, 0, Some(named()));
+        told.ends(100);
+        told.exits(101, 0);
+        told.look(1_900, 1, 0, Some(named()));
+        told
+    }
+
     /// The calendar is set back.
     fn set_back(&mut self, by: Duration) {
         self.clocks = TimeAnchor::of_test(self.begin, self.wall(0) - by);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{KEY, OWNER, Told, named};
+use super::{KEY, OWNER, Told};
 use crate::{
     catalog::OwnerId,
     reconcile::moments::{LifeLoss, Moment, Moments},
@@ -58,12 +58,7 @@ fn a_life_is_over_when_the_next_at_its_place_begins_also_when_that_finds_no_room
 
 #[test]
 fn one_that_goes_on_after_its_end_without_room_is_counted_once() {
-    let mut told = Told::new();
-    told.begins(0, 1, true);
-    told.look(50, 1, 0, Some(named()));
-    told.ends(100);
-    told.exits(101, 0);
-    told.look(1_900, 1, 0, Some(named()));
+    let mut told = Told::of_one_that_ended_well();
     assert_eq!(told.named("container").len(), 1);
     crowd(&mut told, MAX_LIVES);
     for ms in [2_000, 2_100] {
