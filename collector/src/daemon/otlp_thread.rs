@@ -205,9 +205,9 @@ async fn send_metrics(work: Option<MetricsWork>, ended: impl Future<Output = ()>
             }
         }
         // One that takes longer finds the outbox closed, which counts it.
-        let last = put(encoder, &source, &outbox);
-        if timeout(LAST_LOOK, last).await.is_err() {
-            tracing::warn!("the last metrics are not sent: to make them took too long");
+        let last = timeout(LAST_LOOK, put(encoder, &source, &outbox)).await;
+        if last.unwrap_or_default().is_none() {
+            tracing::warn!("the last metrics are not sent: they could not be made in time");
         }
         outbox.close();
     };

@@ -8,7 +8,7 @@ use std::{
 };
 
 use collector_common::signal::Signal;
-use tokio::{net::TcpListener, time::timeout};
+use tokio::net::TcpListener;
 
 use super::{
     cgroup_files::{CgroupFiles, FileSources, ReadPlan},
@@ -53,9 +53,6 @@ use crate::{
 
 /// How long the HTTP server may take to finish what it is sending.
 const HTTP_GRACE: Duration = Duration::from_millis(500);
-
-/// How often it is looked whether a thread has ended the daemon.
-const STOP_EVERY: Duration = Duration::from_millis(200);
 
 /// Runs until SIGTERM, SIGINT or SIGHUP.
 pub fn run(config: &Config) -> Result<(), Failure> {
@@ -405,11 +402,9 @@ fn stand_in_versions(mounts: &CgroupMounts) -> StandInVersions {
 
 /// Waits for a signal, or for a thread that ended for a reason of its own.
 async fn wait_for_end(mut signals: StopSignals, state: &State) {
-    while !state.is_stopping() {
-        // Either is a reason to look.
-        if timeout(STOP_EVERY, signals.received()).await.is_ok() {
-            state.stop();
-        }
+    tokio::select! {
+        () = signals.received() => state.stop(),
+        () = state.stopped() => {}
     }
     signals.end_at_once();
 }

@@ -72,9 +72,6 @@ const MAX_UNNAMED: usize = 4_096;
 /// How long a look for users' sockets is waited for before what else there is gets its turn.
 const QUICK: Duration = Duration::from_millis(200);
 
-/// How often it is looked whether the daemon stops.
-const STOP_EVERY: Duration = Duration::from_millis(200);
-
 impl RuntimeThread {
     /// With what is configured; tells `state`, and answers questions.
     #[must_use]
@@ -113,9 +110,7 @@ impl RuntimeThread {
                     "containers have no names: cannot start what follows runtimes: {error}"
                 );
                 // The daemon goes on without them, and would end with this.
-                while !self.state.is_stopping() {
-                    self.state.sleep(STOP_EVERY);
-                }
+                self.state.wait_for_stop();
                 return;
             }
         };
@@ -127,17 +122,11 @@ impl RuntimeThread {
                 () = answer_all(questions, &provider, &self.state) => {}
                 () = find_own_container(&provider, &self.state) => {}
                 () = self.read_shims() => {}
-                () = self.stopped() => {}
+                () = self.state.stopped() => {}
             }
         });
         // A call that hangs is not waited for.
         runtime.shutdown_background();
-    }
-
-    async fn stopped(&self) {
-        while !self.state.is_stopping() {
-            tokio::time::sleep(STOP_EVERY).await;
-        }
     }
 
     /// Looks for runtimes at the known places, again and again.

@@ -71,6 +71,9 @@ pub enum Teller {
     Reader,
 }
 
+/// How often it is looked whether the daemon stops.
+const STOP_EVERY: Duration = Duration::from_millis(200);
+
 impl State {
     /// Before anything runs.
     #[must_use]
@@ -243,6 +246,20 @@ impl State {
     pub fn want_resync(&self) {
         *self.resync.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.resync_wanted.notify_all();
+    }
+
+    /// Waits until the daemon stops.
+    pub fn wait_for_stop(&self) {
+        while !self.is_stopping() {
+            self.sleep(STOP_EVERY);
+        }
+    }
+
+    /// The same, within a tokio runtime.
+    pub async fn stopped(&self) {
+        while !self.is_stopping() {
+            tokio::time::sleep(STOP_EVERY).await;
+        }
     }
 
     /// Sleeps, unless the daemon stops.

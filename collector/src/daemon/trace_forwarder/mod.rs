@@ -108,8 +108,8 @@ async fn forward(args: &ForwarderArgs) -> Result<(), Failure> {
         () = tell(&tally, account) => Ok(()),
         error = failed(printing.as_mut()) => Err(not_printed(&error)),
     };
-    // Guests first: then nothing more comes.
     stop_signals.end_at_once();
+    // Guests first: then nothing more comes.
     drop(forwarder);
     if let (Some(outbox), Some(sending)) = (&outbox, sending) {
         outbox.close();

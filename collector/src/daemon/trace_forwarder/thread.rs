@@ -3,7 +3,7 @@
 //! One thread with a runtime of its own: what guests send takes nothing from those who read, drain or serve. It is root
 //! as the daemon is, and so can listen for sandboxes that come later.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc};
 
 use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
 
@@ -19,9 +19,6 @@ use crate::{
         listen_on,
     },
 };
-
-/// How often it is looked whether the daemon stops.
-const STOP_EVERY: Duration = Duration::from_millis(200);
 
 /// Some paths have but the first of an id.
 const CUT_ID: usize = 32;
@@ -61,7 +58,7 @@ impl ForwarderThread {
                 runtime.block_on(async {
                     tokio::select! {
                         () = self.forward() => {}
-                        () = self.stopped() => {}
+                        () = self.state.stopped() => {}
                     }
                 });
                 // A look at the host's processes may hang.
@@ -69,9 +66,7 @@ impl ForwarderThread {
             }
             Err(error) => {
                 tracing::warn!("spans of Kata's agents are not taken: {error}");
-                while !self.state.is_stopping() {
-                    self.state.sleep(STOP_EVERY);
-                }
+                self.state.wait_for_stop();
             }
         }
     }
@@ -102,12 +97,6 @@ impl ForwarderThread {
         };
         tokio::join!(listen_on(places, &forwarder), discovery);
         std::future::pending::<()>().await;
-    }
-
-    async fn stopped(&self) {
-        while !self.state.is_stopping() {
-            tokio::time::sleep(STOP_EVERY).await;
-        }
     }
 }
 

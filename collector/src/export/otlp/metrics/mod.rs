@@ -95,8 +95,8 @@ impl MetricsEncoder {
         }
     }
 
-    /// The data points of a snapshot, by whose they are, cgscope's own last. `devices` has the names of disks; those that are gone have
-    /// their numbers.
+    /// The data points of a snapshot, by whose they are, cgscope's own last. `devices` has the names of disks; those
+    /// that are gone have their numbers.
     ///
     /// # Errors
     ///
